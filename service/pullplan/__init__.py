@@ -1,0 +1,1 @@
+"""pullplan: pull-based production planning for networks of many small local plants."""

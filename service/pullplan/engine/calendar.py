@@ -1,0 +1,88 @@
+"""Which days make a bucket, how much capacity does it have, and when does work arrive?"""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from pullplan.engine.errors import HorizonInvalidError
+from pullplan.engine.model import Bucket, CapacityException, Horizon, Node, Resource
+
+DAYS_PER_BUCKET: dict[Bucket, int] = {"day": 1, "week": 7}
+
+
+def first_day_of_bucket(day: date, bucket: Bucket) -> date:
+    """Find the bucket that a day lies in: the day itself, or its ISO week's Monday."""
+    return day if bucket == "day" else day - timedelta(days=day.weekday())
+
+
+def bucket_dates(horizon: Horizon, n_buckets: int | None = None) -> list[date]:
+    """List the first days of buckets 0 … n−1 (default: the horizon's), then the day after the last one.
+
+    Shapes: (n_buckets + 1,)
+    Raises: HorizonInvalidError for a horizon of no bucket.
+    """
+    count = horizon.horizon_buckets if n_buckets is None else n_buckets
+    if count < 1:
+        raise HorizonInvalidError(f"a horizon of {count} buckets holds nothing to plan")
+    first = first_day_of_bucket(horizon.as_of_date, horizon.bucket)
+    step = timedelta(days=DAYS_PER_BUCKET[horizon.bucket])
+    return [first + b * step for b in range(count + 1)]
+
+
+def bucket_of(day: date, horizon: Horizon) -> int:
+    """Number the bucket that a day lies in; negative before as_of's bucket, past due included."""
+    first = first_day_of_bucket(horizon.as_of_date, horizon.bucket)
+    return (day - first).days // DAYS_PER_BUCKET[horizon.bucket]
+
+
+def remaining_share_of_bucket_0(horizon: Horizon) -> float:
+    """Tell which share of bucket 0's days is still to come, as_of's own day included."""
+    days = DAYS_PER_BUCKET[horizon.bucket]
+    gone = (horizon.as_of_date - first_day_of_bucket(horizon.as_of_date, horizon.bucket)).days
+    return (days - gone) / days
+
+
+def arrival_bucket(start_bucket: int, make_lead_time_days: int, transit_days: int, bucket: Bucket) -> int:
+    """Find where work of a start bucket arrives: its last day + make lead time + transit.
+
+    Source: the planning model, section 1 (`arrival_rule` last day).
+    """
+    days = DAYS_PER_BUCKET[bucket]
+    last_day = start_bucket * days + days - 1
+    return (last_day + make_lead_time_days + transit_days) // days
+
+
+def capacity_by_bucket(
+    resource: Resource,
+    exceptions: Sequence[CapacityException],
+    node: Node,
+    horizon: Horizon,
+    earliest_start_date: date | None = None,
+) -> list[float]:
+    """Sum a resource's capacity over the days of each bucket, days before as_of (or the earliest start) left out.
+
+    `exceptions` are those of this resource; where several cover a day, the one that starts last wins. A `stored`
+    resource's list is what arrives in each bucket, its on_hand in bucket 0. Offline nodes have nothing.
+
+    Shapes: (horizon_buckets,)
+    """
+    dates = bucket_dates(horizon)
+    opens = max(horizon.as_of_date, earliest_start_date or horizon.as_of_date)
+    share = {"online": 1.0, "degraded": node.capacity_share, "offline": 0.0}[node.status]
+    by_start = sorted(exceptions, key=lambda e: e.from_date, reverse=True)
+    capacity = []
+    for first, end in zip(dates, dates[1:], strict=False):
+        total = 0.0
+        for offset in range((end - first).days):
+            day = first + timedelta(days=offset)
+            if day < (opens if resource.kind == "renewed" else horizon.as_of_date):
+                continue
+            override = next((e for e in by_start if e.from_date <= day < e.until_date), None)
+            if override is not None:
+                total += override.capacity_per_day
+            elif day.isoweekday() in resource.working_weekdays:
+                total += resource.capacity_per_day
+        capacity.append(total)
+    if resource.kind == "stored":
+        capacity[0] += resource.on_hand
+        return capacity if node.status != "offline" else [0.0] * len(capacity)
+    return [total * share for total in capacity]

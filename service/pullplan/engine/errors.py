@@ -1,0 +1,57 @@
+"""What can go wrong, as facts with a stable code; never an HTTP status."""
+
+from typing import ClassVar
+
+import msgspec
+
+
+class PullplanError(Exception):
+    """Something that a caller can act upon."""
+
+    code: ClassVar[str] = "pullplan-error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class LineProblem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One refused line of a batch or a file.
+
+    `line` counts from 1 (a CSV's header is line 1); `pointer` is the place in a JSON body; `field` names the column.
+    """
+
+    code: str
+    detail: str
+    line: int | None = None
+    pointer: str | None = None
+    field: str | None = None
+
+
+class LinesRefusedError(PullplanError):
+    """Lines of the request were refused; nothing of it was stored."""
+
+    code = "lines-refused"
+
+    def __init__(self, problems: list[LineProblem], refused_lines: int) -> None:
+        super().__init__(f"{refused_lines} lines were refused, nothing was stored")
+        self.problems = problems
+        self.refused_lines = refused_lines
+
+
+class DatabaseAwayError(PullplanError):
+    """The database cannot be reached right now; the same request will work later."""
+
+    code = "database-away"
+
+
+class HorizonInvalidError(PullplanError):
+    """The planning horizon cannot be cut into buckets as asked."""
+
+    code = "horizon-invalid"
+
+
+class AssignmentFailedError(PullplanError):
+    """The solver ended without a plan; the instance is outside what it can represent."""
+
+    code = "assignment-failed"
