@@ -1,0 +1,124 @@
+"""How is Postgres reached, what is one transaction, and when is it away?"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from pullplan.engine.errors import DatabaseAwayError
+
+type OwnConnection = asyncpg.Connection[asyncpg.Record]
+type Connection = OwnConnection | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+type Pool = asyncpg.Pool[asyncpg.Record]
+
+_AWAY_CLASSES = ("08",)
+_AWAY_STATES = ("57P01", "57P02", "57P03", "53300")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether an error means that the server is away, and nothing is wrong with the request."""
+    if isinstance(error, asyncpg.PostgresError):
+        state = error.sqlstate or ""
+        return state[:2] in _AWAY_CLASSES or state in _AWAY_STATES
+    return isinstance(error, OSError | TimeoutError)
+
+
+def encode_json(value: Any) -> str:
+    """Encode a jsonb parameter."""
+    return msgspec.json.encode(value).decode()
+
+
+async def prepare_connection(connection: OwnConnection) -> None:
+    """Teach a new connection to speak jsonb as Python values."""
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=encode_json, decoder=msgspec.json.decode, format="text"
+    )
+
+
+def _session(statement_timeout_seconds: float) -> dict[str, str]:
+    milliseconds = str(int(statement_timeout_seconds * 1000))
+    return {
+        "application_name": "pullplan",
+        "statement_timeout": milliseconds,
+        "lock_timeout": "10000",
+        "idle_in_transaction_session_timeout": "60000",
+        "jit": "off",
+        "timezone": "UTC",
+    }
+
+
+@asynccontextmanager
+async def opened_pool(
+    url: str,
+    *,
+    max_connections: int,
+    statement_cache: bool = True,
+    statement_timeout_seconds: float = 60.0,
+) -> AsyncIterator[Pool]:
+    """Lend a pool that opens its connections when they are needed, so that it comes up before the database."""
+    pool = asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=max_connections,
+        timeout=5.0,
+        command_timeout=statement_timeout_seconds + 5.0,
+        server_settings=_session(statement_timeout_seconds),
+        statement_cache_size=100 if statement_cache else 0,
+        init=prepare_connection,
+    )
+    async with pool:
+        yield pool
+
+
+async def connect(url: str, *, statement_timeout_seconds: float = 600.0) -> OwnConnection:
+    """Open one connection for a command or a run.
+
+    Raises: DatabaseAwayError.
+    """
+    try:
+        connection = await asyncpg.connect(
+            url,
+            timeout=5.0,
+            command_timeout=statement_timeout_seconds + 5.0,
+            server_settings=_session(statement_timeout_seconds),
+        )
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        if is_outage(error):
+            raise DatabaseAwayError(f"the database does not answer: {error}") from error
+        raise
+    await prepare_connection(connection)
+    return connection
+
+
+@asynccontextmanager
+async def lent(pool: Pool, *, acquire_seconds: float = 5.0) -> AsyncIterator[Connection]:
+    """Lend a connection outside of any transaction: for a single statement, or for a stream's own.
+
+    Raises: DatabaseAwayError for an outage before, during or after its use; other errors pass.
+    """
+    try:
+        connection = await pool.acquire(timeout=acquire_seconds)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        if is_outage(error) or isinstance(error, asyncpg.InterfaceError):
+            raise DatabaseAwayError(f"no connection to the database: {str(error) or 'timed out'}") from error
+        raise
+    try:
+        yield connection
+    except Exception as error:
+        if is_outage(error) or (isinstance(error, asyncpg.InterfaceError) and connection.is_closed()):
+            raise DatabaseAwayError(f"the database went away: {error}") from error
+        raise
+    finally:
+        await pool.release(connection)
+
+
+@asynccontextmanager
+async def transaction(pool: Pool, *, acquire_seconds: float = 5.0) -> AsyncIterator[Connection]:
+    """Lend a connection inside one transaction: committed at the end, rolled back on any error.
+
+    Raises: DatabaseAwayError for an outage at any point.
+    """
+    async with lent(pool, acquire_seconds=acquire_seconds) as connection, connection.transaction():
+        yield connection
