@@ -1,0 +1,187 @@
+"""What was demanded of a product × region in each complete bucket, and what kind of demand is it?"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pullplan.engine.calendar import DAYS_PER_BUCKET, first_day_of_bucket
+from pullplan.engine.model import (
+    EVERY,
+    Bucket,
+    DailyUnits,
+    DemandClass,
+    ForecastFacts,
+    PullPolicy,
+    StockPosition,
+)
+
+Basis = Literal["consumption", "order"]
+Pair = tuple[str, str]
+Units = NDArray[np.float64]
+
+# Syntetos, Boylan & Croston, JORS 56 (2005) 495-503.
+AVERAGE_INTERVAL_LIMIT = 1.32
+SQUARED_VARIATION_LIMIT = 0.49
+
+# Below these a series says too little about itself.
+LEAST_BUCKETS = 8
+LEAST_NON_ZERO_BUCKETS = 2
+
+# A bucket without any signal is taken for a silent source where chance explains it this rarely.
+SILENCE_CHANCE = 0.01
+
+
+class PolicyBook:
+    """The policies of a deployment, looked up pair by pair."""
+
+    def __init__(self, policies: Sequence[PullPolicy]) -> None:
+        self._by_pair = {(p.product_code, p.region_code): p for p in policies}
+
+    def policy_of(self, product_code: str, region_code: str) -> PullPolicy:
+        """Find the policy of a pair: pair beats product beats region beats all; none: the defaults."""
+        for pair in (
+            (product_code, region_code),
+            (product_code, EVERY),
+            (EVERY, region_code),
+            (EVERY, EVERY),
+        ):
+            if pair in self._by_pair:
+                return self._by_pair[pair]
+        return PullPolicy()
+
+
+def resolve_policy(policies: Sequence[PullPolicy], product_code: str, region_code: str) -> PullPolicy:
+    """Find the policy of one pair as PolicyBook does."""
+    return PolicyBook(policies).policy_of(product_code, region_code)
+
+
+def history_basis(policy: PullPolicy, *, has_consumption: bool) -> Basis:
+    """Tell which signals are a pair's history: what the policy names, else consumption where any exists."""
+    if policy.history_basis == "automatic":
+        return "consumption" if has_consumption else "order"
+    return policy.history_basis
+
+
+def on_hand_units(position: StockPosition, basis: Basis) -> float:
+    """Count what is on hand at as_of: last count − issues by the history basis + receipts; may be negative."""
+    issues = position.consumed_units_since if basis == "consumption" else position.shipped_units_since
+    return position.count_units - issues + position.received_units_since
+
+
+@dataclass(frozen=True)
+class History:
+    """Demand by series and complete bucket, ordered by (product, region).
+
+    `units` is NaN before a series' first signal and where the source was silent as a whole: neither is history.
+    """
+
+    pairs: tuple[Pair, ...]
+    bases: tuple[Basis, ...]
+    first_date: date
+    bucket: Bucket
+    units: Units
+    """Shapes: (n_series, n_buckets); the last bucket is the one before as_of's."""
+
+
+def bucket_history(facts: ForecastFacts) -> History:
+    """Gather the signals into complete buckets before as_of's; gaps inside a series are zeros.
+
+    A source's first bucket is left out where its first signal lies inside it and later buckets exist. Returns are
+    netted within their bucket; what they exceed it by is taken from later buckets.
+
+    Shapes: units (n_series, n_buckets)
+    """
+    horizon = facts.horizon
+    end = first_day_of_bucket(horizon.as_of_date, horizon.bucket)
+    consumed, ordered = _by_pair(facts.consumption, end), _by_pair(facts.order_history, end)
+    pairs = tuple(sorted({*facts.pairs, *consumed, *ordered}))
+    book = PolicyBook(facts.policies)
+    bases = tuple(history_basis(book.policy_of(*pair), has_consumption=pair in consumed) for pair in pairs)
+    days = DAYS_PER_BUCKET[horizon.bucket]
+    starts = {
+        basis: _first_complete_bucket(signals, horizon.bucket, end)
+        for basis, signals in (("consumption", consumed), ("order", ordered))
+    }
+    first = min(starts.values())
+    units = np.full((len(pairs), (end - first).days // days), np.nan)
+    active = np.zeros(units.shape, dtype=bool)
+    for i, (pair, basis) in enumerate(zip(pairs, bases, strict=True)):
+        signals = (consumed if basis == "consumption" else ordered).get(pair, [])
+        counted = [((day - first).days // days, n) for day, n in signals if day >= starts[basis]]
+        _fill_row(units[i], active[i], counted)
+    for basis in starts:
+        _mark_silence(units, active, [i for i, b in enumerate(bases) if b == basis], horizon.bucket)
+    return History(pairs, bases, first, horizon.bucket, units)
+
+
+def _by_pair(signals: DailyUnits, end: date) -> dict[Pair, list[tuple[date, float]]]:
+    by_pair: dict[Pair, list[tuple[date, float]]] = defaultdict(list)
+    columns = zip(signals.product_codes, signals.region_codes, signals.days, signals.units, strict=True)
+    for product_code, region_code, day, units in columns:
+        if day < end:
+            by_pair[product_code, region_code].append((day, units))
+    for rows in by_pair.values():
+        rows.sort()
+    return by_pair
+
+
+def _first_complete_bucket(signals: dict[Pair, list[tuple[date, float]]], bucket: Bucket, end: date) -> date:
+    first_day = min((rows[0][0] for rows in signals.values()), default=end)
+    first = first_day_of_bucket(first_day, bucket)
+    following = first + timedelta(days=DAYS_PER_BUCKET[bucket])
+    return following if first < first_day and following < end else first
+
+
+def _fill_row(row: Units, active: NDArray[np.bool_], signals: Iterable[tuple[int, float]]) -> None:
+    net: dict[int, float] = defaultdict(float)
+    for b, units in signals:
+        net[b] += units
+    if not net:
+        return
+    row[min(net) :] = 0.0
+    for b, units in net.items():
+        row[b] = units
+        active[b] = True
+    carried = 0.0
+    for b in range(min(net), row.size):
+        carried += row[b]
+        row[b] = max(0.0, carried)
+        carried = min(0.0, carried)
+
+
+def _mark_silence(units: Units, active: NDArray[np.bool_], rows: list[int], bucket: Bucket) -> None:
+    """Turn buckets in which a usually speaking source said nothing at all into NaN.
+
+    A closed Sunday is not silence: daily buckets are compared with the same weekday only.
+    """
+    phases = 7 if bucket == "day" else 1
+    for phase in range(phases):
+        columns = np.arange(phase, units.shape[1], phases)
+        block = np.ix_(rows, columns)
+        lives, speaks = ~np.isnan(units[block]), active[block]
+        share = speaks.sum(axis=1) / np.maximum(1, lives.sum(axis=1))
+        chance = np.prod(np.where(lives, 1.0 - share[:, None], 1.0), axis=0)
+        silent = ~speaks.any(axis=0) & lives.any(axis=0) & (chance < SILENCE_CHANCE)
+        units[np.ix_(rows, columns[silent])] = np.nan
+
+
+def classify_demand(units: Units) -> DemandClass:
+    """Name the kind of demand of one series by its average interval and the variation of its non-zero sizes.
+
+    Shapes: units (n_buckets,), NaN ignored
+    Source: Syntetos, Boylan & Croston, JORS 56 (2005) 495-503; `new` is our own class for too little history.
+    """
+    known = units[~np.isnan(units)]
+    sizes = known[known > 0]
+    if known.size < LEAST_BUCKETS or sizes.size < LEAST_NON_ZERO_BUCKETS:
+        return "new"
+    frequent = known.size / sizes.size < AVERAGE_INTERVAL_LIMIT
+    steady = (sizes / sizes.mean()).var() < SQUARED_VARIATION_LIMIT
+    if frequent:
+        return "smooth" if steady else "erratic"
+    return "intermittent" if steady else "lumpy"
