@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 
 from pullplan.engine.errors import HorizonInvalidError
 from pullplan.engine.model import Bucket, CapacityException, Horizon, Node, Resource
@@ -70,7 +71,7 @@ def capacity_by_bucket(
     share = {"online": 1.0, "degraded": node.capacity_share, "offline": 0.0}[node.status]
     by_start = sorted(exceptions, key=lambda e: e.from_date, reverse=True)
     capacity = []
-    for first, end in zip(dates, dates[1:], strict=False):
+    for first, end in pairwise(dates):
         total = 0.0
         for offset in range((end - first).days):
             day = first + timedelta(days=offset)
