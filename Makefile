@@ -41,6 +41,7 @@ image: .venv/synced ## Build the Dockerfile with buildah and run it for real (ro
 lock: $(UV) ## Pin the dependencies again
 	$(UV) pip compile -q --universal --generate-hashes --no-header --python-version 3.12 -o requirements.lock pyproject.toml
 	$(UV) pip compile -q --universal --generate-hashes --no-header --python-version 3.12 --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	$(UV) pip compile -q --universal --generate-hashes --no-header --python-version 3.12 --group build -c requirements-dev.lock -o requirements-build.lock
 
 clean: ## Remove the environment and every cache
 	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis
