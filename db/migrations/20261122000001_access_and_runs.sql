@@ -34,11 +34,13 @@ CREATE TABLE idempotency_keys (
 );
 
 -- The queue and the resource are one table: state, progress, lease and a fenced attempt.
+-- An attempt that is given back when its worker is stopped is none of workers_lost.
 CREATE TABLE runs (
     run_id uuid PRIMARY KEY,
     kind text NOT NULL,
     state text NOT NULL DEFAULT 'queued',
     attempt integer NOT NULL DEFAULT 0,
+    workers_lost integer NOT NULL DEFAULT 0,
     parameters jsonb NOT NULL,
     progress jsonb NOT NULL DEFAULT '{}',
     problem jsonb,
