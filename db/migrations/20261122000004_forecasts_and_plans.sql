@@ -141,6 +141,7 @@ CREATE TABLE plan_loads (
     node_code text COLLATE "C" NOT NULL,
     resource_code text COLLATE "C" NOT NULL,
     bucket_date date NOT NULL,
+    kind text NOT NULL,
     capacity double precision NOT NULL,
     used double precision NOT NULL,
     PRIMARY KEY (plan_id, node_code, resource_code, bucket_date)

@@ -4,10 +4,12 @@ Units stand in the names. Days are `date`s of the deployment's time zone; ranges
 Everything is ordered by code, so that equal facts make equal plans however they were inserted.
 """
 
+import uuid
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 EVERY = "*"
 """In a policy: every product, or every region."""
@@ -24,9 +26,13 @@ ShortfallMeasure = Literal["value", "units", "resource_hours"]
 Lanes = Literal["all", "given_only", "within_km"]
 DemandClass = Literal["smooth", "erratic", "intermittent", "lumpy", "new"]
 PassedOverCause = Literal["not_qualified", "offline", "too_late", "no_lane", "at_capacity", "costs_more"]
-ShortfallReason = Literal[
-    "no_capable_node", "not_qualified", "offline", "no_lane", "too_late", "at_capacity"
-]
+ShortfallReason = Literal["no_capable_node", "not_qualified", "offline", "no_lane", "too_late", "at_capacity"]
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Days = Annotated[int, Meta(ge=0, le=3650)]
+BucketCount = Annotated[int, Meta(ge=0, le=104)]
+CodeOrEvery = Annotated[str, Meta(pattern=r"^(?:\*|[A-Za-z0-9._:~-]{1,64})\Z")]
+Instant = Annotated[datetime, Meta(tz=True)]
 
 
 class Fact(msgspec.Struct, frozen=True):
@@ -104,18 +110,18 @@ class Lane(Fact, kw_only=True):
     forbidden: bool = False
 
 
-class PullPolicy(Fact, kw_only=True):
+class PullPolicy(Fact, kw_only=True, forbid_unknown_fields=True):
     """How a product × region pulls; EVERY stands for all. Pair beats product beats region beats all."""
 
-    product_code: str = EVERY
-    region_code: str = EVERY
+    product_code: CodeOrEvery = EVERY
+    region_code: CodeOrEvery = EVERY
     policy: PullPolicyName = "base_stock"
-    service_level_share: float = 0.95
-    review_period_days: int | None = None
+    service_level_share: Annotated[float, Meta(gt=0, lt=1)] = 0.95
+    review_period_days: Annotated[int, Meta(ge=1, le=3650)] | None = None
     """Days between planning runs; None: the bucket's days."""
-    consume_buckets_back: int = 0
-    consume_buckets_forward: int = 0
-    lead_probability_min: float = 0.5
+    consume_buckets_back: BucketCount = 0
+    consume_buckets_forward: BucketCount = 0
+    lead_probability_min: Share = 0.5
     history_basis: HistoryBasis = "automatic"
 
 
@@ -221,17 +227,38 @@ class PlanParameters(Fact, kw_only=True):
     weigh_distance: bool = False
     """With `nearest`: distance_km × weight_kg instead of distance_km."""
     shortfall_measure: ShortfallMeasure = "value"
-    late_buckets: int | None = None
+    late_buckets: BucketCount | None = None
     """How late orders, leads and buffers may be served; None: up to the end of the horizon."""
-    forecast_late_buckets: int = 0
+    forecast_late_buckets: BucketCount = 0
     earliest_start_date: date | None = None
     lanes: Lanes = "all"
-    lanes_within_km: float | None = None
-    circuity_factor: float = 1.0
-    same_day_km: float = 150.0
-    transit_km_per_day: float = 600.0
-    freight_cost_per_kg_km: float = 0.0001
-    overdue_days: int = 14
+    lanes_within_km: Annotated[float, Meta(ge=0, le=40_000)] | None = None
+    circuity_factor: Annotated[float, Meta(ge=1, le=10)] = 1.0
+    same_day_km: Annotated[float, Meta(ge=0, le=40_000)] = 150.0
+    transit_km_per_day: Annotated[float, Meta(ge=1, le=40_000)] = 600.0
+    freight_cost_per_kg_km: Annotated[float, Meta(ge=0, le=1e9)] = 0.0001
+    overdue_days: Days = 14
+
+
+class ForecastRequest(Fact, kw_only=True, forbid_unknown_fields=True):
+    """What a caller asks a forecast run for."""
+
+    as_of: Instant | None = None
+    """None: the moment at which the run is queued."""
+    bucket: Bucket = "week"
+    horizon_buckets: Annotated[int, Meta(ge=1, le=104)] = 8
+
+
+class PlanRequest(PlanParameters, kw_only=True, forbid_unknown_fields=True):
+    """What a caller asks a plan run for: the horizon, the plan's parameters and policies laid over the stored ones."""
+
+    as_of: Instant | None = None
+    """None: the moment at which the run is queued."""
+    bucket: Bucket = "week"
+    horizon_buckets: Annotated[int, Meta(ge=1, le=104)] = 8
+    forecast_id: uuid.UUID | None = None
+    """None: a fresh forecast is made within the run where a policy needs one."""
+    policy_overrides: Annotated[tuple[PullPolicy, ...], Meta(max_length=10_000)] = ()
 
 
 class ForecastFacts(Fact, kw_only=True):
@@ -405,7 +432,9 @@ class ResourceLoad(Fact, kw_only=True):
     node_code: str
     resource_code: str
     bucket: int
+    kind: ResourceKind = "renewed"
     capacity: float
+    """Of a `stored` resource: what is there in this bucket."""
     used: float
 
 
