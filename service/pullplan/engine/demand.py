@@ -103,9 +103,9 @@ def bucket_history(facts: ForecastFacts) -> History:
     book = PolicyBook(facts.policies)
     bases = tuple(history_basis(book.policy_of(*pair), has_consumption=pair in consumed) for pair in pairs)
     days = DAYS_PER_BUCKET[horizon.bucket]
-    starts = {
-        basis: _first_complete_bucket(signals, horizon.bucket, end)
-        for basis, signals in (("consumption", consumed), ("order", ordered))
+    starts: dict[Basis, date] = {
+        "consumption": _first_complete_bucket(consumed, horizon.bucket, end),
+        "order": _first_complete_bucket(ordered, horizon.bucket, end),
     }
     first = min(starts.values())
     units = np.full((len(pairs), (end - first).days // days), np.nan)

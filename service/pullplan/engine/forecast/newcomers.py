@@ -1,0 +1,93 @@
+"""What can be said of a pair with too little history of its own?"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pullplan.engine.demand import Pair, Units
+
+# Own buckets that weigh as much as everything that other regions tell.
+POOL_BUCKETS = 4.0
+
+# A region is not taken to be further than this from the usual size.
+SIZE_LIMIT = 5.0
+
+_N_PATHS = 40
+
+
+@dataclass(frozen=True)
+class Established:
+    """The forecast of a pair that has enough history. Shapes: mean (n_steps,), paths (n_paths, n_steps)."""
+
+    mean: Units
+    paths: Units
+
+
+@dataclass(frozen=True)
+class Newcomer:
+    """The forecast of a pair without enough history. Shapes: mean (n_steps,), paths (n_paths, n_steps)."""
+
+    model: str
+    reason: str
+    mean: Units
+    paths: Units
+
+
+class Pool:
+    """The established series, as far as they tell about a pair that is not one of them."""
+
+    def __init__(self, established: Mapping[Pair, Established], n_steps: int) -> None:
+        self._n_steps = n_steps
+        self._by_product: dict[str, dict[str, Established]] = defaultdict(dict)
+        for (product_code, region_code), series in sorted(established.items()):
+            self._by_product[product_code][region_code] = series
+        self._usual = {
+            product_code: float(np.mean([s.mean.mean() for s in regions.values()]))
+            for product_code, regions in self._by_product.items()
+        }
+
+    def forecast_newcomer(self, pair: Pair, known: Units) -> Newcomer:
+        """Take the product's shape in other regions, sized to the region and to the pair's own few buckets.
+
+        Shapes: known (n_known_buckets,)
+        """
+        others = self._by_product.get(pair[0], {})
+        own_mean = float(known.mean()) if known.size else 0.0
+        if not others or self._usual[pair[0]] <= 0:
+            flat = np.full(self._n_steps, own_mean)
+            if own_mean <= 0:
+                reason = "nothing was ever demanded of this pair, and no other region tells about the product"
+                return Newcomer("Zero", reason, flat, np.zeros((1, self._n_steps)))
+            reason = f"only {known.size} buckets of history, and no other region tells about the product"
+            return Newcomer("OwnMean", reason, flat, _wide_paths(flat))
+        size = self._size_of(pair[1])
+        shape = size * np.mean([s.mean for s in others.values()], axis=0)
+        weight = known.size / (known.size + POOL_BUCKETS)
+        mean = shape * ((1 - weight) + weight * own_mean / shape.mean())
+        demanded = np.concatenate(
+            [(s.mean + s.paths) / self._size_of(region_code) for region_code, s in others.items()]
+        )
+        demanded = np.maximum(0.0, demanded)
+        picks = np.linspace(0, demanded.shape[0] - 1, _N_PATHS).astype(int)
+        demanded = demanded[picks]
+        scale = mean.mean() / demanded.mean() if demanded.mean() > 0 else 0.0
+        reason = f"only {known.size} buckets of history: the mean shape of {len(others)} other regions"
+        return Newcomer("PooledMean", reason, mean, demanded * scale - mean)
+
+    def _size_of(self, region_code: str) -> float:
+        """Compare what a region takes of its established products to what regions usually take of them."""
+        taken = usual = 0.0
+        for product_code, regions in self._by_product.items():
+            if region_code in regions:
+                taken += float(regions[region_code].mean.mean())
+                usual += self._usual[product_code]
+        return float(np.clip(taken / usual, 1 / SIZE_LIMIT, SIZE_LIMIT)) if usual > 0 else 1.0
+
+
+def _wide_paths(mean: Units) -> Units:
+    """Spread demand exponentially around its mean: as wide as knowing nothing but the mean makes it."""
+    shares = (np.arange(_N_PATHS) + 0.5) / _N_PATHS
+    multiples = -np.log1p(-shares)
+    return (multiples / multiples.mean() - 1.0)[:, None] * mean

@@ -1,0 +1,110 @@
+"""How far may demand lie from its forecast, in a bucket and summed over an interval of buckets?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pullplan.engine.demand import Units
+from pullplan.engine.model import SeriesForecast
+
+# Beyond the outermost path the tail is continued exponentially, as steep as the paths above this level are.
+TAIL_LEVEL = 0.8
+
+# What a series' own paths are brought up to with those of like series.
+LEAST_PATHS = 40
+
+# An own scale of error counts as much as its kind's once it rests on this many independent stretches.
+SCALE_STRETCHES = 3.0
+
+
+def path_quantile(values: Units, level: float) -> Units:
+    """Estimate a quantile of what `values` are draws of; monotone in level, also beyond the largest draw.
+
+    Shapes: values (n_draws, …), result (…)
+    Source: Weibull plotting positions k ÷ (n + 1); beyond the last one the exponential tail with the mean excess.
+    """
+    ordered = np.sort(values, axis=0)
+    n = ordered.shape[0]
+    position = level * (n + 1) - 1
+    if position <= n - 1:
+        low = int(max(0, np.floor(position)))
+        share = max(0.0, position - low)
+        between: Units = ordered[low] + share * (ordered[min(low + 1, n - 1)] - ordered[low])
+        return between
+    above = ordered[min(n - 1, int(TAIL_LEVEL * n)) :]
+    threshold = ordered[max(0, min(n - 1, int(TAIL_LEVEL * n)) - 1)]
+    excess = np.mean(above - threshold, axis=0)
+    tail: Units = ordered[-1] + excess * np.log(1.0 / (n + 1) / max(1e-12, 1.0 - level))
+    return tail
+
+
+def interval_quantile(
+    series: SeriesForecast, first_step: int, shares: Sequence[float], level: float
+) -> tuple[float, float]:
+    """Tell mean and quantile of demand summed over the steps from `first_step` on, each by its share of days.
+
+    Steps beyond the forecast are taken to be like its last one. The quantile is never negative and grows with the
+    level; it comes from whole error paths, so that errors that go together stay together.
+
+    Shapes: shares (n,), result (mean, quantile)
+    """
+    n_steps = len(series.mean_units)
+    if not shares or n_steps == 0:
+        return 0.0, 0.0
+    weights = np.zeros(n_steps)
+    for step, share in enumerate(shares, start=first_step):
+        weights[min(step, n_steps - 1)] += share
+    mean = float(np.dot(series.mean_units, weights))
+    if not series.error_paths_units:
+        return mean, mean
+    sums = np.maximum(0.0, mean + np.asarray(series.error_paths_units) @ weights)
+    return mean, max(0.0, float(path_quantile(sums, level)))
+
+
+def scale_of_errors(errors: Units) -> float | None:
+    """Root mean square of a series' error paths, None without any. Shapes: errors (n_paths, n_steps)."""
+    return float(np.sqrt(np.mean(np.square(errors)))) if errors.size else None
+
+
+def spread_paths(own: Sequence[Units], levels: Units) -> list[Units]:
+    """Bring every series' error paths up to LEAST_PATHS with those of like series, scaled to its own errors.
+
+    `own` are the paths of like series, `levels` their mean forecasts. Where a series has few paths of its own its
+    scale is drawn towards what its kind's errors are at its level (a power law).
+
+    Shapes: own[i] (n_paths_i, n_steps), levels (n_series,), result[i] (n, n_steps)
+    """
+    scales = [scale_of_errors(paths) for paths in own]
+    pool = [paths / s for paths, s in zip(own, scales, strict=True) if s is not None and s > 0]
+    if not pool:
+        return list(own)
+    stacked = np.concatenate(pool)
+    expected = _scale_by_level(scales, levels)
+    spread = []
+    for paths, scale, usual in zip(own, scales, expected, strict=True):
+        stretches = paths.shape[0] / paths.shape[1]
+        weight = stretches / (stretches + SCALE_STRETCHES)
+        mixed = usual if scale is None else float(np.exp(_blend(scale, usual, weight)))
+        n_borrowed = max(LEAST_PATHS - paths.shape[0], LEAST_PATHS // 2)
+        picks = np.linspace(0, stacked.shape[0] - 1, n_borrowed).astype(int)
+        kept = paths if not scale else paths * (mixed / scale)
+        spread.append(np.concatenate([kept, stacked[picks] * mixed]))
+    return spread
+
+
+def _blend(own: float, usual: float, weight: float) -> float:
+    floor = 1e-12
+    return weight * float(np.log(max(own, floor))) + (1 - weight) * float(np.log(max(usual, floor)))
+
+
+def _scale_by_level(scales: Sequence[float | None], levels: Units) -> list[float]:
+    known = [i for i, s in enumerate(scales) if s is not None and s > 0 and levels[i] > 0]
+    if not known:
+        return [0.0] * len(scales)
+    x = np.log(levels[known])
+    y = np.log([scales[i] or 1.0 for i in known])
+    slope = 1.0
+    if len(known) > 2 and x.var() > 0:
+        slope = float(np.clip(np.cov(x, y, bias=True)[0, 1] / x.var(), 0.3, 1.0))
+    base = float(np.mean(y) - slope * np.mean(x))
+    return [float(np.exp(base + slope * np.log(level))) if level > 0 else 0.0 for level in levels]
