@@ -1,0 +1,5 @@
+"""Which node makes what, for whom and when, so that no stage of the objective can be made smaller?"""
+
+from pullplan.engine.assignment.solving import assign
+
+__all__ = ["assign"]

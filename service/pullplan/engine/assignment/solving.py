@@ -1,0 +1,206 @@
+"""How is the programme solved stage by stage, each stage inside what the earlier ones proved?
+
+A stage's optimum is met by a feasible plan exactly where every column with a positive reduced cost stays empty and
+every capacity with a positive price stays full. So "no worse than the earlier stages" is kept by closing those
+columns and rows: the next stage starts from the basis that it has, and no earlier value enters as a number.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import highspy
+import numpy as np
+import numpy.typing as npt
+
+from pullplan.engine.assignment.lines import share_out
+from pullplan.engine.assignment.programme import Programme, build_programme, capacity_rhs, to_highs
+from pullplan.engine.errors import AssignmentFailedError
+from pullplan.engine.options import Options, Solution, StageMeasure, StagePrices, stage_measures
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+FEASIBILITY_TOLERANCE = 1e-9
+"""Of one mean need, and of a stage's mean measure."""
+CLOSED_ABOVE = 1e-8
+"""A reduced cost or price above this (of the stage's mean measure) is positive; what is smaller may cost a later
+stage's plan that much, relative to the earlier stage's value."""
+TIE_BREAK_SHARE = 1e-9
+LARGEST_TIE_BREAK = 1e-6
+"""In unit-buckets per rank, so that no tie-break outweighs earliness."""
+
+
+@dataclass(frozen=True)
+class _Proof:
+    """A solved stage: prices per capacity row and reduced costs per column, all ≥ 0, in the stage's measure."""
+
+    row_prices: FloatArray
+    reduced_costs: FloatArray
+    multipliers: FloatArray
+    closes_columns: IntArray
+    closes_rows: IntArray
+
+
+@dataclass
+class _Search:
+    """The model inside HiGHS and what the stages so far have closed."""
+
+    programme: Programme
+    highs: highspy.Highs
+    row_upper: FloatArray
+    column_is_closed: npt.NDArray[np.bool_]
+    row_is_closed: npt.NDArray[np.bool_]
+    columns: FloatArray | None = None
+    proofs: list[_Proof] = field(default_factory=list)
+
+
+def assign(options: Options, progress: Callable[[str, float], None] | None = None) -> Solution:
+    """Serve the needs stage by stage: least shortfall by tier and rank, lateness, cost, earliness.
+
+    Raises: AssignmentFailedError where HiGHS ends without an optimum.
+    """
+    programme = build_programme(options)
+    measures = stage_measures(options)
+    search = _open(programme)
+    tie_break_step = min(TIE_BREAK_SHARE * _mean_cost(options), LARGEST_TIE_BREAK)
+    stage_prices = []
+    for k, measure in enumerate(measures):
+        if progress is not None:
+            progress(measure.name, k / len(measures))
+        costs = programme.column_cost(measure)
+        last = k == len(measures) - 1
+        ties = _tie_break(programme, tie_break_step) if last else np.zeros(len(costs))
+        proof = _prove(search, costs, ties, always_solve=last)
+        _close(search, proof)
+        stage_prices.append(_stage_prices(programme, measure, proof))
+    columns = np.zeros(programme.n_columns) if search.columns is None else search.columns
+    option_index, units, shortfall_units = share_out(programme, columns)
+    return Solution(
+        option_index=option_index,
+        units=units,
+        shortfall_units=shortfall_units,
+        stage_prices=tuple(stage_prices),
+        method="linear programme in HiGHS, stage by stage",
+        tie_break=f"{measures[-1].name} + {tie_break_step:.6g} per unit × rank(distance_km, node_code)",
+    )
+
+
+def _mean_cost(options: Options) -> float:
+    return float(options.option_cost.mean()) if len(options.option_need) else 0.0
+
+
+def _tie_break(programme: Programme, step: float) -> FloatArray:
+    ranks = programme.options.option_distance_rank[programme.shipment_option]
+    ties = np.zeros(programme.n_columns)
+    ties[: len(ranks)] = step * ranks
+    return ties
+
+
+def _open(programme: Programme) -> _Search:
+    highs = highspy.Highs()
+    highs.silent()
+    highs.setOptionValue("threads", 1)
+    highs.setOptionValue("random_seed", 0)
+    highs.setOptionValue("primal_feasibility_tolerance", FEASIBILITY_TOLERANCE)
+    highs.setOptionValue("dual_feasibility_tolerance", FEASIBILITY_TOLERANCE)
+    highs.passModel(to_highs(programme))
+    capacity = capacity_rhs(programme)
+    return _Search(
+        programme=programme,
+        highs=highs,
+        row_upper=capacity,
+        column_is_closed=np.zeros(programme.n_columns, dtype=bool),
+        row_is_closed=np.zeros(len(capacity), dtype=bool),
+    )
+
+
+def _prove(search: _Search, costs: FloatArray, ties: FloatArray, *, always_solve: bool) -> _Proof:
+    """Minimise one stage, or see that its value is 0 already, which prices of 0 prove."""
+    n_rows = len(search.row_upper)
+    scale = float(costs[costs > 0].mean()) if (costs > 0).any() else 1.0
+    nothing_left = (
+        search.columns is not None
+        and float(costs @ search.columns) <= FEASIBILITY_TOLERANCE * scale
+        and not always_solve
+    )
+    if search.programme.n_columns == 0 or nothing_left:
+        raw_prices, raw_reduced = np.zeros(n_rows), costs.copy()
+    else:
+        raw_prices, raw_reduced = _solve(search, (costs + ties) / scale)
+        raw_prices, raw_reduced = raw_prices * scale, raw_reduced * scale
+    proof = _combine(search.proofs, raw_prices, raw_reduced)
+    limit = CLOSED_ABOVE * scale
+    return _Proof(
+        row_prices=proof.row_prices,
+        reduced_costs=proof.reduced_costs,
+        multipliers=proof.multipliers,
+        closes_columns=np.flatnonzero((proof.reduced_costs > limit) & ~search.column_is_closed),
+        closes_rows=np.flatnonzero((proof.row_prices > limit) & ~search.row_is_closed),
+    )
+
+
+def _solve(search: _Search, costs: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Run HiGHS from where it stands; return capacity row prices and reduced costs."""
+    highs = search.highs
+    highs.changeColsCost(len(costs), np.arange(len(costs), dtype=np.int32), costs)
+    highs.run()
+    status = highs.getModelStatus()
+    if status != highspy.HighsModelStatus.kOptimal:
+        raise AssignmentFailedError(f"the solver ended with {highs.modelStatusToString(status)}, not an optimum")
+    solution = highs.getSolution()
+    search.columns = np.maximum(0.0, np.array(solution.col_value))
+    row_duals = np.array(solution.row_dual)[search.programme.first_capacity_row :]
+    return -row_duals, np.array(solution.col_dual)
+
+
+def _combine(proofs: list[_Proof], prices: FloatArray, reduced: FloatArray) -> _Proof:
+    """Add as much of each earlier proof as makes every price and reduced cost ≥ 0.
+
+    What an earlier stage closed may be worth opening for this one alone: the multiplier of that stage is what
+    keeping it closed costs. Later stages first, so that multipliers of shortfall stay small.
+    """
+    multipliers = np.zeros(len(proofs))
+    for j in reversed(range(len(proofs))):
+        earlier = proofs[j]
+        share = max(
+            _largest_ratio(-reduced, earlier.reduced_costs, earlier.closes_columns),
+            _largest_ratio(-prices, earlier.row_prices, earlier.closes_rows),
+        )
+        if share > 0:
+            prices = prices + share * earlier.row_prices
+            reduced = reduced + share * earlier.reduced_costs
+            multipliers[j] += share
+            multipliers[:j] += share * earlier.multipliers
+    nothing = np.empty(0, dtype=np.int64)
+    return _Proof(np.maximum(0.0, prices), reduced, multipliers, nothing, nothing)
+
+
+def _largest_ratio(over: FloatArray, under: FloatArray, at: IntArray) -> float:
+    return float((over[at] / under[at]).max(initial=0.0))
+
+
+def _close(search: _Search, proof: _Proof) -> None:
+    """Keep every later stage inside this one's optimum."""
+    search.proofs.append(proof)
+    search.column_is_closed[proof.closes_columns] = True
+    search.row_is_closed[proof.closes_rows] = True
+    columns = proof.closes_columns.astype(np.int32)
+    empty = np.zeros(len(columns))
+    search.highs.changeColsBounds(len(columns), columns, empty, empty)
+    first = search.programme.first_capacity_row
+    for row in proof.closes_rows:
+        full = float(search.row_upper[row])
+        search.highs.changeRowBounds(int(first + row), full, full)
+
+
+def _stage_prices(programme: Programme, measure: StageMeasure, proof: _Proof) -> StagePrices:
+    """Turn row prices into prices of a unit of capacity; of a store, what arrives counts in every later row."""
+    capacities = programme.options.capacities
+    shape = capacities.available.shape
+    prices = (proof.row_prices / programme.row_scale).reshape(shape)
+    arriving = np.cumsum(prices[:, ::-1], axis=1)[:, ::-1]
+    return StagePrices(
+        measure=measure.name,
+        capacity=np.where(capacities.is_stored[:, None], arriving, prices),
+        multipliers=proof.multipliers,
+    )
