@@ -39,6 +39,33 @@ class LinesRefusedError(PullplanError):
         self.refused_lines = refused_lines
 
 
+class ResourceUnknownError(PullplanError):
+    """There is no such resource, or the caller may not see it."""
+
+    code = "resource-unknown"
+
+    def __init__(self, kind: str, identity: object) -> None:
+        super().__init__(f"there is no {kind} {identity}")
+        self.kind = kind
+        self.identity = identity
+
+
+class RevisionStaleError(PullplanError):
+    """The resource has changed since the revision that the request names."""
+
+    code = "revision-stale"
+
+
+class ReferenceUnknownError(PullplanError):
+    """The request refers to something that does not exist; load what it refers to first."""
+
+    code = "reference-unknown"
+
+    def __init__(self, detail: str, problems: list[LineProblem]) -> None:
+        super().__init__(detail)
+        self.problems = problems
+
+
 class DatabaseAwayError(PullplanError):
     """The database cannot be reached right now; the same request will work later."""
 

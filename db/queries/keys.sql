@@ -1,0 +1,23 @@
+-- name: insert
+INSERT INTO api_keys (key_id, name, key_sha256, scopes, node_code, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+RETURNING key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at;
+
+-- name: find_by_digest
+SELECT key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at
+FROM api_keys
+WHERE key_sha256 = $1;
+
+-- name: note_use
+UPDATE api_keys SET last_used_at = $2
+WHERE key_id = $1;
+
+-- name: list_all
+SELECT key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at
+FROM api_keys
+ORDER BY created_at, key_id;
+
+-- name: retire
+UPDATE api_keys SET retired_at = COALESCE(retired_at, $2)
+WHERE key_id = $1
+RETURNING key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at;

@@ -1,0 +1,64 @@
+"""How do the resources become one application?"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from litestar import Litestar
+
+from pullplan import lifeline, telemetry
+from pullplan.api import problems, service
+from pullplan.api.access import Keyring
+from pullplan.api.dependencies import DEPENDENCIES
+from pullplan.api.outer import Metrics, Outer
+from pullplan.api.requests import BODY_BYTES_MAX, StrictRequest
+from pullplan.settings import Settings, read_settings
+from pullplan.storage import database
+
+ROUTES = [*service.ROUTES]
+
+
+def present() -> datetime:
+    """Tell the present instant: the clock that everything below the API is given."""
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings, database_url: str) -> Outer:
+    """Make the application over a database that need not be up yet."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def resources(app: Litestar) -> AsyncIterator[None]:
+        app.state.update(settings=settings, clock=present, metrics=metrics)
+        async with database.opened_pool(
+            database_url,
+            max_connections=settings.pool_connections,
+            statement_cache=settings.statement_cache,
+        ) as pool:
+            app.state.pool = pool
+            app.state.keyring = Keyring(pool, present)
+            yield
+
+    app = Litestar(
+        route_handlers=ROUTES,
+        dependencies=DEPENDENCIES,
+        exception_handlers=problems.EXCEPTION_HANDLERS,
+        lifespan=[resources],
+        logging_config=None,
+        openapi_config=None,
+        request_class=StrictRequest,
+        request_max_body_size=BODY_BYTES_MAX,
+    )
+    return Outer(app, metrics)
+
+
+def create() -> Outer:
+    """Make the application of a server process that `pullplan serve` started; it ends with its parent.
+
+    Raises: SettingInvalidError; KeyError without DATABASE_URL.
+    """
+    settings = read_settings()
+    telemetry.configure_logs(settings.log_level)
+    lifeline.end_with_parent()
+    return create_app(settings, os.environ["DATABASE_URL"])

@@ -1,0 +1,73 @@
+"""What can be wrong with a request before it means anything?"""
+
+from pullplan.engine.errors import LineProblem, PullplanError
+
+
+class BodyMalformedError(PullplanError):
+    """The body is not well-formed: no JSON, no UTF-8, or none at all."""
+
+    code = "body-malformed"
+
+
+class ContentInvalidError(PullplanError):
+    """The request is well-formed, but what it says is not valid."""
+
+    code = "content-invalid"
+
+    def __init__(self, detail: str, problems: list[LineProblem] | None = None) -> None:
+        super().__init__(detail)
+        self.problems = problems or []
+
+
+class MediaTypeUnsupportedError(PullplanError):
+    """The body's Content-Type is not one that this resource reads."""
+
+    code = "media-type-unsupported"
+
+
+class BodyTooLargeError(PullplanError):
+    """The body is larger than this resource accepts at once."""
+
+    code = "body-too-large"
+
+
+class KeyMissingError(PullplanError):
+    """A valid key is needed: `Authorization: Bearer <key>`."""
+
+    code = "key-missing"
+
+
+class KeyRefusedError(PullplanError):
+    """The key is unknown, retired or has expired."""
+
+    code = "key-refused"
+
+
+class ScopeMissingError(PullplanError):
+    """The key is valid, but lacks the scope that this needs."""
+
+    code = "scope-missing"
+
+
+class PreconditionMissingError(PullplanError):
+    """The request must name the revision that it changes (`If-Match`), or say `If-None-Match: *`."""
+
+    code = "precondition-missing"
+
+
+class IdempotencyKeyReusedError(PullplanError):
+    """The Idempotency-Key was used before, with another request."""
+
+    code = "idempotency-key-reused"
+
+
+class IdempotencyKeyBusyError(PullplanError):
+    """The first request with this Idempotency-Key is still being answered."""
+
+    code = "idempotency-key-busy"
+
+
+class SchemaOutdatedError(PullplanError):
+    """The database lacks migrations that this version of the service needs."""
+
+    code = "schema-outdated"

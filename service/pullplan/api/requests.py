@@ -1,0 +1,67 @@
+"""Is this body what the resource declares? Read strictly: no coercion, no unknown field, no other media type."""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from litestar import Request
+
+from pullplan.api.errors import BodyMalformedError, ContentInvalidError, MediaTypeUnsupportedError
+from pullplan.engine.errors import LineProblem
+
+BODY_BYTES_MAX = 4 * 1024 * 1024
+BATCH_ITEMS_MAX = 10_000
+
+_PLACE = re.compile(r"^(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
+_FIELD = re.compile(r"(?:unknown|required) field `(.*)`$")
+
+
+@lru_cache(maxsize=256)
+def _decoder(annotation: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(annotation)
+
+
+def describe_invalid(error: msgspec.ValidationError) -> LineProblem:
+    """Say where in a JSON body msgspec found the first invalid value, as JSON pointer, and what it expects."""
+    match = _PLACE.match(str(error))
+    detail, path = (match["detail"], match["path"] or "") if match else (str(error), "")
+    steps = [name or index for name, index in _STEP.findall(path)]
+    code = "invalid"
+    if named := _FIELD.search(detail):
+        steps.append(named[1])
+        code = "unknown-field" if "unknown" in detail else "missing-field"
+    pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+    fields = [step for step in steps if not step.isdigit() and step != "..."]
+    return LineProblem(code=code, detail=detail, pointer=pointer, field=fields[-1] if fields else None)
+
+
+def decode_strictly(body: bytes, annotation: Any) -> Any:
+    """Decode JSON into a type.
+
+    Raises: BodyMalformedError; ContentInvalidError with the pointer.
+    """
+    try:
+        return _decoder(annotation).decode(body)
+    except msgspec.ValidationError as error:
+        invalid = describe_invalid(error)
+        where = f" at {invalid.pointer}" if invalid.pointer else ""
+        raise ContentInvalidError(f"{invalid.detail}{where}", [invalid]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BodyMalformedError(f"the body is not JSON in UTF-8: {error}") from None
+
+
+class StrictRequest(Request[Any, Any, Any]):
+    """Decodes a body straight into the handler's declared type."""
+
+    async def json(self) -> Any:
+        """Decode the body once.
+
+        Raises: MediaTypeUnsupportedError, BodyMalformedError, ContentInvalidError.
+        """
+        media_type = self.content_type[0]
+        if media_type != "application/json":
+            raise MediaTypeUnsupportedError(f"send application/json, not {media_type or 'no Content-Type'}")
+        field = self.route_handler.parsed_data_field
+        return decode_strictly(await self.body(), field.raw if field else Any)
