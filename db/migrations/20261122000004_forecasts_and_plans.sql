@@ -61,6 +61,7 @@ CREATE TABLE plans (
     snapshot_hash text NOT NULL,
     plan_hash text NOT NULL,
     method text NOT NULL,
+    tie_break text NOT NULL,
     reproducible boolean NOT NULL,
     stages jsonb NOT NULL,
     figures jsonb NOT NULL,

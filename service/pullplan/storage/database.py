@@ -25,15 +25,18 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, OSError | TimeoutError)
 
 
-def encode_json(value: Any) -> str:
-    """Encode a jsonb parameter."""
-    return msgspec.json.encode(value).decode()
+def _encode_jsonb(value: Any) -> bytes:
+    return b"\x01" + msgspec.json.encode(value)  # the version of jsonb's binary form, then plain JSON
+
+
+def _decode_jsonb(data: bytes) -> Any:
+    return msgspec.json.decode(data[1:])
 
 
 async def prepare_connection(connection: OwnConnection) -> None:
-    """Teach a new connection to speak jsonb as Python values."""
+    """Teach a new connection to speak jsonb as Python values; binary, because COPY takes no text codec."""
     await connection.set_type_codec(
-        "jsonb", schema="pg_catalog", encoder=encode_json, decoder=msgspec.json.decode, format="text"
+        "jsonb", schema="pg_catalog", encoder=_encode_jsonb, decoder=_decode_jsonb, format="binary"
     )
 
 

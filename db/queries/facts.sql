@@ -1,0 +1,148 @@
+-- name: read_moment
+SELECT
+    now() AS snapshot_at,
+    coalesce($1::timestamptz, now()) AS as_of,
+    (coalesce($1::timestamptz, now()) AT TIME ZONE $2::text)::date AS as_of_date;
+
+-- name: list_products
+SELECT product_code, weight_kg, value_per_unit, holding_cost_per_unit_per_day
+FROM products WHERE retired_at IS NULL ORDER BY product_code;
+
+-- name: list_regions
+SELECT region_code, latitude, longitude FROM regions WHERE retired_at IS NULL ORDER BY region_code;
+
+-- name: list_nodes
+SELECT node_code, latitude, longitude, status, capacity_share
+FROM nodes WHERE retired_at IS NULL ORDER BY node_code;
+
+-- name: list_resources
+SELECT r.node_code, r.resource_code, r.kind, r.capacity_per_day, r.working_weekdays, r.on_hand
+FROM resources AS r JOIN nodes AS n USING (node_code)
+WHERE n.retired_at IS NULL ORDER BY r.node_code, r.resource_code;
+
+-- name: list_capacity_exceptions
+SELECT e.node_code, e.resource_code, e.from_date, e.until_date, e.capacity_per_day
+FROM capacity_exceptions AS e JOIN nodes AS n USING (node_code)
+WHERE n.retired_at IS NULL ORDER BY e.node_code, e.resource_code, e.from_date;
+
+-- name: list_capabilities
+SELECT c.node_code, c.product_code, c.unit_cost, c.make_lead_time_days, c.use_per_unit, c.qualified
+FROM capabilities AS c JOIN nodes AS n USING (node_code) JOIN products AS p USING (product_code)
+WHERE n.retired_at IS NULL AND p.retired_at IS NULL ORDER BY c.node_code, c.product_code;
+
+-- name: list_lanes
+SELECT l.node_code, l.region_code, l.distance_km, l.transit_days, l.freight_cost_per_unit, l.forbidden
+FROM lanes AS l JOIN nodes AS n USING (node_code) JOIN regions AS r USING (region_code)
+WHERE n.retired_at IS NULL AND r.retired_at IS NULL ORDER BY l.node_code, l.region_code;
+
+-- name: list_policies
+SELECT product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back,
+    consume_buckets_forward, lead_probability_min, history_basis
+FROM policies ORDER BY product_code, region_code;
+
+-- name: list_consumption_pairs
+SELECT DISTINCT s.product_code, s.region_code
+FROM demand_signals AS s JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+WHERE s.superseded_at IS NULL AND s.kind = 'consumption' AND s.occurred_at <= $1
+    AND p.retired_at IS NULL AND r.retired_at IS NULL
+ORDER BY s.product_code, s.region_code;
+
+-- name: list_open_orders
+-- What is shipped after as_of is still open at as_of.
+SELECT o.external_id, o.product_code, o.region_code, o.units AS ordered_units, o.shipped_units, o.due_date, o.priority
+FROM (
+    SELECT s.source, s.external_id, s.product_code, s.region_code, s.units, s.due_date, s.priority,
+        CASE WHEN s.shipped_at > $1 THEN 0 ELSE coalesce(s.shipped_units, 0) END AS shipped_units
+    FROM demand_signals AS s
+    WHERE s.superseded_at IS NULL AND s.kind = 'order' AND NOT s.cancelled AND s.occurred_at <= $1
+) AS o JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+WHERE o.shipped_units < o.units AND p.retired_at IS NULL AND r.retired_at IS NULL
+ORDER BY o.product_code, o.region_code, o.external_id, o.source;
+
+-- name: list_leads
+SELECT s.external_id, s.product_code, s.region_code, s.units, s.probability, s.due_date, s.priority
+FROM demand_signals AS s JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+WHERE s.superseded_at IS NULL AND s.kind = 'lead' AND NOT s.cancelled AND s.occurred_at <= $1
+    AND p.retired_at IS NULL AND r.retired_at IS NULL
+ORDER BY s.product_code, s.region_code, s.external_id, s.source;
+
+-- name: list_stock
+-- Sums are taken in numeric: exact, hence the same in whatever order the rows come.
+WITH counts AS (
+    SELECT DISTINCT ON (c.product_code, c.region_code) c.product_code, c.region_code, c.counted_at,
+        c.on_hand_units - c.reserved_units - c.blocked_units AS count_units
+    FROM stock_counts AS c JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+    WHERE c.counted_at <= $1 AND p.retired_at IS NULL AND r.retired_at IS NULL
+    ORDER BY c.product_code, c.region_code, c.counted_at DESC, c.source DESC, c.external_id DESC
+),
+issues AS (
+    SELECT c.product_code, c.region_code,
+        sum(s.units::numeric) FILTER (WHERE s.kind = 'consumption' AND s.occurred_at > c.counted_at) AS consumed,
+        sum(s.shipped_units::numeric) FILTER (
+            WHERE s.kind = 'order' AND s.shipped_at > c.counted_at AND s.shipped_at <= $1
+        ) AS shipped
+    FROM counts AS c JOIN demand_signals AS s USING (product_code, region_code)
+    WHERE s.superseded_at IS NULL AND s.kind IN ('consumption', 'order') AND s.occurred_at <= $1
+    GROUP BY c.product_code, c.region_code
+),
+receipts AS (
+    SELECT c.product_code, c.region_code, sum(o.received_units::numeric) AS received
+    FROM counts AS c JOIN open_supply AS o USING (product_code, region_code)
+    WHERE o.receipt_at > c.counted_at AND o.receipt_at <= $1
+    GROUP BY c.product_code, c.region_code
+)
+SELECT c.product_code, c.region_code, c.counted_at, c.count_units,
+    coalesce(i.consumed, 0)::double precision AS consumed_units_since,
+    coalesce(i.shipped, 0)::double precision AS shipped_units_since,
+    coalesce(n.received, 0)::double precision AS received_units_since
+FROM counts AS c
+LEFT JOIN issues AS i USING (product_code, region_code)
+LEFT JOIN receipts AS n USING (product_code, region_code)
+ORDER BY c.product_code, c.region_code;
+
+-- name: list_open_supply
+-- What is received after as_of is still to come at as_of.
+SELECT o.external_id, o.product_code, o.region_code, o.units, o.due_date, o.work_order_id
+FROM (
+    SELECT s.source, s.external_id, s.product_code, s.region_code, s.due_date, s.work_order_id,
+        s.units - CASE WHEN s.receipt_at > $1 THEN 0 ELSE s.received_units END AS units
+    FROM open_supply AS s WHERE NOT s.closed
+) AS o JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+WHERE o.units > 0 AND p.retired_at IS NULL AND r.retired_at IS NULL
+ORDER BY o.product_code, o.region_code, o.external_id, o.source;
+
+-- name: list_daily_consumption
+-- $1: as_of's day, $2: time zone. Sums in numeric, as for stock.
+SELECT d.product_code, d.region_code, d.day, d.units
+FROM (
+    SELECT s.product_code, s.region_code, (s.occurred_at AT TIME ZONE $2::text)::date AS day,
+        sum(s.units::numeric)::double precision AS units
+    FROM demand_signals AS s
+    WHERE s.superseded_at IS NULL AND s.kind = 'consumption'
+        AND s.occurred_at < ($1::date::timestamp AT TIME ZONE $2::text)
+    GROUP BY s.product_code, s.region_code, day
+) AS d JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+WHERE p.retired_at IS NULL AND r.retired_at IS NULL
+ORDER BY d.product_code, d.region_code, d.day;
+
+-- name: list_daily_orders
+-- $1: as_of's day, $2: as_of.
+SELECT d.product_code, d.region_code, d.day, d.units
+FROM (
+    SELECT s.product_code, s.region_code, s.due_date AS day, sum(s.units::numeric)::double precision AS units
+    FROM demand_signals AS s
+    WHERE s.superseded_at IS NULL AND s.kind = 'order' AND NOT s.cancelled
+        AND s.due_date < $1 AND s.occurred_at <= $2
+    GROUP BY s.product_code, s.region_code, s.due_date
+) AS d JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+WHERE p.retired_at IS NULL AND r.retired_at IS NULL
+ORDER BY d.product_code, d.region_code, d.day;
+
+-- name: list_adjustments
+-- $1: as_of's day, $2: as_of. Whatever reaches into as_of's bucket (at most a week long) or beyond.
+SELECT s.external_id, s.product_code, s.region_code, s.from_date, s.until_date, s.multiplier, s.units
+FROM demand_signals AS s JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+WHERE s.superseded_at IS NULL AND s.kind = 'adjustment' AND NOT s.cancelled
+    AND s.until_date > $1::date - 7 AND s.occurred_at <= $2
+    AND p.retired_at IS NULL AND r.retired_at IS NULL
+ORDER BY s.product_code, s.region_code, s.external_id, s.source;

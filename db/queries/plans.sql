@@ -1,0 +1,84 @@
+-- name: insert_plan
+INSERT INTO plans (
+    plan_id, run_id, forecast_id, as_of, bucket, first_bucket_date, horizon_buckets, objective, parameters,
+    snapshot_at, snapshot_hash, plan_hash, method, tie_break, reproducible, stages, figures, wall_seconds,
+    code_version
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19);
+
+-- name: insert_snapshot
+INSERT INTO plan_snapshots (plan_id, facts) VALUES ($1, $2);
+
+-- name: find_plan
+SELECT plan_id, run_id, forecast_id, as_of, bucket, first_bucket_date, horizon_buckets, objective, parameters,
+    snapshot_at, snapshot_hash, plan_hash, method, tie_break, reproducible, stages, figures, wall_seconds,
+    code_version, created_at
+FROM plans WHERE plan_id = $1;
+
+-- name: find_snapshot
+SELECT facts FROM plan_snapshots WHERE plan_id = $1;
+
+-- name: list_plans
+SELECT plan_id, run_id, forecast_id, as_of, bucket, first_bucket_date, horizon_buckets, objective, parameters,
+    snapshot_at, snapshot_hash, plan_hash, method, tie_break, reproducible, stages, figures, wall_seconds,
+    code_version, created_at
+FROM plans
+WHERE (created_at, plan_id) < ($1, $2) AND created_at >= $3
+ORDER BY created_at DESC, plan_id DESC LIMIT $4;
+
+-- name: list_busiest
+-- A stored resource offers what lies there at last plus what was used before; a renewed one its sum.
+SELECT node_code, resource_code, kind, capacity, used,
+    CASE WHEN capacity > 0 THEN used / capacity END AS use_share
+FROM (
+    SELECT node_code, resource_code, kind, sum(used) AS used,
+        CASE kind WHEN 'stored' THEN max(capacity + used_before) ELSE sum(capacity) END AS capacity
+    FROM (
+        SELECT node_code, resource_code, kind, capacity, used,
+            coalesce(sum(used) OVER (
+                PARTITION BY node_code, resource_code ORDER BY bucket_date
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ), 0) AS used_before
+        FROM plan_loads WHERE plan_id = $1
+    ) AS by_bucket
+    GROUP BY node_code, resource_code, kind
+) AS by_resource
+ORDER BY use_share DESC NULLS LAST, node_code, resource_code;
+
+-- name: list_needs
+SELECT need_id, product_code, region_code, bucket_date, tier, rank, units, assigned_units, shortfall_units
+FROM plan_needs
+WHERE plan_id = $1 AND need_id > $2
+    AND ($3::text IS NULL OR product_code = $3) AND ($4::text IS NULL OR region_code = $4)
+    AND ($5::text IS NULL OR tier = $5)
+ORDER BY need_id LIMIT $6;
+
+-- name: list_assignments
+SELECT assignment_id, need_id, product_code, region_code, node_code, tier, need_bucket_date, start_bucket_date,
+    arrival_bucket_date, units, distance_km, cost_per_unit, distance_rank, passed_over
+FROM plan_assignments
+WHERE plan_id = $1 AND assignment_id > $2
+    AND ($3::text IS NULL OR product_code = $3) AND ($4::text IS NULL OR region_code = $4)
+    AND ($5::text IS NULL OR node_code = $5) AND ($6::text IS NULL OR tier = $6)
+ORDER BY assignment_id LIMIT $7;
+
+-- name: list_shortfalls
+SELECT shortfall_id, need_id, product_code, region_code, tier, need_bucket_date, units, reason, detail
+FROM plan_shortfalls
+WHERE plan_id = $1 AND shortfall_id > $2
+    AND ($3::text IS NULL OR product_code = $3) AND ($4::text IS NULL OR region_code = $4)
+    AND ($5::text IS NULL OR tier = $5)
+ORDER BY shortfall_id LIMIT $6;
+
+-- name: list_prices
+SELECT stage, node_code, resource_code, bucket_date, price
+FROM plan_prices
+WHERE plan_id = $1 AND (stage, node_code, resource_code, bucket_date) > ($2, $3, $4, $5)
+    AND ($6::text IS NULL OR node_code = $6)
+ORDER BY stage, node_code, resource_code, bucket_date LIMIT $7;
+
+-- name: list_loads
+SELECT node_code, resource_code, bucket_date, kind, capacity, used
+FROM plan_loads
+WHERE plan_id = $1 AND (node_code, resource_code, bucket_date) > ($2, $3, $4)
+    AND ($5::text IS NULL OR node_code = $5)
+ORDER BY node_code, resource_code, bucket_date LIMIT $6;

@@ -1,0 +1,17 @@
+"""What must still arrive of every product in every region and bucket, once stock and supply are counted?"""
+
+from pullplan.engine.netting.needs import net
+from pullplan.engine.netting.pegging import DemandLine, consume_forecast, peg
+from pullplan.engine.netting.supply import arriving_supply
+from pullplan.engine.netting.targets import buffer_targets, forecast_steps, reference_lead_days
+
+__all__ = [
+    "DemandLine",
+    "arriving_supply",
+    "buffer_targets",
+    "consume_forecast",
+    "forecast_steps",
+    "net",
+    "peg",
+    "reference_lead_days",
+]

@@ -1,0 +1,74 @@
+"""What of the demand do forecast consumption, stock and supply leave open, for one product × region?"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pullplan.engine.model import TIERS, Tier
+
+Units = NDArray[np.float64]
+
+TIER_ORDER = {tier: order for order, tier in enumerate(TIERS)}
+
+
+@dataclass(frozen=True)
+class DemandLine:
+    """Units wanted in one bucket, all of one tier and rank; `external_id` settles who is served first."""
+
+    tier: Tier
+    units: float
+    rank: int = 0
+    external_id: str = ""
+
+
+def consume_forecast(forecast_units: Units, demand_units: Units, back: int, forward: int) -> Units:
+    """Take orders and leads off the forecast: own bucket, then earlier, then later ones, nearest first.
+
+    Buckets in ascending order; each exhausts its window before the next is looked at.
+
+    Shapes: (n_buckets,), (n_buckets,) → (n_buckets,)
+    Source: frePPLe documentation, forecast netting; the planning model, section 4.
+    """
+    left = forecast_units.copy()
+    for b in range(left.size):
+        open_units = demand_units[b]
+        window = (b, *range(b - 1, b - 1 - back, -1), *range(b + 1, b + 1 + forward))
+        for other in window:
+            if 0 <= other < left.size:
+                taken = min(open_units, left[other])
+                left[other] -= taken
+                open_units -= taken
+    return left
+
+
+def peg(
+    demand: Sequence[Sequence[DemandLine]],
+    target_units: Sequence[float],
+    receipts_units: Sequence[float],
+    on_hand_units: float,
+) -> list[dict[tuple[Tier, int], float]]:
+    """Give stock and supply out by due date, tier, priority and external id; what is left open is need.
+
+    need_b = max(0, target_b + gross_b − projected_(b-1) − receipts_b), cut into tier × rank. Stock below zero is
+    filled up in bucket 0 as buffer: no open order stands behind it.
+
+    Shapes: all (n_buckets,), demand with lines inside → (n_buckets,)
+    Source: the planning model, section 4.
+    """
+    available = on_hand_units
+    needs: list[dict[tuple[Tier, int], float]] = []
+    for lines, target, receipts in zip(demand, target_units, receipts_units, strict=True):
+        available += receipts
+        short: dict[tuple[Tier, int], float] = defaultdict(float)
+        for line in sorted(lines, key=lambda n: (TIER_ORDER[n.tier], n.rank, n.external_id, n.units)):
+            served = min(line.units, max(0.0, available))
+            available -= served
+            short[line.tier, line.rank] += line.units - served
+        refill = max(0.0, target - available)
+        short["buffer", 0] += refill
+        available += refill
+        needs.append(short)
+    return needs

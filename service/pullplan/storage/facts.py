@@ -1,0 +1,160 @@
+"""What was known at as_of? One consistent snapshot of everything that forecasts and plans are made from."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import date, datetime
+
+import asyncpg
+import msgspec
+
+from pullplan.engine.model import (
+    Adjustment,
+    Bucket,
+    Capability,
+    CapacityException,
+    DailyUnits,
+    ForecastFacts,
+    Horizon,
+    Lane,
+    LeadSignal,
+    Node,
+    OpenSupply,
+    Order,
+    PlanningFacts,
+    PlanParameters,
+    Product,
+    PullPolicy,
+    Region,
+    Resource,
+    StockPosition,
+)
+from pullplan.storage.database import Connection
+from pullplan.storage.queries import load_queries
+
+SQL = load_queries("facts")
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """When the snapshot was taken and which instant it looks from."""
+
+    snapshot_at: datetime
+    as_of: datetime
+    as_of_date: date
+    """as_of's day in the deployment's time zone."""
+    time_zone: str
+
+    def horizon(self, bucket: Bucket, horizon_buckets: int) -> Horizon:
+        """Say which days are planned from this moment."""
+        return Horizon(as_of_date=self.as_of_date, bucket=bucket, horizon_buckets=horizon_buckets)
+
+
+@asynccontextmanager
+async def opened_snapshot(
+    connection: Connection, as_of: datetime | None, time_zone: str
+) -> AsyncIterator[Moment]:
+    """Hold one consistent, read-only view of the database; as_of None is the moment of the snapshot itself."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        row = await connection.fetchrow(SQL["read_moment"], as_of, time_zone)
+        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+        yield Moment(**row, time_zone=time_zone)
+
+
+async def read_planning_facts(
+    connection: Connection,
+    moment: Moment,
+    horizon: Horizon,
+    *,
+    parameters: PlanParameters,
+    policy_overrides: Sequence[PullPolicy] = (),
+) -> PlanningFacts:
+    """Read what a plan is made from, except its forecast; nothing that occurred after as_of, nothing retired.
+
+    To be called inside `opened_snapshot`.
+    """
+    as_of = moment.as_of
+    resources = await connection.fetch(SQL["list_resources"])
+    return PlanningFacts(
+        horizon=horizon,
+        parameters=parameters,
+        products=_facts(Product, await connection.fetch(SQL["list_products"])),
+        regions=_facts(Region, await connection.fetch(SQL["list_regions"])),
+        nodes=_facts(Node, await connection.fetch(SQL["list_nodes"])),
+        resources=tuple(
+            Resource(**{**row, "working_weekdays": tuple(row["working_weekdays"])}) for row in resources
+        ),
+        capacity_exceptions=_facts(
+            CapacityException, await connection.fetch(SQL["list_capacity_exceptions"])
+        ),
+        capabilities=_facts(Capability, await connection.fetch(SQL["list_capabilities"])),
+        lanes=_facts(Lane, await connection.fetch(SQL["list_lanes"])),
+        policies=await _read_policies(connection, policy_overrides),
+        consumption_pairs=_pairs(await connection.fetch(SQL["list_consumption_pairs"], as_of)),
+        orders=_facts(Order, await connection.fetch(SQL["list_open_orders"], as_of)),
+        lead_signals=_facts(LeadSignal, await connection.fetch(SQL["list_leads"], as_of)),
+        stock=_facts(StockPosition, await connection.fetch(SQL["list_stock"], as_of)),
+        open_supply=_facts(OpenSupply, await connection.fetch(SQL["list_open_supply"], as_of)),
+    )
+
+
+async def read_forecast_facts(
+    connection: Connection,
+    moment: Moment,
+    horizon: Horizon,
+    *,
+    n_steps: int,
+    policy_overrides: Sequence[PullPolicy] = (),
+) -> ForecastFacts:
+    """Read what a forecast is made from: complete days before as_of's, and what people changed of the future.
+
+    Pairs without history get a forecast when they hold stock, are adjusted, or have a base stock policy of their
+    own. To be called inside `opened_snapshot`.
+    """
+    day, as_of = moment.as_of_date, moment.as_of
+    policies = await _read_policies(connection, policy_overrides)
+    adjustments = _facts(Adjustment, await connection.fetch(SQL["list_adjustments"], day, as_of))
+    pairs = {
+        *_pairs(await connection.fetch(SQL["list_stock"], as_of)),
+        *((a.product_code, a.region_code) for a in adjustments),
+        *await _read_pairs_with_base_stock(connection, policies),
+    }
+    return ForecastFacts(
+        horizon=horizon,
+        n_steps=n_steps,
+        policies=policies,
+        consumption=_daily(await connection.fetch(SQL["list_daily_consumption"], day, moment.time_zone)),
+        order_history=_daily(await connection.fetch(SQL["list_daily_orders"], day, as_of)),
+        adjustments=adjustments,
+        pairs=tuple(sorted(pairs)),
+    )
+
+
+async def _read_policies(connection: Connection, overrides: Sequence[PullPolicy]) -> tuple[PullPolicy, ...]:
+    stored = _facts(PullPolicy, await connection.fetch(SQL["list_policies"]))
+    by_pair = {(p.product_code, p.region_code): p for p in (*stored, *overrides)}
+    return tuple(by_pair[pair] for pair in sorted(by_pair))
+
+
+async def _read_pairs_with_base_stock(
+    connection: Connection, policies: Sequence[PullPolicy]
+) -> set[tuple[str, str]]:
+    products = {row["product_code"] for row in await connection.fetch(SQL["list_products"])}
+    regions = {row["region_code"] for row in await connection.fetch(SQL["list_regions"])}
+    return {
+        (p.product_code, p.region_code)
+        for p in policies
+        if p.policy == "base_stock" and p.product_code in products and p.region_code in regions
+    }
+
+
+def _facts[T](kind: type[T], rows: Iterable[asyncpg.Record]) -> tuple[T, ...]:
+    return tuple(kind(**row) for row in rows)
+
+
+def _pairs(rows: Iterable[asyncpg.Record]) -> tuple[tuple[str, str], ...]:
+    return tuple((row["product_code"], row["region_code"]) for row in rows)
+
+
+def _daily(rows: Sequence[asyncpg.Record]) -> DailyUnits:
+    columns = zip(*rows, strict=True) if rows else ((), (), (), ())
+    product_codes, region_codes, days, units = columns
+    return DailyUnits(product_codes=product_codes, region_codes=region_codes, days=days, units=units)

@@ -1,0 +1,120 @@
+"""How is a forecast stored, read back for planning, and read by callers?"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from pullplan.engine.model import Accuracy, Forecast, SeriesForecast
+from pullplan.storage.database import Connection
+from pullplan.storage.listings import Listing
+from pullplan.storage.queries import load_queries
+
+SQL = load_queries("forecasts")
+
+VALUES = Listing(
+    SQL["list_values"],
+    key=("product_code", "region_code", "bucket_date"),
+    start=("", "", date.min),
+    filters=("product_code", "region_code"),
+)
+SERIES = Listing(
+    SQL["list_series"],
+    key=("product_code", "region_code"),
+    start=("", ""),
+    filters=("product_code", "region_code", "demand_class"),
+)
+
+_AFTER_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
+_BEFORE_ALL = datetime(1, 1, 2, tzinfo=UTC)
+
+
+class ForecastRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a forecast besides its values."""
+
+    forecast_id: UUID
+    run_id: UUID
+    as_of: datetime
+    horizon_buckets: int
+    parameters: dict[str, Any]
+    snapshot_at: datetime
+    snapshot_hash: str
+    wall_seconds: float
+    code_version: str
+
+
+async def insert(
+    connection: Connection, record: ForecastRecord, forecast: Forecast, bucket_dates: Sequence[date]
+) -> None:
+    """Store a forecast with every value, inside the caller's transaction.
+
+    Shapes: bucket_dates (n_steps,)
+    """
+    r = record
+    await connection.execute(
+        SQL["insert_forecast"],
+        *(r.forecast_id, r.run_id, r.as_of, forecast.bucket, forecast.first_bucket_date, r.horizon_buckets),
+        *(forecast.n_steps, r.parameters, r.snapshot_at, r.snapshot_hash),
+        *(msgspec.to_builtins(forecast.measures), r.wall_seconds, r.code_version),
+    )
+    await connection.copy_records_to_table(
+        "forecast_series",
+        records=(
+            (
+                *(r.forecast_id, s.product_code, s.region_code, s.demand_class, s.model, s.fallback_reason),
+                *(s.history_buckets, s.accuracy, s.error_paths_units),
+            )
+            for s in forecast.series
+        ),
+    )
+    await connection.copy_records_to_table(
+        "forecast_values",
+        records=(
+            (r.forecast_id, s.product_code, s.region_code, bucket_date, *values)
+            for s in forecast.series
+            for bucket_date, *values in zip(
+                *(bucket_dates, s.mean_units, s.p10_units, s.p50_units, s.p90_units, s.adjustment_units),
+                strict=True,
+            )
+        ),
+    )
+
+
+async def find(connection: Connection, forecast_id: UUID) -> asyncpg.Record | None:
+    """Find a forecast without its values."""
+    return await connection.fetchrow(SQL["find_forecast"], forecast_id)
+
+
+async def list_all(
+    connection: Connection,
+    *,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+    updated_since: datetime | None = None,
+) -> list[asyncpg.Record]:
+    """Read forecasts, newest first; the cursor's key is (created_at, forecast_id)."""
+    return await connection.fetch(
+        SQL["list_forecasts"], *(after or _AFTER_ALL), updated_since or _BEFORE_ALL, limit
+    )
+
+
+async def find_for_planning(connection: Connection, forecast_id: UUID) -> Forecast | None:
+    """Read a stored forecast back as it was made."""
+    head = await find(connection, forecast_id)
+    if head is None:
+        return None
+    rows = await connection.fetch(SQL["list_series_for_planning"], forecast_id)
+    return Forecast(
+        first_bucket_date=head["first_bucket_date"],
+        bucket=head["bucket"],
+        n_steps=head["n_steps"],
+        series=tuple(_series(row) for row in rows),
+        measures=msgspec.convert(head["measures"], Accuracy),
+    )
+
+
+def _series(row: asyncpg.Record) -> SeriesForecast:
+    return msgspec.convert(dict(row), SeriesForecast)

@@ -1,0 +1,151 @@
+"""How is a plan stored with the facts it was made from, and read by callers?"""
+
+import zlib
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from pullplan.engine.model import Plan, PlanningFacts
+from pullplan.storage.database import Connection
+from pullplan.storage.listings import Listing
+from pullplan.storage.queries import load_queries
+
+SQL = load_queries("plans")
+
+NEEDS = Listing(
+    SQL["list_needs"], key=("need_id",), start=(0,), filters=("product_code", "region_code", "tier")
+)
+ASSIGNMENTS = Listing(
+    SQL["list_assignments"],
+    key=("assignment_id",),
+    start=(0,),
+    filters=("product_code", "region_code", "node_code", "tier"),
+)
+SHORTFALLS = Listing(
+    SQL["list_shortfalls"], key=("shortfall_id",), start=(0,), filters=("product_code", "region_code", "tier")
+)
+PRICES = Listing(
+    SQL["list_prices"],
+    key=("stage", "node_code", "resource_code", "bucket_date"),
+    start=(-1, "", "", date.min),
+    filters=("node_code",),
+)
+LOADS = Listing(
+    SQL["list_loads"],
+    key=("node_code", "resource_code", "bucket_date"),
+    start=("", "", date.min),
+    filters=("node_code",),
+)
+
+_AFTER_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
+_BEFORE_ALL = datetime(1, 1, 2, tzinfo=UTC)
+
+
+class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a plan besides its lines."""
+
+    plan_id: UUID
+    run_id: UUID
+    forecast_id: UUID | None
+    as_of: datetime
+    parameters: dict[str, Any]
+    snapshot_at: datetime
+    wall_seconds: float
+    code_version: str
+
+
+async def insert(
+    connection: Connection,
+    record: PlanRecord,
+    plan: Plan,
+    facts: PlanningFacts,
+    bucket_dates: Sequence[date],
+) -> None:
+    """Store a plan with its lines and its snapshot, inside the caller's transaction.
+
+    Shapes: bucket_dates (horizon_buckets,)
+    """
+    r, horizon = record, facts.horizon
+    await connection.execute(
+        SQL["insert_plan"],
+        *(r.plan_id, r.run_id, r.forecast_id, r.as_of, horizon.bucket, bucket_dates[0]),
+        *(horizon.horizon_buckets, facts.parameters.objective, r.parameters, r.snapshot_at),
+        *(plan.snapshot_hash, plan.plan_hash, plan.method, plan.tie_break, plan.reproducible, plan.stages),
+        *(plan.figures, r.wall_seconds, r.code_version),
+    )
+    packed = zlib.compress(msgspec.msgpack.encode(facts))
+    await connection.execute(SQL["insert_snapshot"], r.plan_id, packed)
+    for table, rows in _rows_by_table(plan, bucket_dates).items():
+        await connection.copy_records_to_table(table, records=((r.plan_id, *row) for row in rows))
+
+
+def _rows_by_table(plan: Plan, dates: Sequence[date]) -> dict[str, list[tuple[Any, ...]]]:
+    needs = {need.need_id: need for need in plan.needs}
+    assigned, short = dict.fromkeys(needs, 0.0), dict.fromkeys(needs, 0.0)
+    assignments: list[tuple[Any, ...]] = []
+    shortfalls: list[tuple[Any, ...]] = []
+    for a in plan.assignments:
+        need = needs[a.need_id]
+        assigned[a.need_id] += a.units
+        assignments.append((
+            *(a.assignment_id, a.need_id, need.product_code, need.region_code, a.node_code, need.tier),
+            *(dates[need.bucket], dates[a.start_bucket], dates[a.arrival_bucket], a.units, a.distance_km),
+            *(a.cost_per_unit, a.distance_rank, a.passed_over),
+        ))  # fmt: skip
+    for s in plan.shortfalls:
+        need = needs[s.need_id]
+        short[s.need_id] += s.units
+        shortfalls.append((
+            *(s.shortfall_id, s.need_id, need.product_code, need.region_code, need.tier),
+            *(dates[need.bucket], s.units, s.reason, s.detail),
+        ))  # fmt: skip
+    return {
+        "plan_needs": [
+            (
+                *(n.need_id, n.product_code, n.region_code, dates[n.bucket], n.tier, n.rank, n.units),
+                *(assigned[n.need_id], short[n.need_id]),
+            )
+            for n in plan.needs
+        ],
+        "plan_assignments": assignments,
+        "plan_shortfalls": shortfalls,
+        "plan_prices": [
+            (p.stage, p.node_code, p.resource_code, dates[p.bucket], p.price) for p in plan.prices
+        ],
+        "plan_loads": [
+            (n.node_code, n.resource_code, dates[n.bucket], n.kind, n.capacity, n.used) for n in plan.loads
+        ],
+    }
+
+
+async def find(connection: Connection, plan_id: UUID) -> asyncpg.Record | None:
+    """Find a plan without its lines."""
+    return await connection.fetchrow(SQL["find_plan"], plan_id)
+
+
+async def find_facts(connection: Connection, plan_id: UUID) -> PlanningFacts | None:
+    """Unpack the facts that a plan was made from."""
+    packed = await connection.fetchval(SQL["find_snapshot"], plan_id)
+    return None if packed is None else msgspec.msgpack.decode(zlib.decompress(packed), type=PlanningFacts)
+
+
+async def list_all(
+    connection: Connection,
+    *,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+    updated_since: datetime | None = None,
+) -> list[asyncpg.Record]:
+    """Read plans, newest first; the cursor's key is (created_at, plan_id)."""
+    return await connection.fetch(
+        SQL["list_plans"], *(after or _AFTER_ALL), updated_since or _BEFORE_ALL, limit
+    )
+
+
+async def list_busiest(connection: Connection, plan_id: UUID) -> list[asyncpg.Record]:
+    """Add up each node's resources over the horizon, the busiest first."""
+    return await connection.fetch(SQL["list_busiest"], plan_id)
