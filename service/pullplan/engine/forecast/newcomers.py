@@ -18,19 +18,11 @@ _N_PATHS = 40
 
 
 @dataclass(frozen=True)
-class Established:
-    """The forecast of a pair that has enough history. Shapes: mean (n_steps,), paths (n_paths, n_steps)."""
-
-    mean: Units
-    paths: Units
-
-
-@dataclass(frozen=True)
-class Newcomer:
-    """The forecast of a pair without enough history. Shapes: mean (n_steps,), paths (n_paths, n_steps)."""
+class Projection:
+    """A series' forecast before people adjust it. Shapes: mean (n_steps,), paths (n_paths, n_steps)."""
 
     model: str
-    reason: str
+    fallback_reason: str | None
     mean: Units
     paths: Units
 
@@ -38,9 +30,9 @@ class Newcomer:
 class Pool:
     """The established series, as far as they tell about a pair that is not one of them."""
 
-    def __init__(self, established: Mapping[Pair, Established], n_steps: int) -> None:
+    def __init__(self, established: Mapping[Pair, Projection], n_steps: int) -> None:
         self._n_steps = n_steps
-        self._by_product: dict[str, dict[str, Established]] = defaultdict(dict)
+        self._by_product: dict[str, dict[str, Projection]] = defaultdict(dict)
         for (product_code, region_code), series in sorted(established.items()):
             self._by_product[product_code][region_code] = series
         self._usual = {
@@ -48,7 +40,7 @@ class Pool:
             for product_code, regions in self._by_product.items()
         }
 
-    def forecast_newcomer(self, pair: Pair, known: Units) -> Newcomer:
+    def forecast_newcomer(self, pair: Pair, known: Units) -> Projection:
         """Take the product's shape in other regions, sized to the region and to the pair's own few buckets.
 
         Shapes: known (n_known_buckets,)
@@ -59,9 +51,9 @@ class Pool:
             flat = np.full(self._n_steps, own_mean)
             if own_mean <= 0:
                 reason = "nothing was ever demanded of this pair, and no other region tells about the product"
-                return Newcomer("Zero", reason, flat, np.zeros((1, self._n_steps)))
+                return Projection("Zero", reason, flat, np.zeros((1, self._n_steps)))
             reason = f"only {known.size} buckets of history, and no other region tells about the product"
-            return Newcomer("OwnMean", reason, flat, _wide_paths(flat))
+            return Projection("OwnMean", reason, flat, _wide_paths(flat))
         size = self._size_of(pair[1])
         shape = size * np.mean([s.mean for s in others.values()], axis=0)
         weight = known.size / (known.size + POOL_BUCKETS)
@@ -74,7 +66,7 @@ class Pool:
         demanded = demanded[picks]
         scale = mean.mean() / demanded.mean() if demanded.mean() > 0 else 0.0
         reason = f"only {known.size} buckets of history: the mean shape of {len(others)} other regions"
-        return Newcomer("PooledMean", reason, mean, demanded * scale - mean)
+        return Projection("PooledMean", reason, mean, demanded * scale - mean)
 
     def _size_of(self, region_code: str) -> float:
         """Compare what a region takes of its established products to what regions usually take of them."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pullplan.engine.demand import Units
+from pullplan.engine.forecast.accuracy import LEVELS
 from pullplan.engine.model import SeriesForecast
 
 # Beyond the outermost path the tail is continued exponentially, as steep as the paths above this level are.
@@ -61,6 +62,25 @@ def interval_quantile(
     return mean, max(0.0, float(path_quantile(sums, level)))
 
 
+def band_of(mean: Units, paths: Units) -> Units:
+    """Draw p10, p50 and p90 of every step. Shapes: mean (n_steps,), paths (n, n_steps), result (3, n_steps)."""
+    if paths.shape[0] == 0:
+        return np.stack([mean] * len(LEVELS))
+    return np.stack([np.maximum(0.0, mean + path_quantile(paths, level)) for level in LEVELS])
+
+
+def deviation_paths(units: Units, n_steps: int) -> Units:
+    """Take a history's deviations from its mean, in rotation, where no origin lies far enough back for errors.
+
+    Shapes: units (n_buckets,), NaN ignored, result (n_known_buckets, n_steps)
+    """
+    known = units[~np.isnan(units)]
+    deviations = (known - known.mean()) * np.sqrt(1 + 1 / known.size)
+    turns = (np.arange(known.size)[:, None] + np.arange(n_steps)) % known.size
+    rotated: Units = deviations[turns]
+    return rotated
+
+
 def scale_of_errors(errors: Units) -> float | None:
     """Root mean square of a series' error paths, None without any. Shapes: errors (n_paths, n_steps)."""
     return float(np.sqrt(np.mean(np.square(errors)))) if errors.size else None
@@ -82,9 +102,12 @@ def spread_paths(own: Sequence[Units], levels: Units) -> list[Units]:
     expected = _scale_by_level(scales, levels)
     spread = []
     for paths, scale, usual in zip(own, scales, expected, strict=True):
+        # Paths of neighbouring origins overlap: what is independent in them is their number ÷ their length.
         stretches = paths.shape[0] / paths.shape[1]
         weight = stretches / (stretches + SCALE_STRETCHES)
         mixed = usual if scale is None else float(np.exp(_blend(scale, usual, weight)))
+        # The forecast itself rests on as little: its own error adds to what the paths show (√(1 + 1/n)).
+        mixed *= float(np.sqrt(1 + 1 / (stretches + 0.5)))
         n_borrowed = max(LEAST_PATHS - paths.shape[0], LEAST_PATHS // 2)
         picks = np.linspace(0, stacked.shape[0] - 1, n_borrowed).astype(int)
         kept = paths if not scale else paths * (mixed / scale)

@@ -1,0 +1,133 @@
+"""How would the established series have been forecast from their past, and how are they forecast now?"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pullplan.engine.demand import History, Pair, Units
+from pullplan.engine.forecast.accuracy import Trial
+from pullplan.engine.forecast.backtest import Track, backtest_origins, choose_models
+from pullplan.engine.forecast.models import candidate_names, run_candidates, seasonal_naive
+from pullplan.engine.forecast.season import SEASON_BUCKETS, season_factors
+from pullplan.engine.forecast.spread import band_of, spread_paths
+from pullplan.engine.model import DemandClass, ForecastFacts
+
+Progress = Callable[[str, float], None]
+
+# Trials lie this many per horizon apart, and rest on at least so many finished origins.
+TRIALS_PER_HORIZON = 4
+LEAST_FINISHED_ORIGINS = 4
+
+# `Zero` is a candidate once a series has been silent for this many times its average interval.
+SILENT_INTERVALS = 3.0
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The established series side by side. `units` Shapes: (n_series, n_buckets)."""
+
+    pairs: tuple[Pair, ...]
+    units: Units
+    tracks: list[Track]
+    origins: NDArray[np.intp]
+    n_steps: int
+    n_scored_steps: int
+    period: int
+
+
+def run_tournament(
+    history: History, units: Units, classes: Sequence[DemandClass], facts: ForecastFacts, progress: Progress
+) -> Panel:
+    rows = [i for i, demand_class in enumerate(classes) if demand_class != "new"]
+    n_buckets, n_steps, period = units.shape[1], facts.n_steps, SEASON_BUCKETS[history.bucket]
+    origins = backtest_origins(n_buckets, n_steps, period)
+    products = sorted({history.pairs[i][0] for i in rows})
+    groups = np.array([products.index(history.pairs[i][0]) for i in rows], dtype=np.intp)
+    kept = units[rows]
+    factors = [
+        (
+            season_factors(kept, groups, first=0, last=origin, origin=origin, bucket=history.bucket),
+            season_factors(
+                kept, groups, first=origin, last=origin + n_steps, origin=origin, bucket=history.bucket
+            ),
+        )
+        for origin in [*origins, n_buckets]
+    ]
+    actuals = [np.stack([row[o : o + n_steps] for o in origins]) if origins else None for row in kept]
+    tracks = []
+    for i, (row, actual) in enumerate(zip(kept, actuals, strict=True)):
+        group = groups[i]
+        candidates = run_candidates(
+            row,
+            candidate_names(classes[rows[i]], silent_for_long=_is_silent_for_long(row)),
+            origins=[*origins, n_buckets],
+            factors=[(before[group], after[group]) for before, after in factors],
+            n_steps=n_steps,
+            period=period,
+        )
+        known = np.empty((0, n_steps)) if actual is None else actual
+        tracks.append(Track(classes[rows[i]], known, candidates))
+        progress("backtest", (i + 1) / len(rows))
+    return Panel(
+        pairs=tuple(history.pairs[i] for i in rows),
+        units=kept,
+        tracks=tracks,
+        origins=np.array(origins, dtype=np.intp),
+        n_steps=n_steps,
+        n_scored_steps=min(n_steps, facts.horizon.horizon_buckets),
+        period=period,
+    )
+
+
+def _is_silent_for_long(units: Units) -> bool:
+    known = units[~np.isnan(units)]
+    demanded = np.flatnonzero(known > 0)
+    silent = known.size - 1 - int(demanded[-1])
+    return silent > SILENT_INTERVALS * known.size / demanded.size
+
+
+def forecast_from(
+    panel: Panel, chosen: Sequence[str], finished: NDArray[np.bool_], origin: int
+) -> tuple[list[Units], list[Units]]:
+    """Gather the chosen forecasts of one origin and their error paths from the finished origins."""
+    means = [t.candidates.forecasts[name][origin] for t, name in zip(panel.tracks, chosen, strict=True)]
+    own = []
+    for track, name in zip(panel.tracks, chosen, strict=True):
+        errors = track.errors(name)[finished]
+        own.append(errors[np.isfinite(errors).all(axis=1)])
+    spreads: list[Units] = [np.empty((0, panel.n_steps))] * len(own)
+    for kind in (True, False):
+        rows = [i for i, track in enumerate(panel.tracks) if track.is_regular == kind]
+        levels = np.array([np.nan_to_num(means[i]).mean() for i in rows])
+        for i, paths in zip(rows, spread_paths([own[i] for i in rows], levels), strict=True):
+            spreads[i] = paths
+    return means, spreads
+
+
+def replay_trials(panel: Panel) -> list[list[Trial]]:
+    """Play the past again: choice and spread at an origin come from origins whose steps had all been seen then."""
+    origins, n_scored = panel.origins, panel.n_scored_steps
+    stride = max(1, panel.n_steps // TRIALS_PER_HORIZON)
+    tried = np.unique(np.arange(origins.size - 1, -1, -max(1, stride // _spacing(origins))))
+    finished = [origins + panel.n_steps <= origins[k] for k in tried]
+    proven = [i for i, f in enumerate(finished) if f.sum() >= LEAST_FINISHED_ORIGINS]
+    trials: list[list[Trial]] = [[] for _ in panel.tracks]
+    for i in proven or range(len(tried)):
+        k, past = int(tried[i]), finished[i] & bool(proven)
+        chosen = choose_models(panel.tracks, past, n_scored)
+        means, spreads = forecast_from(panel, chosen, past, k)
+        for row, track in enumerate(panel.tracks):
+            mean = means[row][:n_scored]
+            actual = track.actuals[k, :n_scored]
+            if not np.isfinite(mean).all() or not np.isfinite(actual).any():
+                continue
+            naive = seasonal_naive(panel.units[row], int(origins[k]), n_scored, panel.period)
+            quantiles = band_of(mean, spreads[row][:, :n_scored]) if spreads[row].size else None
+            trials[row].append(Trial(actual, mean, naive, quantiles))
+    return trials
+
+
+def _spacing(origins: NDArray[np.intp]) -> int:
+    return int(origins[1] - origins[0]) if origins.size > 1 else 1
