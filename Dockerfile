@@ -10,9 +10,11 @@ RUN /build/bin/pip install --no-cache-dir --no-compile --require-hashes -r /sour
     && /build/bin/pip --python /opt/pullplan/bin/python install \
         --no-cache-dir --no-compile --only-binary :all: --require-hashes -r /source/requirements.lock
 COPY . /source/
-# Bytecode is compiled once, here, and never checked against the sources: imports take a third of the time.
+# The libraries' own tests stay behind. Bytecode is compiled once, here, and never checked against
+# the sources: statsforecast imports in a third of the time.
 RUN /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels /source \
     && /build/bin/pip --python /opt/pullplan/bin/python install --no-cache-dir --no-compile --no-deps /wheels/*.whl \
+    && find /opt/pullplan/lib -type d -name tests -prune -exec rm -rf {} + \
     && /opt/pullplan/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/pullplan/lib
 
 FROM debian:trixie-slim

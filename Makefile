@@ -2,7 +2,7 @@
 UV := $(shell command -v uv || echo .uv/bin/uv)
 BIN := .venv/bin
 
-.PHONY: help demo test test-long check format openapi bench image lock clean
+.PHONY: help demo test test-long check format openapi migration-hashes bench image lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,11 @@ format: .venv/synced ## Format and mend what can be mended
 openapi: .venv/synced ## Write openapi/openapi.yaml from the code
 	$(BIN)/pullplan openapi --write openapi/openapi.yaml
 
+migration-hashes: ## Freeze the new migrations: from then on, a change is a new file
+	@touch db/migrations.sha256
+	@for file in db/migrations/*.sql; do \
+		grep -q "  $$file\$$" db/migrations.sha256 || sha256sum "$$file" >> db/migrations.sha256; done
+
 bench: .venv/synced ## Every figure, each beside its reference
 	$(BIN)/python bench/run.py
 
@@ -44,7 +49,7 @@ lock: $(UV) ## Pin the dependencies again
 	$(UV) pip compile -q --universal --generate-hashes --no-header --python-version 3.12 --group build -c requirements-dev.lock -o requirements-build.lock
 
 clean: ## Remove the environment and every cache
-	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .uv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/synced: requirements-dev.lock pyproject.toml | $(UV)
 	$(UV) venv -q --allow-existing .venv

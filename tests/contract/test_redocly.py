@@ -1,0 +1,27 @@
+"""Does a reader of OpenAPI that we did not write find an error in the committed contract?"""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from pullplan.packaged_files import packaged
+
+REDOCLY = packaged("openapi").parent / ".cache" / "redocly" / "node_modules" / ".bin" / "redocly"
+
+
+def test_redocly_finds_no_error_in_the_committed_contract() -> None:
+    if not REDOCLY.exists() or shutil.which("node") is None:
+        pytest.skip("`.ci/run` installs @redocly/cli where there is node")
+    quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "CI": "true"}
+    linted = subprocess.run(
+        [REDOCLY, "lint", "--extends=recommended", packaged("openapi") / "openapi.yaml"],
+        env=os.environ | quiet,
+        cwd=packaged("openapi"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert linted.returncode == 0, linted.stdout + linted.stderr
