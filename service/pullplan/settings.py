@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -25,8 +26,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """PULLPLAN_DATA: where the embedded server keeps its data."""
     host: str = "127.0.0.1"
     """PULLPLAN_HOST."""
-    port: int = 8000
-    """PULLPLAN_PORT."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
+    """PULLPLAN_PORT; 0: a free one."""
     url: str | None = None
     """PULLPLAN_URL: the service that client commands talk to; unset: http://127.0.0.1:<port>."""
     key: str | None = None
@@ -35,16 +36,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """PULLPLAN_TIME_ZONE: buckets are cut in it."""
     currency: str = "EUR"
     """PULLPLAN_CURRENCY: a label; amounts are never converted."""
-    pool_connections: int = 10
+    pool_connections: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
     """PULLPLAN_POOL_CONNECTIONS: of the API process."""
     statement_cache: bool = True
     """PULLPLAN_STATEMENT_CACHE: false behind pgbouncer before 1.21 in transaction mode."""
-    lease_seconds: float = 15.0
+    lease_seconds: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 15.0
     """PULLPLAN_LEASE_SECONDS: a run whose worker is silent for so long is taken over."""
-    worker_runs: int = 1
+    worker_runs: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     """PULLPLAN_WORKER_RUNS: runs that one worker computes at a time."""
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     """PULLPLAN_LOG_LEVEL: debug, info, warning or error."""
+
+
+_VARIABLE_OF = {"database_url": "DATABASE_URL", "data_folder": "PULLPLAN_DATA"}
+
+
+def _variable_of(field: str) -> str:
+    return _VARIABLE_OF.get(field, f"PULLPLAN_{field.upper()}")
 
 
 def _default_data_folder(environment: Mapping[str, str]) -> Path:
@@ -58,18 +66,15 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     Raises: SettingInvalidError naming the variable.
     """
     env = os.environ if environment is None else environment
-    raw: dict[str, object] = {"data_folder": env.get("PULLPLAN_DATA") or str(_default_data_folder(env))}
-    if env.get("DATABASE_URL"):
-        raw["database_url"] = env["DATABASE_URL"]
-    for field in Settings.__struct_fields__:
-        value = env.get(f"PULLPLAN_{field.upper()}")
-        if value and field not in raw:
-            raw[field] = value
+    named = {field: env.get(_variable_of(field)) for field in Settings.__struct_fields__}
+    raw = {"data_folder": str(_default_data_folder(env))} | {
+        field: text for field, text in named.items() if text
+    }
     try:
-        settings = msgspec.convert(raw, Settings, strict=False)
+        settings = msgspec.convert(raw, Settings, strict=False, dec_hook=lambda _, text: Path(text))
     except msgspec.ValidationError as error:
-        field = str(error).rpartition("$.")[2].rstrip("`") or "?"
-        raise SettingInvalidError(f"PULLPLAN_{field.upper()}: {error}") from None
+        reason, _, field = str(error).partition(" - at `$.")
+        raise SettingInvalidError(f"{_variable_of(field.rstrip('`'))}: {reason}") from None
     try:
         ZoneInfo(settings.time_zone)
     except (ZoneInfoNotFoundError, ValueError):
