@@ -59,19 +59,17 @@ async def opened_snapshot(
         yield Moment(**row, time_zone=time_zone)
 
 
-async def read_planning_facts(
+async def read_network_facts(
     connection: Connection,
-    moment: Moment,
     horizon: Horizon,
     *,
     parameters: PlanParameters,
     policy_overrides: Sequence[PullPolicy] = (),
 ) -> PlanningFacts:
-    """Read what a plan is made from, except its forecast; nothing that occurred after as_of, nothing retired.
+    """Read the network and its policies alone, what is retired left out.
 
     To be called inside `opened_snapshot`.
     """
-    as_of = moment.as_of
     resources = await connection.fetch(SQL["list_resources"])
     return PlanningFacts(
         horizon=horizon,
@@ -88,6 +86,19 @@ async def read_planning_facts(
         capabilities=_facts(Capability, await connection.fetch(SQL["list_capabilities"])),
         lanes=_facts(Lane, await connection.fetch(SQL["list_lanes"])),
         policies=await _read_policies(connection, policy_overrides),
+    )
+
+
+async def read_planning_facts(
+    connection: Connection, moment: Moment, network: PlanningFacts
+) -> PlanningFacts:
+    """Add demand, stock and supply to the network: all that a plan is made from, except its forecast.
+
+    Nothing that occurred after as_of is read. To be called inside `opened_snapshot`.
+    """
+    as_of = moment.as_of
+    return msgspec.structs.replace(
+        network,
         consumption_pairs=_pairs(await connection.fetch(SQL["list_consumption_pairs"], as_of)),
         orders=_facts(Order, await connection.fetch(SQL["list_open_orders"], as_of)),
         lead_signals=_facts(LeadSignal, await connection.fetch(SQL["list_leads"], as_of)),
@@ -97,30 +108,24 @@ async def read_planning_facts(
 
 
 async def read_forecast_facts(
-    connection: Connection,
-    moment: Moment,
-    horizon: Horizon,
-    *,
-    n_steps: int,
-    policy_overrides: Sequence[PullPolicy] = (),
+    connection: Connection, moment: Moment, network: PlanningFacts, *, n_steps: int
 ) -> ForecastFacts:
-    """Read what a forecast is made from: complete days before as_of's, and what people changed of the future.
+    """Read what a forecast is made from: the days before as_of's, and what people changed of the future.
 
     Pairs without history get a forecast when they hold stock, are adjusted, or have a base stock policy of their
     own. To be called inside `opened_snapshot`.
     """
     day, as_of = moment.as_of_date, moment.as_of
-    policies = await _read_policies(connection, policy_overrides)
     adjustments = _facts(Adjustment, await connection.fetch(SQL["list_adjustments"], day, as_of))
     pairs = {
         *_pairs(await connection.fetch(SQL["list_stock"], as_of)),
         *((a.product_code, a.region_code) for a in adjustments),
-        *await _read_pairs_with_base_stock(connection, policies),
+        *_pairs_with_base_stock(network),
     }
     return ForecastFacts(
-        horizon=horizon,
+        horizon=network.horizon,
         n_steps=n_steps,
-        policies=policies,
+        policies=network.policies,
         consumption=_daily(await connection.fetch(SQL["list_daily_consumption"], day, moment.time_zone)),
         order_history=_daily(await connection.fetch(SQL["list_daily_orders"], day, as_of)),
         adjustments=adjustments,
@@ -134,14 +139,12 @@ async def _read_policies(connection: Connection, overrides: Sequence[PullPolicy]
     return tuple(by_pair[pair] for pair in sorted(by_pair))
 
 
-async def _read_pairs_with_base_stock(
-    connection: Connection, policies: Sequence[PullPolicy]
-) -> set[tuple[str, str]]:
-    products = {row["product_code"] for row in await connection.fetch(SQL["list_products"])}
-    regions = {row["region_code"] for row in await connection.fetch(SQL["list_regions"])}
+def _pairs_with_base_stock(network: PlanningFacts) -> set[tuple[str, str]]:
+    products = {product.product_code for product in network.products}
+    regions = {region.region_code for region in network.regions}
     return {
         (p.product_code, p.region_code)
-        for p in policies
+        for p in network.policies
         if p.policy == "base_stock" and p.product_code in products and p.region_code in regions
     }
 

@@ -3,7 +3,12 @@
 from pullplan.engine.netting.needs import net
 from pullplan.engine.netting.pegging import DemandLine, consume_forecast, peg
 from pullplan.engine.netting.supply import arriving_supply
-from pullplan.engine.netting.targets import buffer_targets, forecast_steps, reference_lead_days
+from pullplan.engine.netting.targets import (
+    buffer_targets,
+    forecast_steps,
+    reference_lead_days,
+    wants_forecast,
+)
 
 __all__ = [
     "DemandLine",
@@ -14,4 +19,5 @@ __all__ = [
     "net",
     "peg",
     "reference_lead_days",
+    "wants_forecast",
 ]

@@ -66,21 +66,28 @@ def reference_lead_days(facts: PlanningFacts) -> dict[Pair, int]:
     return lead_days
 
 
+def wants_forecast(facts: PlanningFacts) -> bool:
+    """Tell whether any product × region pulls from base stock; without one a plan needs no forecast."""
+    return _longest_protection_days(facts) > 0
+
+
 def forecast_steps(facts: PlanningFacts) -> int:
     """Count the buckets that a forecast for this plan must have: horizon plus the longest protection interval."""
-    horizon = facts.horizon
+    buckets = math.ceil(_longest_protection_days(facts) / DAYS_PER_BUCKET[facts.horizon.bucket])
+    return facts.horizon.horizon_buckets + min(buckets, LONGEST_PROTECTION_BUCKETS)
+
+
+def _longest_protection_days(facts: PlanningFacts) -> int:
+    """Find the longest protection interval of any base stock; 0 without one, as a review takes a day at least."""
     book = PolicyBook(facts.policies)
     lead_days = reference_lead_days(facts)
-    longest = max(
+    pairs = ((p.product_code, r.region_code) for p in facts.products for r in facts.regions)
+    policies = ((pair, book.policy_of(*pair)) for pair in pairs)
+    return max(
         (
-            _protection_days(
-                policy, lead_days.get((product.product_code, region.region_code), 0), horizon.bucket
-            )
-            for product in facts.products
-            for region in facts.regions
-            if (policy := book.policy_of(product.product_code, region.region_code)).policy == "base_stock"
+            _protection_days(policy, lead_days.get(pair, 0), facts.horizon.bucket)
+            for pair, policy in policies
+            if policy.policy == "base_stock"
         ),
         default=0,
     )
-    buckets = math.ceil(longest / DAYS_PER_BUCKET[horizon.bucket])
-    return horizon.horizon_buckets + min(buckets, LONGEST_PROTECTION_BUCKETS)

@@ -1,0 +1,133 @@
+"""What is the plan for these facts? Net, lay out options, assign, certify, explain, and add up the figures."""
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from pullplan.engine.assignment import assign
+from pullplan.engine.certificate import capacity_prices, certify
+from pullplan.engine.explanation import explain, resource_loads
+from pullplan.engine.model import (
+    Assignment,
+    DailyUnits,
+    Fact,
+    Figures,
+    Forecast,
+    Need,
+    Plan,
+    PlanningFacts,
+    ResourceLoad,
+    Shortfall,
+)
+from pullplan.engine.netting import net
+from pullplan.engine.options import build_options
+
+Progress = Callable[[str, float], None]
+
+_ENCODER = msgspec.msgpack.Encoder(order="deterministic")
+
+
+def make_plan(facts: PlanningFacts, progress: Progress | None = None) -> Plan:
+    """Turn facts into a plan with its proof and its reasons; in whatever order the facts are given.
+
+    `progress` hears the step and the share of it that is done.
+
+    Raises: AssignmentFailedError when the solver fails.
+    """
+    tell = progress or (lambda _step, _done_share: None)
+    facts = in_canonical_order(facts)
+    tell("netting", 0.0)
+    needs = net(facts)
+    tell("assigning", 0.0)
+    options = build_options(facts, needs)
+    solution = assign(options, lambda measure, done: tell(f"assigning: {measure.partition(':')[0]}", done))
+    tell("explaining", 0.0)
+    stages = certify(options, solution)
+    prices = capacity_prices(options, solution)
+    assignments, shortfalls = explain(options, solution)
+    loads = resource_loads(options, solution)
+    return Plan(
+        method=solution.method,
+        reproducible=True,
+        snapshot_hash=snapshot_hash(facts),
+        plan_hash=_sha256((needs, assignments, shortfalls, prices, stages)),
+        needs=needs,
+        assignments=assignments,
+        shortfalls=shortfalls,
+        stages=stages,
+        prices=prices,
+        loads=loads,
+        figures=add_up(needs, assignments, shortfalls, loads),
+        tie_break=solution.tie_break,
+    )
+
+
+def add_up(
+    needs: Sequence[Need],
+    assignments: Sequence[Assignment],
+    shortfalls: Sequence[Shortfall],
+    loads: Sequence[ResourceLoad],
+) -> Figures:
+    """Add up what a planner reads first; a share is None where there is nothing to take it of."""
+    bucket_of_need = {need.need_id: need.bucket for need in needs}
+    needs_units = math.fsum(n.units for n in needs)
+    assigned_units = math.fsum(a.units for a in assignments)
+    unit_km = math.fsum(a.units * a.distance_km for a in assignments)
+    late = [(a.units, a.arrival_bucket - bucket_of_need[a.need_id]) for a in assignments]
+    renewed = [load for load in loads if load.kind == "renewed"]
+    return Figures(
+        needs_units=needs_units,
+        assigned_units=assigned_units,
+        shortfall_units=math.fsum(s.units for s in shortfalls),
+        served_share=_share(assigned_units, needs_units),
+        nearest_share=_share(math.fsum(a.units for a in assignments if a.distance_rank == 1), assigned_units),
+        unit_km=unit_km,
+        km_per_unit=_share(unit_km, assigned_units),
+        late_unit_buckets=math.fsum(units * max(0, buckets) for units, buckets in late),
+        early_unit_buckets=math.fsum(units * max(0, -buckets) for units, buckets in late),
+        capacity_use_share=_share(
+            math.fsum(load.used for load in renewed), math.fsum(load.capacity for load in renewed)
+        ),
+        n_needs=len(needs),
+        n_assignments=len(assignments),
+        n_shortfalls=len(shortfalls),
+    )
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
+
+
+# --- equal for equal -----------------------------------------------------------------------------------------
+
+
+def snapshot_hash(facts: Fact) -> str:
+    """Name facts by their content: the same in whatever order they were gathered."""
+    return _sha256(in_canonical_order(facts))
+
+
+def in_canonical_order[F: Fact](facts: F) -> F:
+    """Order every collection of facts by what its members say, codes first."""
+    changes = {name: _in_order(getattr(facts, name)) for name in facts.__struct_fields__}
+    return msgspec.structs.replace(facts, **changes)
+
+
+def _in_order(value: Any) -> Any:
+    match value:
+        case tuple():
+            return tuple(sorted(value, key=_ENCODER.encode))
+        case Forecast():
+            return msgspec.structs.replace(value, series=_in_order(value.series))
+        case DailyUnits():
+            rows = sorted(zip(value.product_codes, value.region_codes, value.days, value.units, strict=True))
+            columns = zip(*rows, strict=True) if rows else ((), (), (), ())
+            return DailyUnits(**dict(zip(value.__struct_fields__, columns, strict=True)))
+        case _:
+            return value
+
+
+def _sha256(content: Any) -> str:
+    return hashlib.sha256(_ENCODER.encode(content)).hexdigest()

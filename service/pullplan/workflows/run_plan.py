@@ -1,0 +1,124 @@
+"""Which steps make a plan run: read, forecast where a policy needs it, plan, store."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+from time import perf_counter
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from pullplan.engine.calendar import bucket_dates, first_day_of_bucket
+from pullplan.engine.errors import PullplanError
+from pullplan.engine.model import (
+    Forecast,
+    ForecastFacts,
+    Horizon,
+    PlanningFacts,
+    PlanParameters,
+    PlanRequest,
+)
+from pullplan.engine.netting import forecast_steps, wants_forecast
+from pullplan.engine.plan import make_plan
+from pullplan.storage import database, facts, forecasts, plans
+from pullplan.storage.database import Connection
+from pullplan.workflows.finish_run import storing_results
+from pullplan.workflows.run_forecast import Progress, compute_forecast, store_forecast
+
+
+class ForecastUnsuitableError(PullplanError):
+    """The named forecast does not fit the plan that was asked for."""
+
+    code = "forecast-unsuitable"
+
+
+class _Read(msgspec.Struct, frozen=True):
+    moment: facts.Moment
+    planning: PlanningFacts
+    """With the named forecast, where one was named."""
+    forecasting: ForecastFacts | None
+    """What a fresh forecast is to be made from, where one is needed."""
+
+
+async def run_plan(
+    database_url: str,
+    run_id: UUID,
+    attempt: int,
+    parameters: dict[str, Any],
+    *,
+    time_zone: str,
+    progress: Progress,
+    clock: Callable[[], float] = perf_counter,
+) -> None:
+    """Make and store the plan that `parameters` (a PlanRequest) ask for; its id is the run's.
+
+    Without a named forecast a fresh one is made where a policy needs it, and stored with the plan under the same id.
+
+    Raises: ForecastUnsuitableError, AssignmentFailedError, RunLostError, DatabaseAwayError
+    """
+    began = clock()
+    request = msgspec.convert(parameters, PlanRequest)
+    progress("reading", 0.0)
+    connection = await database.connect(database_url)
+    try:
+        read = await _read(connection, request, time_zone)
+    finally:
+        await connection.close()
+    known, fresh, forecasting_seconds = read.planning, None, 0.0
+    if read.forecasting is not None:
+        fresh = compute_forecast(read.forecasting, progress)
+        known = msgspec.structs.replace(known, forecast=fresh)
+        forecasting_seconds = clock() - began
+    plan = make_plan(known, progress)
+    progress("storing", 0.0)
+    async with storing_results(database_url, run_id, attempt, f"/v1/plans/{run_id}") as storing:
+        if read.forecasting is not None and fresh is not None:
+            await store_forecast(
+                *(storing, run_id, read.moment, read.forecasting, fresh), wall_seconds=forecasting_seconds
+            )
+        record = plans.PlanRecord(
+            plan_id=run_id,
+            run_id=run_id,
+            forecast_id=request.forecast_id if fresh is None else run_id,
+            as_of=read.moment.as_of,
+            parameters=msgspec.to_builtins(msgspec.structs.replace(request, as_of=read.moment.as_of)),
+            snapshot_at=read.moment.snapshot_at,
+            wall_seconds=clock() - began,
+            code_version=version("pullplan"),
+        )
+        await plans.insert(storing, record, plan, known, bucket_dates(known.horizon)[:-1])
+
+
+async def _read(connection: Connection, request: PlanRequest, time_zone: str) -> _Read:
+    parameters = PlanParameters(**{name: getattr(request, name) for name in PlanParameters.__struct_fields__})
+    async with facts.opened_snapshot(connection, request.as_of, time_zone) as moment:
+        network = await facts.read_network_facts(
+            connection,
+            moment.horizon(request.bucket, request.horizon_buckets),
+            parameters=parameters,
+            policy_overrides=request.policy_overrides,
+        )
+        planning = await facts.read_planning_facts(connection, moment, network)
+        if request.forecast_id is not None:
+            named = await _read_named_forecast(connection, request.forecast_id, network.horizon)
+            return _Read(moment, msgspec.structs.replace(planning, forecast=named), None)
+        if not wants_forecast(network):
+            return _Read(moment, planning, None)
+        steps = forecast_steps(network)
+        forecasting = await facts.read_forecast_facts(connection, moment, network, n_steps=steps)
+        return _Read(moment, planning, forecasting)
+
+
+async def _read_named_forecast(connection: Connection, forecast_id: UUID, horizon: Horizon) -> Forecast:
+    forecast = await forecasts.find_for_planning(connection, forecast_id)
+    if forecast is None:
+        raise ForecastUnsuitableError(f"there is no forecast {forecast_id}")
+    first = first_day_of_bucket(horizon.as_of_date, horizon.bucket)
+    wanted = f"the plan wants {horizon.horizon_buckets} buckets of one {horizon.bucket} from {first} on"
+    given = f"the forecast {forecast_id} has {forecast.n_steps} of one {forecast.bucket} from {forecast.first_bucket_date} on"
+    if (forecast.bucket, forecast.first_bucket_date) != (
+        horizon.bucket,
+        first,
+    ) or forecast.n_steps < horizon.horizon_buckets:
+        raise ForecastUnsuitableError(f"{wanted}, but {given}")
+    return forecast
