@@ -1,0 +1,105 @@
+-- name: stage
+CREATE TEMP TABLE staged_signals (
+    ordinal bigint GENERATED ALWAYS AS IDENTITY,
+    LIKE demand_signals INCLUDING DEFAULTS INCLUDING IDENTITY
+) ON COMMIT DROP;
+
+-- name: refuse
+INSERT INTO refused (ordinal, code, field, given, first_ordinal)
+SELECT ordinal, 'duplicate-line', 'external_id', external_id, first_ordinal
+FROM (SELECT ordinal, source, external_id, min(ordinal) OVER (PARTITION BY source, external_id) AS first_ordinal FROM staged_signals) AS numbered
+WHERE ordinal > first_ordinal
+UNION ALL
+SELECT ordinal, 'unknown-code', 'product_code', staged.product_code, NULL
+FROM staged_signals AS staged
+LEFT JOIN products AS parent ON parent.product_code = staged.product_code AND parent.retired_at IS NULL
+WHERE parent.product_code IS NULL
+  AND NOT EXISTS (
+    SELECT FROM demand_signals AS stored
+    WHERE stored.superseded_at IS NULL AND stored.source = staged.source AND stored.external_id = staged.external_id
+      AND (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason)
+        IS NOT DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason)
+  )
+UNION ALL
+SELECT ordinal, 'unknown-code', 'region_code', staged.region_code, NULL
+FROM staged_signals AS staged
+LEFT JOIN regions AS parent ON parent.region_code = staged.region_code AND parent.retired_at IS NULL
+WHERE parent.region_code IS NULL
+  AND NOT EXISTS (
+    SELECT FROM demand_signals AS stored
+    WHERE stored.superseded_at IS NULL AND stored.source = staged.source AND stored.external_id = staged.external_id
+      AND (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason)
+        IS NOT DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason)
+  );
+
+-- name: merge_1
+UPDATE demand_signals AS stored SET superseded_at = greatest(now(), stored.received_at)
+FROM staged_signals AS staged
+WHERE stored.source = staged.source
+  AND stored.external_id = staged.external_id
+  AND stored.superseded_at IS NULL
+  AND (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason)
+    IS DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason)
+  AND NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal);
+
+-- name: merge_2
+INSERT INTO demand_signals (source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at)
+SELECT staged.source, staged.external_id, staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason,
+    1 + coalesce(before.revision, 0),
+    greatest(now(), before.superseded_at)
+FROM staged_signals AS staged
+LEFT JOIN LATERAL (
+    SELECT max(stored.revision) AS revision, max(stored.superseded_at) AS superseded_at
+    FROM demand_signals AS stored
+    WHERE stored.source = staged.source
+      AND stored.external_id = staged.external_id
+      AND stored.superseded_at IS NOT NULL
+) AS before ON true
+WHERE NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal)
+  AND NOT EXISTS (
+    SELECT FROM demand_signals AS stored
+    WHERE stored.source = staged.source AND stored.external_id = staged.external_id AND stored.superseded_at IS NULL
+  )
+ORDER BY staged.source, staged.external_id;
+
+-- name: has_unknown_codes
+SELECT EXISTS (SELECT unnest($1::text[]) EXCEPT SELECT product_code FROM products WHERE retired_at IS NULL)
+    OR EXISTS (SELECT unnest($2::text[]) EXCEPT SELECT region_code FROM regions WHERE retired_at IS NULL);
+
+-- name: find_current
+SELECT source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at, superseded_at
+FROM demand_signals
+WHERE source = $1 AND external_id = $2 AND superseded_at IS NULL;
+
+-- name: list_history
+SELECT source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at, superseded_at
+FROM demand_signals
+WHERE source = $1 AND external_id = $2
+ORDER BY revision;
+
+-- name: list_current
+SELECT signal_id, source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at, superseded_at
+FROM demand_signals
+WHERE signal_id > coalesce($1::bigint, 0)
+  AND superseded_at IS NULL
+  AND ($3::timestamptz IS NULL OR received_at >= $3)
+  AND ($4::text IS NULL OR product_code = $4)
+  AND ($5::text IS NULL OR region_code = $5)
+  AND ($6::text IS NULL OR kind = $6)
+  AND ($7::text IS NULL OR source = $7)
+ORDER BY signal_id
+LIMIT $2;
+
+-- name: list_as_known_at
+SELECT signal_id, source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at, superseded_at
+FROM demand_signals
+WHERE signal_id > coalesce($1::bigint, 0)
+  AND received_at <= $8
+  AND (superseded_at IS NULL OR superseded_at > $8)
+  AND ($3::timestamptz IS NULL OR received_at >= $3)
+  AND ($4::text IS NULL OR product_code = $4)
+  AND ($5::text IS NULL OR region_code = $5)
+  AND ($6::text IS NULL OR kind = $6)
+  AND ($7::text IS NULL OR source = $7)
+ORDER BY signal_id
+LIMIT $2;

@@ -1,0 +1,35 @@
+"""How does each product × region pull?"""
+
+from datetime import datetime
+
+import asyncpg
+
+from pullplan.storage.batches import target
+from pullplan.storage.database import Connection
+from pullplan.storage.queries import load_queries
+
+SQL = load_queries("policies")
+COLUMNS = (
+    "product_code",
+    "region_code",
+    "policy",
+    "service_level_share",
+    "review_period_days",
+    "consume_buckets_back",
+    "consume_buckets_forward",
+    "lead_probability_min",
+    "history_basis",
+)
+TARGET = target(SQL, "staged_policies", COLUMNS)
+
+
+async def list_page(
+    connection: Connection,
+    after: tuple[str, str] | None,
+    limit: int,
+    updated_since: datetime | None,
+    *filters: str | None,
+) -> list[asyncpg.Record]:
+    """List policies by product and region, those for every one (`*`) first; `filters`: product_code, region_code."""
+    start = after or (None, None)
+    return await connection.fetch(SQL["list_page"], *start, limit, updated_since, *filters)
