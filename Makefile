@@ -38,7 +38,7 @@ migration-hashes: ## Freeze the new migrations: from then on, a change is a new 
 		grep -q "  $$file\$$" db/migrations.sha256 || sha256sum "$$file" >> db/migrations.sha256; done
 
 bench: .venv/synced ## Every figure, each beside its reference
-	$(BIN)/python bench/run.py
+	$(BIN)/python -m bench.run
 
 image: .venv/synced ## Build the Dockerfile with buildah and run it for real (root, Debian)
 	bench/image.sh

@@ -1,0 +1,48 @@
+"""How fast is pullplan, and against what?
+
+Every figure of the README, each beside its reference in the same run: ratios count, times depend on the machine.
+
+    python -m bench.run [--only NAME ...] [--json FILE]
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench import loading, reading, starting
+
+FIGURES = {
+    "clone_to_demo": starting.clone_to_demo,
+    "serve_ready": starting.serve_ready,
+    "loading": loading.loading_against_copy,
+    "reading": reading.page_against_query,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", choices=sorted(FIGURES), default=list(FIGURES))
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    arguments = parser.parse_args()
+    figures: list[dict[str, Any]] = []
+    for name, measure in FIGURES.items():
+        if name not in arguments.only:
+            continue
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        figures += measure()
+    width = max((len(figure["figure"]) for figure in figures), default=0)
+    for figure in figures:
+        verdict = "" if figure["reached"] is None else ("reached" if figure["reached"] else "MISSED")
+        print(
+            f"{figure['figure']:<{width}}  {figure['value']:>12,.3f} {figure['unit']:<12}"
+            f" reference {figure['reference']:>12,.3f}  must be {figure['must']:<16} {verdict}"
+        )
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    return 1 if any(figure["reached"] is False for figure in figures) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
