@@ -17,9 +17,17 @@ class _Place(NamedTuple):
 
 
 COMMANDS = {
+    "demo": _Place(
+        "pullplan.cli.demo:demo", "Show the whole way, from two years of demand to a plan with its reasons."
+    ),
     "serve": _Place(
         "pullplan.cli.serve:serve", "Start the service: API, worker and, unless yours is named, PostgreSQL."
     ),
+    "import": _Place(
+        "pullplan.cli.import_folder:import_folder", "Load a folder of CSV files into a running service."
+    ),
+    "plan": _Place("pullplan.cli.plan:plan", "Make a plan and show what a planner reads first."),
+    "export": _Place("pullplan.cli.export:export", "Write the lines of a plan as CSV or JSON lines."),
     "work": _Place("pullplan.cli.work:work", "Compute runs from the queue; start as many as you want."),
     "migrate": _Place("pullplan.cli.migrate:migrate", "Bring the database's schema up to date."),
     "keys": _Place("pullplan.cli.keys:keys", "Create, list and retire API keys."),

@@ -125,7 +125,7 @@ class Client:
         """
         run: Json = self.request("POST", path, json=parameters).json()
         for poll in count():
-            on_progress(str(run["progress"].get("step") or run["state"]), _done_share(run))
+            on_progress(str((run["progress"] or {}).get("step") or run["state"]), _done_share(run))
             if run["state"] in _ENDED:
                 break
             time.sleep(_POLL_SECONDS[min(poll, len(_POLL_SECONDS) - 1)])
@@ -141,7 +141,7 @@ class Client:
 
 
 def _done_share(run: Json) -> float:
-    return 1.0 if run["state"] == "succeeded" else float(run["progress"].get("done_share") or 0.0)
+    return 1.0 if run["state"] == "succeeded" else float((run["progress"] or {}).get("done_share") or 0.0)
 
 
 def _problem(response: httpx.Response) -> Json:

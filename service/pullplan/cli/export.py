@@ -1,0 +1,55 @@
+"""How does `pullplan export` write a plan's lines to a file?"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from pullplan.cli.client import Client
+from pullplan.cli.service_options import open_client, talks_to_a_service
+
+_MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
+_LISTS = ("assignments", "needs", "shortfalls", "prices", "loads")
+_LATEST = "latest"
+
+
+@click.command()
+@click.argument("plan_id", metavar="PLAN")
+@click.option(
+    "--format", "file_format", type=click.Choice(list(_MEDIA_TYPES)), default="csv", show_default=True
+)
+@click.option("--what", type=click.Choice(_LISTS), default=_LISTS[0], show_default=True)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write.  [default: standard output]",
+)
+@talks_to_a_service
+def export(
+    *, plan_id: str, file_format: str, what: str, output: Path | None, url: str | None, key: str | None
+) -> None:
+    """Write the lines of a plan as CSV or as JSON lines; PLAN is a plan_id, or `latest`.
+
+    \b
+    Examples:
+      pullplan export latest > assignments.csv
+      pullplan export latest --what shortfalls --format ndjson | jq .reason
+      pullplan export 0193c0de-… --what needs --output needs.csv
+    """  # noqa: D301 - \b is click's mark for text that is not to be wrapped
+    with open_client(url, key) as client:
+        if plan_id == _LATEST:
+            plan_id = _latest_plan_id(client)
+        path = f"/v1/plans/{plan_id}/{what}"
+        if output is None:
+            client.download(path, _MEDIA_TYPES[file_format], sys.stdout)
+            return
+        with output.open("w", encoding="utf-8", newline="") as file:
+            client.download(path, _MEDIA_TYPES[file_format], file)
+        click.echo(f"{output}: {what} of plan {plan_id}", err=True)
+
+
+def _latest_plan_id(client: Client) -> str:
+    plans = list(client.items("/v1/plans"))
+    if not plans:
+        raise click.ClickException("there is no plan yet; make one with `pullplan plan`")
+    return str(max(plans, key=lambda plan: str(plan["created_at"]))["plan_id"])

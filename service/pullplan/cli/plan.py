@@ -1,0 +1,50 @@
+"""How does `pullplan plan` make a plan and show it?"""
+
+import json
+from datetime import datetime
+
+import click
+
+from pullplan.cli.client import Json
+from pullplan.cli.progress import bars, run_bar
+from pullplan.cli.report import console_for, print_summary
+from pullplan.cli.service_options import DAY, open_client, start_of, talks_to_a_service
+from pullplan.cli.summary import names_of, summarise
+
+
+@click.command()
+@click.option("--as-of", type=DAY, help="Plan from this day on; later signals are not read.  [default: now]")
+@click.option("--weeks", type=click.IntRange(1, 104), default=8, show_default=True, help="Horizon.")
+@click.option(
+    "--objective",
+    type=click.Choice(["nearest", "landed_cost"]),
+    default="nearest",
+    show_default=True,
+    help="What is least after shortfall and lateness.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One object for machines instead of the report.")
+@talks_to_a_service
+def plan(
+    *, as_of: datetime | None, weeks: int, objective: str, as_json: bool, url: str | None, key: str | None
+) -> None:
+    """Make a plan of all demand that the service knows, and show what a planner reads first.
+
+    \b
+    Examples:
+      pullplan plan
+      pullplan plan --as-of 2026-04-13 --weeks 12 --objective landed_cost
+      pullplan plan --json | jq .nearest_share
+    """  # noqa: D301 - \b is click's mark for text that is not to be wrapped
+    with open_client(url, key) as client:
+        parameters: Json = {"bucket": "week", "horizon_buckets": weeks, "objective": objective}
+        if as_of:
+            parameters["as_of"] = start_of(client, as_of)
+        with bars() as progress:
+            run = client.run("/v1/plans", parameters, run_bar(progress, "Plan"))
+        summary = summarise(client, run["result"].rpartition("/")[2])
+        if as_json:
+            click.echo(json.dumps(summary))
+            return
+        console = console_for()
+        print_summary(console, summary, names_of(client))
+        console.print(f"\nEvery line of it: pullplan export {summary['plan_id']} --what assignments")

@@ -1,0 +1,200 @@
+"""How is a plan shown to a planner in a terminal?"""
+
+from datetime import date, datetime
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pullplan.cli.client import Json
+
+Names = dict[str, dict[str, str]]
+_WIDTH = 112
+_FULL_SHARE = 0.995
+_CAUSES = {
+    "not_qualified": "not qualified for it",
+    "offline": "down",
+    "too_late": "can't deliver in time",
+    "no_lane": "no lane",
+    "at_capacity": "full",
+    "costs_more": "costs more",
+}
+_REASONS = {
+    "no_capable_node": "no node makes it",
+    "not_qualified": "no node is qualified",
+    "offline": "its nodes are down",
+    "no_lane": "no lane leads there",
+    "too_late": "nobody can make it in time",
+    "at_capacity": "capacity is used up",
+}
+_MEASURES = {
+    "lateness_unit_buckets": "lateness, units × {bucket}s",
+    "cost:nearest": "distance, units × km",
+    "cost:landed_cost": "landed cost",
+    "earliness_unit_buckets": "made early, units × {bucket}s",
+}
+
+
+def _units(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.1f}"
+
+
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "–" if share is None else f"{share:.{digits}%}"
+
+
+def _day(text: str) -> str:
+    return f"{date.fromisoformat(text[:10]):%-d %b}"
+
+
+def _columns(*headings: str, right: tuple[int, ...] = ()) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if index in right else "left")
+    return table
+
+
+def _section(console: Console, heading: str, body: RenderableType) -> None:
+    console.print()
+    console.print(Text(heading, style="bold"))
+    console.print(Padding(body, (0, 0, 0, 2)))
+
+
+def _figures(summary: Json) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(justify="left")
+    table.add_column(justify="right", style="bold")
+    table.add_column(style="dim")
+    needs_units = summary["needs_units"]
+    rows: list[tuple[str, str, str]] = [
+        ("needed", _units(needs_units), f"units in {summary['n_needs']:,} lines, after stock and supply"),
+        ("assigned", _units(summary["assigned_units"]), f"{_percent(summary['served_share'])} of the need"),
+        ("short", _units(summary["shortfall_units"]), f"{summary['n_shortfalls']:,} lines, reasons below"),
+        ("late", _units(summary["late_unit_buckets"]), f"units × {summary['bucket']}s"),
+        ("from the nearest node", _percent(summary["nearest_share"]), "of the units assigned"),
+    ]
+    if summary["km_per_unit"] is not None:
+        rows.append(
+            ("distance", f"{summary['km_per_unit']:,.0f} km", f"a unit, {summary['unit_km']:,.0f} unit-km")
+        )
+    rows.append(("capacity in use", _percent(summary["capacity_use_share"]), "over the horizon"))
+    forecast = summary["forecast"]
+    if forecast and forecast["wape_share"] is not None:
+        naive = _percent(forecast["naive_wape_share"])
+        rows.append(
+            ("forecast error", _percent(forecast["wape_share"]), f"WAPE in backtests; seasonal naive {naive}")
+        )
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _busiest(summary: Json, names: Names) -> Table:
+    table = _columns("node", "resource", "used", "of", "", "", right=(2, 3, 4))
+    for node in summary["busiest_nodes"]:
+        share = node["use_share"] or 0.0
+        bar = Text("█" * round(share * 20), style="red" if share >= _FULL_SHARE else "green")
+        table.add_row(
+            names["nodes"].get(node["node_code"], node["node_code"]),
+            node["resource_code"],
+            _units(node["used"]),
+            _units(node["capacity"]),
+            _percent(share, 0),
+            bar,
+        )
+    return table
+
+
+def _ordinal(rank: int) -> str:
+    return {1: "the nearest", 2: "2nd nearest", 3: "3rd nearest"}.get(rank, f"{rank}th nearest")
+
+
+def _passed_over(passed: Json, names: Names, unit: str) -> str:
+    name = names["nodes"].get(passed["node_code"], passed["node_code"])
+    far = "" if passed["distance_km"] is None else f", {passed['distance_km']:,.0f} km"
+    price = passed.get("capacity_price")
+    worth = f" (one more unit there would save {price:,.4g} {unit})" if price else ""
+    return f"{name}{far}: {_CAUSES.get(passed['cause'], passed['cause'])}{worth}"
+
+
+def _assignments(summary: Json, names: Names) -> Group:
+    unit = "km" if summary["objective"] == "nearest" else "of cost"
+    lines: list[Text] = []
+    for line in summary["assignments"]:
+        product = names["products"].get(line["product_code"], line["product_code"])
+        region = names["regions"].get(line["region_code"], line["region_code"])
+        node = names["nodes"].get(line["node_code"], line["node_code"])
+        text = Text(
+            f"{_units(line['units'])} {product} for {region}, needed {_day(line['need_bucket_date'])}"
+        )
+        text.append(f" → {node}", style="bold")
+        text.append(
+            f", started {_day(line['start_bucket_date'])}, {line['distance_km']:,.0f} km, "
+            f"{_ordinal(line['distance_rank'])}",
+            style="dim",
+        )
+        lines.append(text)
+        lines += [
+            Text(f"   not {_passed_over(passed, names, unit)}", style="yellow")
+            for passed in line["passed_over"][:3]
+        ]
+    return Group(*lines)
+
+
+def _shortfalls(summary: Json, names: Names) -> RenderableType:
+    if not summary["shortfalls"]:
+        return Text("none: everything that is needed is made in time", style="green")
+    table = _columns("units", "product", "tier", "regions", "because", "largest line", right=(0,))
+    for group in summary["shortfalls"][:6]:
+        regions = [names["regions"].get(code, code) for code in group["regions"]]
+        table.add_row(
+            _units(group["units"]),
+            names["products"].get(group["product_code"], group["product_code"]),
+            group["tier"],
+            ", ".join(regions[:2]) + (f" and {len(regions) - 2} more" if len(regions) > 2 else ""),
+            _REASONS.get(group["reason"], group["reason"]),
+            Text(group["detail"], style="dim"),
+        )
+    rest = summary["shortfalls"][6:]
+    if rest:
+        table.add_row(_units(sum(group["units"] for group in rest)), f"in {len(rest)} more groups")
+    return table
+
+
+def _certificate(summary: Json) -> Table:
+    table = _columns("stage", "value", "proven lower bound", "gap", right=(1, 2, 3))
+    for stage in summary["stages"]:
+        kind, _, rest = stage["measure"].partition(":")
+        name = _MEASURES.get(stage["measure"], stage["measure"]).format(bucket=summary["bucket"])
+        if kind == "shortfall":
+            tier, _, rank = rest.partition(":")
+            name = f"shortfall of tier {tier}" + (f", priority {rank}" if rank not in ("", "0") else "")
+        table.add_row(name, f"{stage['value']:,.2f}", f"{stage['lower_bound']:,.2f}", f"{stage['gap']:.1e}")
+    return table
+
+
+def print_summary(console: Console, summary: Json, names: Names) -> None:
+    """Print figures, busiest nodes, reasons, shortfalls and the certificate."""
+    as_of = datetime.fromisoformat(summary["as_of"])
+    heading = f"The plan as of {as_of:%A %-d %B %Y}: {summary['horizon_buckets']} {summary['bucket']}s, " + (
+        "pull to the nearest node" if summary["objective"] == "nearest" else "at the least landed cost"
+    )
+    console.print(Text(heading, style="bold cyan"))
+    console.print(Padding(_figures(summary), (0, 0, 0, 2)))
+    if summary["busiest_nodes"]:
+        _section(console, "Busiest nodes, over the horizon", _busiest(summary, names))
+    if summary["assignments"]:
+        _section(console, "Who makes what, and why there: a few lines", _assignments(summary, names))
+    _section(console, "Short", _shortfalls(summary, names))
+    if summary["stages"]:
+        _section(console, "Proof: no plan is better than the bound, stage by stage", _certificate(summary))
+
+
+def console_for(output: Any = None) -> Console:
+    """Open a console that is wide enough for the tables when nobody says how wide it is."""
+    console = Console(file=output, highlight=False)
+    if not console.is_terminal:
+        console = Console(file=output, highlight=False, width=_WIDTH)
+    return console

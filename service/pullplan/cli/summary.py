@@ -1,0 +1,105 @@
+"""What does a planner want to know of a plan first? Read from the API alone."""
+
+from collections import defaultdict
+from typing import Any
+
+from pullplan.cli.client import Client, Json
+
+_SAMPLE = 5
+_BUSIEST = 8
+_FIGURES = (
+    "needs_units",
+    "assigned_units",
+    "shortfall_units",
+    "served_share",
+    "nearest_share",
+    "unit_km",
+    "km_per_unit",
+    "late_unit_buckets",
+    "capacity_use_share",
+    "n_needs",
+    "n_assignments",
+    "n_shortfalls",
+)
+_ACCURACY = ("wape_share", "naive_wape_share", "bias_share", "coverage_share", "n_origins")
+
+
+def summarise(client: Client, plan_id: str) -> Json:
+    """Read a plan's figures, busiest nodes, telling assignments, shortfalls, proof and forecast accuracy."""
+    plan = client.get(f"/v1/plans/{plan_id}")
+    figures = client.get(f"/v1/plans/{plan_id}/figures")
+    return {
+        "plan_id": plan_id,
+        **{name: plan[name] for name in ("as_of", "bucket", "horizon_buckets", "objective")},
+        **{name: plan["figures"].get(name) for name in _FIGURES},
+        "stages": [
+            {name: stage[name] for name in ("measure", "value", "lower_bound", "gap")}
+            for stage in plan["stages"]
+        ],
+        "busiest_nodes": figures["nodes"][:_BUSIEST],
+        "assignments": telling_assignments(list(client.items(f"/v1/plans/{plan_id}/assignments"))),
+        "shortfalls": group_shortfalls(list(client.items(f"/v1/plans/{plan_id}/shortfalls"))),
+        "forecast": _forecast(client, plan["forecast_id"]),
+        **{name: plan[name] for name in ("plan_hash", "snapshot_hash", "method", "reproducible")},
+    }
+
+
+def _forecast(client: Client, forecast_id: str | None) -> Json | None:
+    if forecast_id is None:
+        return None
+    measures = client.get(f"/v1/forecasts/{forecast_id}")["measures"]
+    return {"forecast_id": forecast_id, **{name: measures.get(name) for name in _ACCURACY}}
+
+
+def telling_assignments(assignments: list[Json]) -> list[Json]:
+    """Pick a few lines that show why: the largest for each cause of passing a node over, then the largest."""
+    by_size = sorted(assignments, key=lambda line: (-line["units"], line["assignment_id"]))
+    chosen: dict[int, Json] = {}
+    causes: set[str] = set()
+    nodes: set[str] = set()
+    for line in by_size:
+        new = {passed["cause"] for passed in line["passed_over"]} - causes
+        if new and len(chosen) < _SAMPLE:
+            causes |= new
+            nodes.add(line["node_code"])
+            chosen[line["assignment_id"]] = line
+    for line in by_size:
+        if len(chosen) < _SAMPLE and line["node_code"] not in nodes:
+            nodes.add(line["node_code"])
+            chosen[line["assignment_id"]] = line
+    return list(chosen.values())
+
+
+def group_shortfalls(shortfalls: list[Json]) -> list[Json]:
+    """Gather shortfalls of one reason, tier and product; the largest first, with its largest line's words."""
+    groups: dict[tuple[str, str, str], list[Json]] = defaultdict(list)
+    for line in shortfalls:
+        groups[line["reason"], line["tier"], line["product_code"]].append(line)
+    gathered = [
+        {
+            "reason": reason,
+            "tier": tier,
+            "product_code": product_code,
+            "units": sum(line["units"] for line in lines),
+            "lines": len(lines),
+            "regions": sorted({line["region_code"] for line in lines}),
+            "detail": max(lines, key=lambda line: float(line["units"]))["detail"],
+        }
+        for (reason, tier, product_code), lines in groups.items()
+    ]
+    return sorted(
+        gathered, key=lambda group: (-float(group["units"]), group["product_code"], group["reason"])
+    )
+
+
+def names_of(client: Client) -> dict[str, dict[str, str]]:
+    """Read what codes are called: products, regions and nodes apart."""
+    names: dict[str, dict[str, str]] = {}
+    for collection, field in (
+        ("products", "product_code"),
+        ("regions", "region_code"),
+        ("nodes", "node_code"),
+    ):
+        items: list[dict[str, Any]] = list(client.items(f"/v1/{collection}"))
+        names[collection] = {item[field]: item["name"] or item[field] for item in items}
+    return names
