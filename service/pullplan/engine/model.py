@@ -335,8 +335,9 @@ class SeriesForecast(Fact, kw_only=True):
     adjustment_units: tuple[float, ...]
     """What adjustments changed of mean_units."""
     error_paths_units: tuple[tuple[float, ...], ...] = ()
-    """Actual − forecast along each backtest origin, (n_paths, n_steps): demand summed over any interval is
-    the sum of means plus the sum along a path, so its quantiles come from here."""
+    """Actual − forecast along backtest origins, (n_paths, n_steps): its own and those of like series, scaled to its
+    errors. Demand summed over any interval is the sum of means plus the sum along a path, so its quantiles come
+    from here."""
     accuracy: Accuracy = Accuracy()
 
 

@@ -23,7 +23,7 @@ from pullplan.engine.model import DemandClass
 ASTRAY_FACTOR = 10.0
 
 # Parameters are estimated again once the history has grown by this factor; states are updated in between.
-REFIT_GROWTH = 1.5
+REFIT_GROWTH = 2.0
 
 MEDIAN = "Median"
 SEASONAL_NAIVE = "SeasonalNaive"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pullplan.engine.demand import Pair, Units
+from pullplan.engine.demand import LEAST_BUCKETS, Pair, Units
+from pullplan.engine.forecast.spread import deviation_paths
 
 # Own buckets that weigh as much as everything that other regions tell.
 POOL_BUCKETS = 4.0
@@ -53,7 +54,9 @@ class Pool:
                 reason = "nothing was ever demanded of this pair, and no other region tells about the product"
                 return Projection("Zero", reason, flat, np.zeros((1, self._n_steps)))
             reason = f"only {known.size} buckets of history, and no other region tells about the product"
-            return Projection("OwnMean", reason, flat, _wide_paths(flat))
+            enough = known.size >= LEAST_BUCKETS
+            paths = deviation_paths(known, self._n_steps) if enough else _wide_paths(flat)
+            return Projection("OwnMean", reason, flat, paths)
         size = self._size_of(pair[1])
         shape = size * np.mean([s.mean for s in others.values()], axis=0)
         weight = known.size / (known.size + POOL_BUCKETS)

@@ -20,11 +20,10 @@ def season_factors(
 ) -> Units:
     """Estimate from the buckets before `origin` how each group's demand in first … last−1 compares to its trend.
 
-    All ones below two full seasons. A group's shape is averaged with the panel's, and drawn towards one the fewer
-    seasons it rests on.
+    All ones below two full seasons. A group's shape is averaged with the panel's.
 
     Shapes: units (n_series, n_buckets), groups (n_series,), result (n_groups, last - first)
-    Source: classical decomposition, ratio to the centred moving average.
+    Source: classical decomposition, ratio to the centred moving average; shrunk as James & Stein do.
     """
     period = SEASON_BUCKETS[bucket]
     n_groups = int(groups.max(initial=-1)) + 1
@@ -34,31 +33,39 @@ def season_factors(
     totals = np.zeros((n_groups, origin))
     np.add.at(totals, groups, known)
     shape = (_shape(totals, bucket) + _shape(totals.sum(axis=0, keepdims=True), bucket)) / 2
-    seasons = origin / period - 1
-    trusted = 1 + (shape - 1) * seasons / (seasons + 0.5)
-    trusted[shape < CLOSED_SHARE] = 0.0
-    factors: Units = trusted[:, (np.arange(first, last) - origin) % period]
+    shape[shape < CLOSED_SHARE] = 0.0
+    factors: Units = shape[:, (np.arange(first, last) - origin) % period]
     return factors
 
 
 def _shape(totals: Units, bucket: Bucket) -> Units:
     """Average the ratio to the moving average by phase; phase 0 is the one of the bucket after the last.
 
+    What the ratios' scatter alone would make of a flat shape is taken off: noise is not a season.
+
     Shapes: totals (n, n_buckets), result (n, period)
     """
     period = SEASON_BUCKETS[bucket]
+    ratio, phases = _ratio_to_trend(totals, period)
+    raw = np.stack([np.median(ratio[:, phases == phase], axis=1) for phase in range(period)], axis=1)
+    kernel = np.array(_NEIGHBOUR_WEIGHTS[bucket]) / sum(_NEIGHBOUR_WEIGHTS[bucket])
+    smoothed = np.zeros_like(raw)
+    for offset, weight in enumerate(kernel, start=-(kernel.size // 2)):
+        smoothed += weight * np.roll(raw, offset, axis=1)
+    mean = smoothed.mean(axis=1, keepdims=True)
+    shape: Units = np.divide(smoothed, mean, out=np.ones_like(smoothed), where=mean > 0)
+    scatter = np.var(ratio - smoothed[:, phases], axis=1)
+    noise = scatter * np.square(kernel).sum() * period / ratio.shape[1]
+    seen = shape.var(axis=1)
+    trust = 1 - np.divide(noise, seen, out=np.ones_like(noise), where=seen > noise)
+    trusted: Units = 1 + (shape - 1) * trust[:, None]
+    return trusted
+
+
+def _ratio_to_trend(totals: Units, period: int) -> tuple[Units, NDArray[np.intp]]:
     weights = np.ones(period) if period % 2 else np.r_[0.5, np.ones(period - 1), 0.5]
     trend = np.stack([np.convolve(row, weights / period, "valid") for row in totals])
     before = (totals.shape[1] - trend.shape[1]) // 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = totals[:, before : before + trend.shape[1]] / trend
-    ratio[~np.isfinite(ratio)] = 1.0
-    phases = (np.arange(before, before + trend.shape[1]) - totals.shape[1]) % period
-    shape = np.stack([np.median(ratio[:, phases == phase], axis=1) for phase in range(period)], axis=1)
-    smoothed = np.zeros_like(shape)
-    kernel = _NEIGHBOUR_WEIGHTS[bucket]
-    for offset, weight in enumerate(kernel, start=-(len(kernel) // 2)):
-        smoothed += weight * np.roll(shape, offset, axis=1)
-    mean = smoothed.mean(axis=1, keepdims=True)
-    relative: Units = np.divide(smoothed, mean, out=np.ones_like(smoothed), where=mean > 0)
-    return relative
+    inside = totals[:, before : before + trend.shape[1]]
+    ratio = np.divide(inside, trend, out=np.ones_like(trend), where=trend > 0)
+    return ratio, (np.arange(before, before + trend.shape[1]) - totals.shape[1]) % period
