@@ -7,7 +7,8 @@ import click
 from pullplan import telemetry
 from pullplan.cli.database_access import reached_database
 from pullplan.settings import read_settings
-from pullplan.worker.loop import work as work_on
+from pullplan.worker.loop import Orders
+from pullplan.worker.loop import work as compute_runs
 
 
 @click.command()
@@ -25,12 +26,16 @@ def work(runs: int | None) -> None:
     settings = read_settings()
     telemetry.configure_logs(settings.log_level)
     with reached_database(settings) as url:
+        orders = Orders(
+            database_url=url,
+            lease_seconds=settings.lease_seconds,
+            time_zone=settings.time_zone,
+            log_level=settings.log_level,
+        )
         asyncio.run(
-            work_on(
-                url,
+            compute_runs(
+                orders,
                 runs_at_once=runs or settings.worker_runs,
-                lease_seconds=settings.lease_seconds,
-                time_zone=settings.time_zone,
                 statement_cache=settings.statement_cache,
             )
         )
