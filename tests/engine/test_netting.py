@@ -1,0 +1,487 @@
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pullplan.engine.model import (
+    Accuracy,
+    Capability,
+    Forecast,
+    Horizon,
+    Lane,
+    LeadSignal,
+    Need,
+    Node,
+    OpenSupply,
+    Order,
+    PlanningFacts,
+    PlanParameters,
+    Product,
+    PullPolicy,
+    Region,
+    ReleasedWork,
+    SeriesForecast,
+    StockPosition,
+)
+from pullplan.engine.netting import (
+    DemandLine,
+    arriving_supply,
+    buffer_targets,
+    consume_forecast,
+    forecast_steps,
+    net,
+    peg,
+    reference_lead_days,
+    wants_forecast,
+)
+
+MONDAY = date(2024, 1, 1)
+PAIR = {"product_code": "BREAD", "region_code": "NORTH"}
+MAKE_TO_ORDER = PullPolicy(policy="make_to_order")
+
+
+@pytest.fixture(scope="module")
+def cases(shared: Path) -> Any:
+    return json.loads((shared / "conformance" / "netting.json").read_text())
+
+
+def facts_of(n_buckets: int = 4, *, as_of: date = MONDAY, **given_facts: Any) -> PlanningFacts:
+    """One product, one region, make to order, weeks from a Monday, unless said otherwise."""
+    return PlanningFacts(
+        **{
+            "horizon": Horizon(as_of_date=as_of, horizon_buckets=n_buckets),
+            "parameters": PlanParameters(),
+            "products": (Product(product_code="BREAD"),),
+            "regions": (Region(region_code="NORTH", latitude=52.0, longitude=9.0),),
+            "policies": (MAKE_TO_ORDER,),
+            **given_facts,
+        }
+    )
+
+
+def order(units: float, bucket: int = 0, **more: Any) -> Order:
+    due = MONDAY + timedelta(weeks=bucket)
+    return Order(**{"external_id": f"O{bucket}", **PAIR, "ordered_units": units, "due_date": due, **more})
+
+
+def counted(units: float, **more: Any) -> StockPosition:
+    return StockPosition(**PAIR, counted_at=datetime(2023, 12, 31, tzinfo=UTC), count_units=units, **more)
+
+
+def supply(units: float, bucket: int = 0, **more: Any) -> OpenSupply:
+    due = MONDAY + timedelta(weeks=bucket)
+    return OpenSupply(**{"external_id": f"S{bucket}", **PAIR, "units": units, "due_date": due, **more})
+
+
+def released(units: float) -> ReleasedWork:
+    return ReleasedWork(
+        work_order_id="W1",
+        **PAIR,
+        node_code="MILL",
+        units=units,
+        start_date=MONDAY,
+        arrival_date=MONDAY,
+        export_ids=("EXPORT-1",),
+    )
+
+
+def series(*mean_units: float, errors: tuple[tuple[float, ...], ...] = ()) -> SeriesForecast:
+    return SeriesForecast(
+        **PAIR,
+        demand_class="smooth",
+        model="given",
+        history_buckets=52,
+        mean_units=mean_units,
+        p10_units=mean_units,
+        p50_units=mean_units,
+        p90_units=mean_units,
+        adjustment_units=(0.0,) * len(mean_units),
+        error_paths_units=errors,
+    )
+
+
+def forecast_of(*all_series: SeriesForecast) -> Forecast:
+    steps = len(all_series[0].mean_units)
+    return Forecast(
+        first_bucket_date=MONDAY, bucket="week", n_steps=steps, series=all_series, measures=Accuracy()
+    )
+
+
+def by_bucket(needs: tuple[Need, ...], n_buckets: int) -> list[float]:
+    return [sum(n.units for n in needs if n.bucket == b) for b in range(n_buckets)]
+
+
+def by_tier(needs: tuple[Need, ...]) -> dict[str, float]:
+    totals: dict[str, float] = {}
+    for need in needs:
+        totals[need.tier] = totals.get(need.tier, 0.0) + need.units
+    return totals
+
+
+# --- published cases -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", range(3))
+def test_the_published_cases_of_forecast_consumption_come_out(cases: Any, case: int):
+    given_case = cases["forecast_consumption"][case]
+    window = 0 if given_case["window"] == "own bucket" else 1
+    left = consume_forecast(
+        np.array(given_case["forecast_units"], dtype=float),
+        np.array(given_case["order_units"], dtype=float),
+        window,
+        window,
+    )
+    assert left.tolist() == given_case["net_units"]
+
+
+def case_from(cases: Any, source: str) -> Any:
+    return next(case for case in cases["netting"] if case["source"].startswith(source))
+
+
+def test_safety_stock_counts_once(cases: Any):
+    case = case_from(cases, "frappe/erpnext issue 58806")
+    demand = [[DemandLine("order", units)] for units in case["need_dates_units"]]
+    safety = [case["safety_stock_units"]] * 2
+    short = peg(demand, safety, [0.0, 0.0], case["on_hand_units"])
+    assert sum(sum(b.values()) for b in short) == case["right_total"]
+
+
+def test_a_fixed_order_counts_once(cases: Any):
+    case = case_from(cases, "OCA/manufacture issue 1247")
+    demand = [[DemandLine("order", case["demand_units"])]]
+    [short] = peg(demand, [case["safety_stock_units"]], [0.0], case["on_hand_units"])
+    assert sum(short.values()) == case["right_need"]
+
+
+@pytest.mark.parametrize("page", ["Orlicky 3rd ed. p.117", "Orlicky 3rd ed. p.142"])
+def test_the_netting_of_the_textbook_comes_out(cases: Any, page: str):
+    case = case_from(cases, page)
+    gross = case["gross_units"]
+    receipts = case.get("receipts_units", [case.get("open_supply_units", 0)])
+    facts = facts_of(
+        len(gross),
+        orders=tuple(order(units, b) for b, units in enumerate(gross)),
+        open_supply=tuple(supply(units, b) for b, units in enumerate(receipts)),
+        stock=(counted(case["on_hand_units"]),),
+    )
+    assert by_bucket(net(facts), len(gross)) == case["need_units"]
+
+
+def test_stock_is_used_before_producing(cases: Any):
+    case = case_from(cases, "odoo/odoo issue 43630")
+    facts = facts_of(orders=(order(case["order_units"]),), stock=(counted(case["on_hand_units"]),))
+    assert by_tier(net(facts)) == {"order": case["right_need"]}
+
+
+def test_inbound_supply_counts(cases: Any):
+    case = case_from(cases, "frappe/erpnext issue 35182")
+    facts = facts_of(orders=(order(case["gross_units"]),), open_supply=(supply(case["open_supply_units"]),))
+    assert by_tier(net(facts)) == {"order": case["right_need"]}
+
+
+def test_shipped_units_leave_stock_where_orders_are_the_history(cases: Any):
+    case = cases["stock_and_supply"][0]
+    stock = counted(case["count_units"], shipped_units_since=case["shipped_units_after_count"])
+    facts = facts_of(orders=(order(100.0),), stock=(stock,))
+    assert by_tier(net(facts)) == {"order": 100.0 - case["on_hand_units"]}
+
+
+def test_issues_count_once_where_consumption_and_shipments_are_both_posted(cases: Any):
+    case = cases["stock_and_supply"][1]
+    stock = counted(
+        case["count_units"],
+        consumed_units_since=case["consumption_units_after_count"],
+        shipped_units_since=case["shipped_units_after_count"],
+    )
+    facts = facts_of(orders=(order(100.0),), stock=(stock,), consumption_pairs=(("BREAD", "NORTH"),))
+    assert by_tier(net(facts)) == {"order": 100.0 - case["on_hand_units"]}
+
+
+def test_released_work_is_supply(cases: Any):
+    case = cases["stock_and_supply"][2]
+    facts = facts_of(orders=(order(case["need_units"]),), released_work=(released(case["released_units"]),))
+    assert sum(n.units for n in net(facts)) == case["new_need_units"]
+
+
+@pytest.mark.parametrize("echo", [{"work_order_id": "W1"}, {"external_id": "EXPORT-1"}])
+def test_an_echoed_work_order_counts_once_and_the_callers_units_win(cases: Any, echo: dict[str, str]):
+    case = cases["stock_and_supply"][3]
+    facts = facts_of(
+        released_work=(released(case["released_units"]),),
+        open_supply=(supply(case["open_supply_with_work_order_id_units"], **echo),),
+    )
+    assert [units for _, _, units in arriving_supply(facts)] == [case["supply_units"]]
+
+
+# --- the rules one by one ------------------------------------------------------------------------------------
+
+
+def test_stock_goes_to_the_earliest_due_date_then_tier_then_priority():
+    leads = (LeadSignal(external_id="L", **PAIR, units=8.0, probability=0.5, due_date=MONDAY),)
+    orders = (order(5.0, priority=2, external_id="A"), order(5.0, priority=1, external_id="B"), order(5.0, 1))
+    needs = net(facts_of(orders=orders, lead_signals=leads, stock=(counted(7.0),)))
+    # 5 of 7 go to priority 1, the other 2 to priority 2; the lead's expected 4 and next week's order get nothing
+    assert [(n.bucket, n.tier, n.rank, n.units) for n in needs] == [
+        (0, "order", 2, 3.0),
+        (0, "lead", 0, 4.0),
+        (1, "order", 0, 5.0),
+    ]
+    assert [n.need_id for n in needs] == [1, 2, 3]
+
+
+def test_a_lead_counts_only_from_its_policys_probability_on():
+    def leads(probability: float) -> tuple[Need, ...]:
+        lead = LeadSignal(external_id="L", **PAIR, units=10.0, probability=probability, due_date=MONDAY)
+        return net(facts_of(lead_signals=(lead,)))
+
+    assert leads(0.49) == ()
+    assert by_tier(leads(0.5)) == {"lead": 5.0}
+
+
+def test_past_due_orders_belong_to_bucket_0_and_consume_no_forecast():
+    late = order(10.0, due_date=MONDAY - timedelta(days=1))
+    facts = facts_of(
+        orders=(late,), policies=(PullPolicy(),), forecast=forecast_of(series(7.0, 7.0, 7.0, 7.0))
+    )
+    needs = net(facts)
+    assert by_bucket(needs, 4) == [17.0, 7.0, 7.0, 7.0]
+    assert by_tier(needs) == {"order": 10.0, "forecast": 28.0}
+
+
+def test_an_order_due_earlier_in_as_ofs_own_week_is_past_due():
+    facts = facts_of(
+        as_of=MONDAY + timedelta(days=2),
+        orders=(order(10.0, due_date=MONDAY),),
+        policies=(PullPolicy(),),
+        forecast=forecast_of(series(7.0, 7.0)),
+    )
+    assert [(n.tier, n.units) for n in net(facts) if n.bucket == 0] == [("order", 10.0), ("forecast", 5.0)]
+
+
+def test_bucket_0_keeps_the_share_of_its_forecast_that_is_still_to_come():
+    facts = facts_of(
+        1,
+        as_of=MONDAY + timedelta(days=5),
+        policies=(PullPolicy(),),
+        forecast=forecast_of(series(70.0)),
+    )
+    assert by_tier(net(facts)) == pytest.approx({"forecast": 20.0})
+
+
+def test_orders_take_their_units_off_the_forecast_instead_of_adding_to_it():
+    facts = facts_of(
+        2,
+        orders=(order(4.0), order(12.0, 1)),
+        policies=(PullPolicy(),),
+        forecast=forecast_of(series(10.0, 10.0)),
+    )
+    assert by_bucket(net(facts), 2) == [10.0, 12.0]
+
+
+def test_an_order_beyond_the_horizon_is_no_need_but_consumes_forecast_inside_its_window():
+    facts = facts_of(
+        2,
+        orders=(order(15.0, 2),),
+        policies=(PullPolicy(consume_buckets_back=1),),
+        forecast=forecast_of(series(10.0, 10.0, 10.0)),
+    )
+    assert by_bucket(net(facts), 2) == [10.0, 5.0]
+
+
+def test_make_to_order_looks_at_no_forecast():
+    facts = facts_of(orders=(order(4.0),), forecast=forecast_of(series(10.0, 10.0, 10.0, 10.0)))
+    assert by_tier(net(facts)) == {"order": 4.0}
+
+
+def test_base_stock_without_a_forecast_plans_orders_alone():
+    assert by_tier(net(facts_of(orders=(order(4.0),), policies=(PullPolicy(),)))) == {"order": 4.0}
+
+
+def test_negative_stock_is_filled_up_in_bucket_0():
+    needs = net(facts_of(orders=(order(4.0, 1),), stock=(counted(-3.0),)))
+    assert [(n.bucket, n.tier, n.units) for n in needs] == [(0, "buffer", 3.0), (1, "order", 4.0)]
+
+
+def test_an_order_shipped_beyond_what_was_ordered_is_no_demand():
+    assert net(facts_of(orders=(order(4.0, shipped_units=5.0),))) == ()
+
+
+def test_what_is_shipped_of_an_order_is_no_longer_demand():
+    assert by_tier(net(facts_of(orders=(order(4.0, shipped_units=1.0),)))) == {"order": 3.0}
+
+
+@pytest.mark.parametrize(("days_overdue", "need_units"), [(14, 6.0), (15, 10.0)])
+def test_overdue_supply_is_believed_for_a_while_then_counts_as_nothing(days_overdue: int, need_units: float):
+    overdue = supply(4.0, due_date=MONDAY - timedelta(days=days_overdue))
+    facts = facts_of(orders=(order(10.0),), open_supply=(overdue,))
+    assert by_tier(net(facts)) == {"order": need_units}
+
+
+def test_supply_serves_no_bucket_before_its_own():
+    facts = facts_of(2, orders=(order(5.0), order(5.0, 1)), open_supply=(supply(8.0, 1),))
+    assert by_bucket(net(facts), 2) == [5.0, 0.0]
+
+
+def test_orders_may_be_late_to_the_end_of_the_horizon_and_forecast_not_at_all():
+    facts = facts_of(
+        3, orders=(order(4.0, 1),), policies=(PullPolicy(),), forecast=forecast_of(series(1.0, 9.0, 1.0))
+    )
+    assert {(n.tier, n.latest_bucket) for n in net(facts) if n.bucket == 1} == {("order", 2), ("forecast", 1)}
+
+
+def test_lateness_is_limited_as_the_parameters_say():
+    parameters = PlanParameters(late_buckets=1, forecast_late_buckets=2)
+    facts = facts_of(
+        4,
+        orders=(order(4.0),),
+        policies=(PullPolicy(),),
+        forecast=forecast_of(series(9.0, 0.0, 0.0, 0.0)),
+        parameters=parameters,
+    )
+    assert {(n.tier, n.latest_bucket) for n in net(facts)} == {("order", 1), ("forecast", 2)}
+
+
+# --- targets and lead times ----------------------------------------------------------------------------------
+
+
+def test_a_target_is_the_quantile_less_the_mean_over_lead_time_and_review():
+    # 3 paths; at level 0.5 the Weibull position 0.5 × 4 − 1 = 1 is exactly the middle path. The interval after
+    # bucket 0: 7 days of review + 3 of lead = step 1 wholly and 3/7 of step 2.
+    uneven = series(10.0, 10.0, 10.0, errors=((0.0, 1.0, 7.0), (0.0, 2.0, 7.0), (0.0, 3.0, 7.0)))
+    targets = buffer_targets(uneven, PullPolicy(service_level_share=0.5), 3, "week", 1)
+    assert targets == pytest.approx([2.0 + 7.0 * 3 / 7])
+
+
+def test_a_target_is_never_negative():
+    below = series(10.0, 10.0, errors=((0.0, -5.0), (0.0, -4.0), (0.0, -3.0)))
+    assert buffer_targets(below, PullPolicy(service_level_share=0.5), 0, "week", 1) == [0.0]
+
+
+def test_a_buffer_is_built_once_and_then_only_refilled():
+    spread = series(10.0, 10.0, 10.0, errors=((4.0,) * 3,) * 3)
+    facts = facts_of(2, policies=(PullPolicy(service_level_share=0.5),), forecast=forecast_of(spread))
+    assert [(n.bucket, n.tier, n.units) for n in net(facts)] == [
+        (0, "forecast", 10.0),
+        (0, "buffer", 4.0),
+        (1, "forecast", 0.0 + 6.0),
+        (1, "buffer", 4.0),
+    ]
+
+
+NODES = (
+    Node(node_code="FAR", latitude=50.0, longitude=9.0),
+    Node(node_code="NEAR", latitude=52.1, longitude=9.0),
+)
+
+
+def capability(node_code: str, days: int, **more: Any) -> Capability:
+    return Capability(node_code=node_code, product_code="BREAD", make_lead_time_days=days, **more)
+
+
+def test_the_reference_node_is_the_nearest_that_is_able_even_while_it_is_offline():
+    offline = (NODES[0], msgspec.structs.replace(NODES[1], status="offline"))
+    facts = facts_of(nodes=offline, capabilities=(capability("FAR", 9), capability("NEAR", 2)))
+    assert reference_lead_days(facts) == {("BREAD", "NORTH"): 2}  # 11 km: the same day
+
+
+def test_the_reference_node_is_qualified_and_has_a_lane():
+    facts = facts_of(nodes=NODES, capabilities=(capability("FAR", 9), capability("NEAR", 2, qualified=False)))
+    assert reference_lead_days(facts) == {("BREAD", "NORTH"): 10}  # 222 km: a day on the road
+    forbidden = Lane(node_code="FAR", region_code="NORTH", forbidden=True)
+    assert reference_lead_days(msgspec.structs.replace(facts, lanes=(forbidden,))) == {}
+
+
+def test_a_region_without_coordinates_has_no_reference_node_but_still_a_target():
+    spread = series(10.0, 10.0, 10.0, errors=((4.0,) * 3,) * 3)
+    facts = facts_of(
+        1,
+        regions=(Region(region_code="NORTH"),),
+        nodes=NODES,
+        capabilities=(capability("NEAR", 2),),
+        policies=(PullPolicy(service_level_share=0.5),),
+        forecast=forecast_of(spread),
+    )
+    assert reference_lead_days(facts) == {}
+    assert by_tier(net(facts)) == {"forecast": 10.0, "buffer": 4.0}
+
+
+def test_a_forecast_reaches_beyond_the_horizon_by_the_longest_protection_interval():
+    facts = facts_of(
+        8, nodes=NODES, capabilities=(capability("NEAR", 15),), policies=(PullPolicy(review_period_days=7),)
+    )
+    assert forecast_steps(facts) == 8 + 4  # 22 days are 4 weeks begun
+    assert wants_forecast(facts)
+
+
+def test_make_to_order_alone_wants_no_forecast():
+    assert not wants_forecast(facts_of())
+    assert forecast_steps(facts_of(8)) == 8
+
+
+# --- invariants ----------------------------------------------------------------------------------------------
+
+UNITS = st.floats(0, 1e4, allow_nan=False).map(lambda n: round(n, 3))
+LINES = st.lists(
+    st.builds(
+        DemandLine,
+        st.sampled_from(["order", "lead", "forecast"]),
+        UNITS,
+        st.integers(0, 3),
+        st.sampled_from("abc"),
+    ),
+    max_size=5,
+)
+BUCKETS = st.lists(st.tuples(LINES, UNITS, UNITS), min_size=1, max_size=6)
+ON_HAND = st.floats(-1e3, 1e5, allow_nan=False).map(lambda n: round(n, 3))
+
+
+@given(BUCKETS, ON_HAND)
+def test_needs_are_the_formula_and_leave_the_projection_at_or_above_its_target(buckets: Any, on_hand: float):
+    demand, targets, receipts = (list(column) for column in zip(*buckets, strict=True))
+    projected = on_hand
+    for b, short in enumerate(peg(demand, targets, receipts, on_hand)):
+        gross = sum(line.units for line in demand[b])
+        need = sum(short.values())
+        assert need == pytest.approx(max(0.0, targets[b] + gross - projected - receipts[b]), abs=1e-6)
+        projected += receipts[b] + need - gross
+        assert projected >= targets[b] - 1e-6
+
+
+@given(BUCKETS)
+def test_ample_stock_leaves_no_need(buckets: Any):
+    demand, targets, receipts = (list(column) for column in zip(*buckets, strict=True))
+    ample = max(targets) + sum(line.units for lines in demand for line in lines) + 1.0
+    assert sum(sum(short.values()) for short in peg(demand, targets, receipts, ample)) == 0.0
+
+
+@given(BUCKETS, ON_HAND)
+def test_doubling_demand_never_lowers_the_need(buckets: Any, on_hand: float):
+    demand, targets, receipts = (list(column) for column in zip(*buckets, strict=True))
+    doubled = [[DemandLine(n.tier, 2 * n.units, n.rank, n.external_id) for n in lines] for lines in demand]
+
+    def total(lines: Any) -> float:
+        return sum(sum(short.values()) for short in peg(lines, targets, receipts, on_hand))
+
+    assert total(doubled) >= total(demand) - 1e-6
+
+
+@given(st.permutations(range(6)))
+def test_needs_do_not_depend_on_the_order_of_the_facts(turn: list[int]):
+    orders = [order(0.1 * (i + 1), i % 2, external_id=f"O{i}", priority=i % 3) for i in range(6)]
+    assert net(facts_of(orders=tuple(orders[i] for i in turn))) == net(facts_of(orders=tuple(orders)))
+
+
+@given(st.lists(UNITS, min_size=1, max_size=8), st.lists(UNITS, min_size=8, max_size=8), st.integers(0, 3))
+def test_forecast_consumption_never_takes_more_than_was_demanded_nor_than_there_is(
+    forecast_units: list[float], order_units: list[float], window: int
+):
+    forecast, orders = np.array(forecast_units), np.array(order_units[: len(forecast_units)])
+    left = consume_forecast(forecast, orders, window, window)
+    assert (left >= 0).all()
+    assert forecast.sum() - left.sum() <= orders.sum() + 1e-6
