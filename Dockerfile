@@ -25,8 +25,9 @@ LABEL org.opencontainers.image.title="pullplan" \
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates python3 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --home-dir /var/lib/pullplan --shell /usr/sbin/nologin pullplan \
-    && install -d -o 10001 -m 0700 /var/lib/pullplan
+    && groupadd --gid 10001 pullplan \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/pullplan --shell /usr/sbin/nologin pullplan \
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/pullplan
 COPY --from=build /opt/pullplan /opt/pullplan
 # Loopback is the default everywhere else: only inside a container is every address its own network's.
 ENV PATH=/opt/pullplan/bin:$PATH \

@@ -40,7 +40,7 @@ migration-hashes: ## Freeze the new migrations: from then on, a change is a new 
 bench: .venv/synced ## Every figure, each beside its reference
 	$(BIN)/python -m bench.run
 
-image: .venv/synced ## Build the Dockerfile with buildah and run it for real (root, Debian)
+image: ## Build the Dockerfile with buildah and run it for real (root, Debian)
 	bench/image.sh
 
 lock: $(UV) ## Pin the dependencies again

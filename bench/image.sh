@@ -58,72 +58,8 @@ said "of it /opt/pullplan" "$(du -sm "$root/opt/pullplan" | cut -f1) MB"
 store inspect --type image pullplan >"$work/image.json"
 
 # --- its own entrypoint, alone with its processes and its loopback
-cat >"$work/run_inside.py" <<'PYTHON'
-"""Run the image as its configuration says, until it is healthy, has planned and has stopped."""
-
-import fcntl
-import json
-import os
-import signal
-import socket
-import struct
-import subprocess
-import sys
-import time
-from pathlib import Path
-
-work, container = Path(sys.argv[1]), sys.argv[2]
-config = json.loads((work / "image.json").read_text())["Docker"]["config"]
-buildah = ["buildah", "--root", str(work / "store"), "--runroot", str(work / "run"), "--storage-driver", "vfs"]
-inside = [*buildah, "run", "--isolation", "chroot", container, "--"]
-
-
-def say(what: str, figure: str) -> None:
-    print(f"{what:<34} {figure}", flush=True)
-
-
-def service() -> int:
-    """Find the process of the entrypoint itself: the oldest one of the image's user."""
-    found = subprocess.run(["pgrep", "-o", "-u", config["User"]], capture_output=True, text=True, check=True)
-    return int(found.stdout)
-
-
-with socket.socket() as lo:  # a new network's loopback is down
-    fcntl.ioctl(lo, 0x8914, struct.pack("16sH", b"lo", 0x1 | 0x40))  # SIOCSIFFLAGS: IFF_UP, IFF_RUNNING
-
-log = (work / "serve.log").open("w")
-begun = time.monotonic()
-running = subprocess.Popen([*inside, *config["Entrypoint"], *config["Cmd"]], stdout=log, stderr=log)
-check = config["Healthcheck"]["Test"][1:]
-try:
-    while subprocess.run([*inside, *check], capture_output=True, check=False).returncode != 0:
-        if running.poll() is not None or time.monotonic() - begun > 120:
-            sys.exit("the service did not become healthy:\n" + (work / "serve.log").read_text()[-4000:])
-    say("healthy after", f"{time.monotonic() - begun:.1f} s")
-    owners = {Path(f"/proc/{pid}").stat().st_uid for pid in os.listdir("/proc") if pid.isdigit() and pid != "1"}
-    say("user", f"{config['User']} (processes run as {sorted(owners - {0})})")
-
-    begun = time.monotonic()
-    demo = subprocess.run([*inside, *config["Entrypoint"], "demo", "--json"], capture_output=True, text=True, check=False)
-    if demo.returncode != 0:
-        sys.exit(f"the demo failed: {demo.stderr[-4000:]}\n" + (work / "serve.log").read_text()[-4000:])
-    figures = json.loads(demo.stdout)
-    say("demo ended after", f"{time.monotonic() - begun:.1f} s")
-    for name in ("signals", "needs_units", "assigned_units", "nearest_share"):
-        say(f"demo: {name}", str(figures[name]))
-    if not figures["assigned_units"] > 0:
-        sys.exit("the demo assigned nothing")
-
-    begun = time.monotonic()
-    os.kill(service(), getattr(signal, config.get("StopSignal") or "SIGTERM"))
-    status = running.wait(30)
-    say("stopped after", f"{time.monotonic() - begun:.1f} s, exit {status}")
-    if status != 0:
-        sys.exit("the service did not stop cleanly:\n" + (work / "serve.log").read_text()[-4000:])
-finally:
-    running.kill()
-PYTHON
 # Ending this script ends every process below it: the number space is its own.
-unshare --net --pid --fork --kill-child --mount-proc -- python3 "$work/run_inside.py" "$work" "$container"
+unshare --net --pid --fork --kill-child --mount-proc -- \
+    python3 bench/run_image.py "$work" "$container"
 store umount "$container" >/dev/null
 said "whole" "$SECONDS s"
