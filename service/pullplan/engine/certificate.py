@@ -23,9 +23,7 @@ IntArray = npt.NDArray[np.int64]
 def certify(options: Options, solution: Solution) -> tuple[Stage, ...]:
     """Recompute every stage's value from the lines and its bound from the prices."""
     measures = stage_measures(options)
-    values = stage_values(
-        options, measures, solution.option_index, solution.units, solution.shortfall_units
-    )
+    values = stage_values(options, measures, solution.option_index, solution.units, solution.shortfall_units)
     stages = []
     for k, (measure, prices) in enumerate(zip(measures, solution.stage_prices, strict=True)):
         bound = lower_bound(options, measures[: k + 1], prices, values[:k])
@@ -92,9 +90,7 @@ def valid_capacity_prices(options: Options, prices: FloatArray) -> FloatArray:
 
     Shapes: (n_resources, n_buckets) → the same
     """
-    return np.where(
-        options.capacities.is_stored[:, None], np.minimum.accumulate(prices, axis=1), prices
-    )
+    return np.where(options.capacities.is_stored[:, None], np.minimum.accumulate(prices, axis=1), prices)
 
 
 def capacity_prices(options: Options, solution: Solution) -> tuple[CapacityPrice, ...]:

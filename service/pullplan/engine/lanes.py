@@ -33,7 +33,8 @@ class LaneTable:
         """Price one unit of that weight on every pair: the given freight, else rate × weight × distance."""
         computed = self.freight_cost_per_kg_km * weight_kg * self.distance_km
         given = self.given_freight_cost_per_unit
-        return np.where(np.isnan(given), computed, given)
+        freight: FloatArray = np.where(np.isnan(given), computed, given)
+        return freight
 
 
 def great_circle_km(
@@ -53,7 +54,8 @@ def great_circle_km(
         np.sin((phi_2 - phi_1) / 2) ** 2
         + np.cos(phi_1) * np.cos(phi_2) * np.sin((lambda_2 - lambda_1) / 2) ** 2
     )
-    return 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(half_chord, 0.0, 1.0)))
+    distance_km: FloatArray = 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(half_chord, 0.0, 1.0)))
+    return distance_km
 
 
 def resolve_lanes(

@@ -74,10 +74,11 @@ def _north_west_corner[W, S](
     supplies = iter(supply)
     source, left = next(supplies, (None, 0.0))
     for want, units in wanted:
-        while source is not None and units > 0:
-            given = min(units, left)
+        missing = units
+        while source is not None and missing > 0:
+            given = min(missing, left)
             yield want, source, given
-            units, left = units - given, left - given
+            missing, left = missing - given, left - given
             if left <= 0:
                 source, left = next(supplies, (None, 0.0))
 

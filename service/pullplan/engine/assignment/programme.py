@@ -74,25 +74,18 @@ class Programme:
 def build_programme(options: Options) -> Programme:
     """Gather needs into classes and options into shipments, starts and batches."""
     class_of_need = _number_rows(
-        np.stack(
-            [options.need_product, options.need_region, options.need_bucket, options.need_latest_bucket], axis=1
-        )
+        options.need_product, options.need_region, options.need_bucket, options.need_latest_bucket
     )
     option_class = class_of_need[options.option_need]
-    shipment_of_option = _number_rows(np.stack([option_class, options.option_capability], axis=1))
+    shipment_of_option = _number_rows(option_class, options.option_capability)
     offset = options.option_arrival_bucket - options.option_start_bucket
     batch_of_option = _number_rows(
-        np.stack(
-            [
-                options.option_capability,
-                offset,
-                options.need_bucket[options.option_need],
-                options.need_latest_bucket[options.option_need],
-            ],
-            axis=1,
-        )
+        options.option_capability,
+        offset,
+        options.need_bucket[options.option_need],
+        options.need_latest_bucket[options.option_need],
     )
-    start_of_option = _number_rows(np.stack([batch_of_option, options.option_start_bucket], axis=1))
+    start_of_option = _number_rows(batch_of_option, options.option_start_bucket)
     _, shipment_option = np.unique(shipment_of_option, return_index=True)
     _, start_option = np.unique(start_of_option, return_index=True)
     return Programme(
@@ -139,12 +132,13 @@ def capacity_rhs(programme: Programme) -> FloatArray:
     return rhs
 
 
-def _number_rows(keys: IntArray) -> IntArray:
-    """Give equal rows equal numbers, in the order of the rows."""
-    if len(keys) == 0:
-        return np.empty(0, dtype=np.int64)
-    _, number = np.unique(keys, axis=0, return_inverse=True)
-    return number.astype(np.int64).ravel()
+def _number_rows(*columns: IntArray) -> IntArray:
+    """Give equal rows of non-negative columns equal numbers, in the order of the rows."""
+    number = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        # Numbered anew at every column, so that no product of ranges can overflow.
+        _, number = np.unique(number * (column.max(initial=0) + 1) + column, return_inverse=True)
+    return number
 
 
 def _largest_use(options: Options) -> FloatArray:

@@ -5,7 +5,7 @@ every capacity with a positive price stays full. So "no worse than the earlier s
 columns and rows: the next stage starts from the basis that it has, and no earlier value enters as a number.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import highspy
@@ -25,9 +25,10 @@ FEASIBILITY_TOLERANCE = 1e-9
 CLOSED_ABOVE = 1e-8
 """A reduced cost or price above this (of the stage's mean measure) is positive; what is smaller may cost a later
 stage's plan that much, relative to the earlier stage's value."""
-TIE_BREAK_SHARE = 1e-9
-LARGEST_TIE_BREAK = 1e-6
-"""In unit-buckets per rank, so that no tie-break outweighs earliness."""
+STARTING_SPREAD = 1e6
+"""First to last weight of the sum that the search starts from."""
+METHOD = "one linear programme in HiGHS, stage by stage"
+TIE_BREAK = "after every stage, the least Σ units × rank(distance_km, node_code)"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class _Search:
     row_upper: FloatArray
     column_is_closed: npt.NDArray[np.bool_]
     row_is_closed: npt.NDArray[np.bool_]
-    columns: FloatArray | None = None
+    columns: FloatArray
     proofs: list[_Proof] = field(default_factory=list)
 
 
@@ -62,42 +63,37 @@ def assign(options: Options, progress: Callable[[str, float], None] | None = Non
     programme = build_programme(options)
     measures = stage_measures(options)
     search = _open(programme)
-    tie_break_step = min(TIE_BREAK_SHARE * _mean_cost(options), LARGEST_TIE_BREAK)
     stage_prices = []
+    if programme.n_columns > 0:
+        _start_near_the_end(search, measures)
     for k, measure in enumerate(measures):
         if progress is not None:
             progress(measure.name, k / len(measures))
-        costs = programme.column_cost(measure)
-        last = k == len(measures) - 1
-        ties = _tie_break(programme, tie_break_step) if last else np.zeros(len(costs))
-        proof = _prove(search, costs, ties, always_solve=last)
+        proof = _prove(search, programme.column_cost(measure))
         _close(search, proof)
         stage_prices.append(_stage_prices(programme, measure, proof))
-    columns = np.zeros(programme.n_columns) if search.columns is None else search.columns
-    option_index, units, shortfall_units = share_out(programme, columns)
+    if programme.n_columns > 0:
+        _solve(search, _distance_ranks(programme))
+    option_index, units, shortfall_units = share_out(programme, search.columns)
     return Solution(
         option_index=option_index,
         units=units,
         shortfall_units=shortfall_units,
         stage_prices=tuple(stage_prices),
-        method="linear programme in HiGHS, stage by stage",
-        tie_break=f"{measures[-1].name} + {tie_break_step:.6g} per unit × rank(distance_km, node_code)",
+        method=METHOD,
+        tie_break=TIE_BREAK,
     )
 
 
-def _mean_cost(options: Options) -> float:
-    return float(options.option_cost.mean()) if len(options.option_need) else 0.0
-
-
-def _tie_break(programme: Programme, step: float) -> FloatArray:
-    ranks = programme.options.option_distance_rank[programme.shipment_option]
-    ties = np.zeros(programme.n_columns)
-    ties[: len(ranks)] = step * ranks
-    return ties
+def _distance_ranks(programme: Programme) -> FloatArray:
+    ranks = np.zeros(programme.n_columns)
+    of_shipments = programme.options.option_distance_rank[programme.shipment_option]
+    ranks[: len(of_shipments)] = of_shipments
+    return ranks
 
 
 def _open(programme: Programme) -> _Search:
-    highs = highspy.Highs()
+    highs = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy's class has an untyped constructor
     highs.silent()
     highs.setOptionValue("threads", 1)
     highs.setOptionValue("random_seed", 0)
@@ -111,23 +107,30 @@ def _open(programme: Programme) -> _Search:
         row_upper=capacity,
         column_is_closed=np.zeros(programme.n_columns, dtype=bool),
         row_is_closed=np.zeros(len(capacity), dtype=bool),
+        columns=np.zeros(programme.n_columns),
     )
 
 
-def _prove(search: _Search, costs: FloatArray, ties: FloatArray, *, always_solve: bool) -> _Proof:
+def _start_near_the_end(search: _Search, measures: Sequence[StageMeasure]) -> None:
+    """Solve one weighted sum for a basis from which every stage is short work; nothing else is taken from it."""
+    costs = [search.programme.column_cost(measure) for measure in measures[:-1]]
+    weights = STARTING_SPREAD ** np.linspace(1.0, 0.0, len(costs))
+    scaled = [weight * cost / _scale(cost) for weight, cost in zip(weights, costs, strict=True)]
+    _solve(search, np.sum(scaled, axis=0))
+
+
+def _scale(costs: FloatArray) -> float:
+    return float(costs[costs > 0].mean()) if (costs > 0).any() else 1.0
+
+
+def _prove(search: _Search, costs: FloatArray) -> _Proof:
     """Minimise one stage, or see that its value is 0 already, which prices of 0 prove."""
-    n_rows = len(search.row_upper)
-    scale = float(costs[costs > 0].mean()) if (costs > 0).any() else 1.0
-    nothing_left = (
-        search.columns is not None
-        and float(costs @ search.columns) <= FEASIBILITY_TOLERANCE * scale
-        and not always_solve
-    )
-    if search.programme.n_columns == 0 or nothing_left:
-        raw_prices, raw_reduced = np.zeros(n_rows), costs.copy()
+    scale = _scale(costs)
+    if float(costs @ search.columns) <= FEASIBILITY_TOLERANCE * scale:
+        raw_prices, raw_reduced = np.zeros(len(search.row_upper)), costs
     else:
-        raw_prices, raw_reduced = _solve(search, (costs + ties) / scale)
-        raw_prices, raw_reduced = raw_prices * scale, raw_reduced * scale
+        scaled_prices, scaled_reduced = _solve(search, costs / scale)
+        raw_prices, raw_reduced = scaled_prices * scale, scaled_reduced * scale
     proof = _combine(search.proofs, raw_prices, raw_reduced)
     limit = CLOSED_ABOVE * scale
     return _Proof(
@@ -146,7 +149,14 @@ def _solve(search: _Search, costs: FloatArray) -> tuple[FloatArray, FloatArray]:
     highs.run()
     status = highs.getModelStatus()
     if status != highspy.HighsModelStatus.kOptimal:
-        raise AssignmentFailedError(f"the solver ended with {highs.modelStatusToString(status)}, not an optimum")
+        # A basis can be numerically unlucky; without one HiGHS presolves and starts afresh.
+        highs.clearSolver()
+        highs.run()
+        status = highs.getModelStatus()
+    if status != highspy.HighsModelStatus.kOptimal:
+        raise AssignmentFailedError(
+            f"the solver ended with {highs.modelStatusToString(status)}, not an optimum"
+        )
     solution = highs.getSolution()
     search.columns = np.maximum(0.0, np.array(solution.col_value))
     row_duals = np.array(solution.row_dual)[search.programme.first_capacity_row :]

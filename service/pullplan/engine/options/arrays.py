@@ -77,12 +77,14 @@ class Options:
     @property
     def option_late_buckets(self) -> IntArray:
         """Count the buckets from due to arrival."""
-        return np.maximum(0, self.option_arrival_bucket - self.need_bucket[self.option_need])
+        late: IntArray = np.maximum(0, self.option_arrival_bucket - self.need_bucket[self.option_need])
+        return late
 
     @property
     def option_early_buckets(self) -> IntArray:
         """Count the buckets from arrival to due."""
-        return np.maximum(0, self.need_bucket[self.option_need] - self.option_arrival_bucket)
+        early: IntArray = np.maximum(0, self.need_bucket[self.option_need] - self.option_arrival_bucket)
+        return early
 
     def option_capacity_price(self, prices: FloatArray) -> FloatArray:
         """Sum price × use of one unit of each option.

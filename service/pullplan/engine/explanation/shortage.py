@@ -1,0 +1,149 @@
+"""What keeps a need short? The first thing, from capability to capacity, that rules every node out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pullplan.engine.calendar import arrival_bucket, bucket_dates, bucket_of
+from pullplan.engine.model import Need, Shortfall, ShortfallReason
+from pullplan.engine.options import Options, Solution
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+FULL_WITHIN_SHARE = 1e-6
+"""Room below this share of the capacity is rounding."""
+MOST_NAMED = 4
+"""Nodes that a sentence names; it counts the others."""
+
+
+def explain_shortfalls(options: Options, solution: Solution) -> tuple[Shortfall, ...]:
+    """Give every need that stays short its reason and a sentence, ordered by need."""
+    full = _full_resources(options, solution)
+    shortfalls: list[Shortfall] = []
+    for i in np.flatnonzero(solution.shortfall_units > 0).tolist():
+        reason, detail = _reason(options, full, i)
+        shortfalls.append(
+            Shortfall(
+                shortfall_id=len(shortfalls) + 1,
+                need_id=options.needs[i].need_id,
+                units=float(solution.shortfall_units[i]),
+                reason=reason,
+                detail=detail,
+            )
+        )
+    return tuple(shortfalls)
+
+
+def _reason(options: Options, full: BoolArray, i: int) -> tuple[ShortfallReason, str]:
+    need = options.needs[i]
+    capable = options.capabilities.of_product[options.need_product[i]].tolist()
+    rows = options.capabilities.rows
+    if not capable:
+        return "no_capable_node", f"no node can make {need.product_code}"
+    qualified = [c for c in capable if rows[c].qualified]
+    if not qualified:
+        return (
+            "not_qualified",
+            f"{_names(options, capable)} can make {need.product_code}, but none is qualified for it",
+        )
+    reachable = [c for c in qualified if options.capabilities.is_usable[c]]
+    if not reachable:
+        return (
+            "offline",
+            f"all nodes that are qualified for {need.product_code} are offline: {_names(options, qualified)}",
+        )
+    region = int(options.need_region[i])
+    linked = [c for c in reachable if options.lanes.usable[options.capabilities.node[c], region]]
+    if not linked:
+        return "no_lane", f"no lane leads to {need.region_code} from {_names(options, reachable)}"
+    first, end = np.searchsorted(options.option_need, [i, i + 1]).tolist()
+    if first == end:
+        return "too_late", _too_late(options, need, linked, region)
+    return "at_capacity", _at_capacity(options, full, need, range(first, end))
+
+
+def _names(options: Options, capabilities: Sequence[int]) -> str:
+    codes = [options.capabilities.rows[c].node_code for c in capabilities]
+    return _listed(codes, "nodes")
+
+
+def _listed(words: Sequence[str], noun: str) -> str:
+    if len(words) <= MOST_NAMED:
+        return ", ".join(words)
+    return f"{', '.join(words[:MOST_NAMED])} and {len(words) - MOST_NAMED} more {noun}"
+
+
+def _when(options: Options, bucket: int) -> str:
+    first_day = bucket_dates(options.horizon, bucket + 1)[bucket]
+    return f"the week of {first_day}" if options.horizon.bucket == "week" else str(first_day)
+
+
+def _too_late(options: Options, need: Need, linked: Sequence[int], region: int) -> str:
+    earliest_start = options.parameters.earliest_start_date or options.horizon.as_of_date
+    start = max(0, bucket_of(earliest_start, options.horizon))
+    arrivals = [
+        arrival_bucket(
+            start,
+            options.capabilities.rows[c].make_lead_time_days,
+            int(options.lanes.transit_days[options.capabilities.node[c], region]),
+            options.horizon.bucket,
+        )
+        for c in linked
+    ]
+    soonest = int(np.argmin(arrivals))
+    return (
+        f"the soonest that new work can reach {need.region_code} is {_when(options, arrivals[soonest])} "
+        f"from {options.capabilities.rows[linked[soonest]].node_code}; "
+        f"it had to arrive by {_when(options, need.latest_bucket)}"
+    )
+
+
+def _at_capacity(options: Options, full: BoolArray, need: Need, of_need: range) -> str:
+    """Name what is full at each node in the buckets in which it could start in time."""
+    starts: dict[int, list[int]] = {}
+    for option in of_need:
+        starts.setdefault(int(options.option_capability[option]), []).append(
+            int(options.option_start_bucket[option])
+        )
+    said = []
+    for capability, buckets in starts.items():
+        node_code = options.capabilities.rows[capability].node_code
+        limits = [
+            _limit(options, full, (node_code, resource_code), buckets)
+            for resource_code, use in sorted(options.capabilities.rows[capability].use_per_unit.items())
+            if use > 0
+        ]
+        said.append(f"{node_code} ({', '.join(limit for limit in limits if limit) or 'nothing left'})")
+    return (
+        f"every node that could serve {need.region_code} with {need.product_code} by "
+        f"{_when(options, need.latest_bucket)} is taken by needs that are served first: {_listed(said, 'nodes')}"
+    )
+
+
+def _limit(options: Options, full: BoolArray, key: tuple[str, str], buckets: Sequence[int]) -> str:
+    row = options.capacities.keys.index(key)
+    if not options.capacities.calendar[row].any():
+        return f"{key[1]}: no capacity"
+    taken = [bucket for bucket in buckets if full[row, bucket]]
+    if not taken:
+        return ""
+    if len(taken) == 1:
+        return f"{key[1]} full in {_when(options, taken[0])}"
+    return f"{key[1]} full from {_when(options, taken[0])} to {_when(options, taken[-1])}"
+
+
+def _full_resources(options: Options, solution: Solution) -> BoolArray:
+    """Tell where no more can be started: renewed in that bucket, stored in that bucket or any later one.
+
+    Shapes: (n_resources, n_buckets)
+    """
+    available = options.capacities.available
+    used = options.use_by_bucket(solution.option_index, solution.units)
+    up_to = np.cumsum(available - used, axis=1)
+    stored_room = np.minimum.accumulate(up_to[:, ::-1], axis=1)[:, ::-1]
+    room = np.where(options.capacities.is_stored[:, None], stored_room, available - used)
+    limit = np.where(options.capacities.is_stored[:, None], available.sum(axis=1, keepdims=True), available)
+    is_full: BoolArray = room <= FULL_WITHIN_SHARE * limit
+    return is_full
