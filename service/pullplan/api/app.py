@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from litestar import Litestar
 
 from pullplan import lifeline, telemetry
-from pullplan.api import problems, service
+from pullplan.api import forecasts, plan_lines, plans, problems, runs, service
 from pullplan.api.access import Keyring
 from pullplan.api.dependencies import DEPENDENCIES
 from pullplan.api.outer import Metrics, Outer
@@ -16,7 +16,7 @@ from pullplan.api.requests import BODY_BYTES_MAX, StrictRequest
 from pullplan.settings import Settings, read_settings
 from pullplan.storage import database
 
-ROUTES = [*service.ROUTES]
+ROUTES = [*service.ROUTES, *runs.ROUTES, *forecasts.ROUTES, *plans.ROUTES, *plan_lines.ROUTES]
 
 
 def present() -> datetime:

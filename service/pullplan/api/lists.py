@@ -37,6 +37,8 @@ UpdatedSince = Annotated[
     ),
 ]
 
+Retired = Annotated[bool, QueryParameter(description="Retired ones as well.")]
+
 
 class Page[T](msgspec.Struct, kw_only=True):
     """One page of a list."""
@@ -51,7 +53,7 @@ def encode_cursor(key: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(key)).rstrip(b"=").decode()
 
 
-def decode_cursor[K: tuple[Any, ...]](cursor: str | None, key_type: type[K]) -> K | None:
+def decode_cursor[K](cursor: str | None, key_type: type[K]) -> K | None:
     """Read a cursor back; None begins the list.
 
     Raises: ContentInvalidError for a cursor that this list did not give out.

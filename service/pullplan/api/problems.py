@@ -14,18 +14,21 @@ from litestar.exceptions import HTTPException, ValidationException
 from pullplan.api import errors
 from pullplan.engine import errors as engine_errors
 from pullplan.engine.errors import LineProblem, PullplanError
-from pullplan.storage import schema
+from pullplan.storage import runs, schema
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 
 STATUS_BY_ERROR: dict[type[PullplanError], int] = {
     errors.BodyMalformedError: 400,
+    errors.TextNotUtf8Error: 400,
     errors.KeyMissingError: 401,
     errors.KeyRefusedError: 401,
     errors.ScopeMissingError: 403,
     engine_errors.ResourceUnknownError: 404,
     errors.IdempotencyKeyBusyError: 409,
+    runs.RunEndedError: 409,
+    engine_errors.ResourceInUseError: 409,
     engine_errors.RevisionStaleError: 412,
     errors.BodyTooLargeError: 413,
     errors.MediaTypeUnsupportedError: 415,

@@ -1,0 +1,186 @@
+"""How is a forecast asked for, and what does it say?"""
+
+from datetime import date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.response import Stream
+
+from pullplan.api import lists, runs
+from pullplan.api.access import require
+from pullplan.api.dependencies import CallerOf, Clock, PoolOf, Transaction
+from pullplan.api.fields import CodeFilter
+from pullplan.api.horizon import fill_as_of
+from pullplan.api.idempotency import IdempotencyKey, answer_once
+from pullplan.api.rows import Table
+from pullplan.engine.errors import ResourceUnknownError
+from pullplan.engine.model import Accuracy, Bucket, DemandClass, ForecastRequest
+from pullplan.storage import database, forecasts
+from pullplan.storage.runs import Run
+
+ClassFilter = Annotated[DemandClass | None, QueryParameter(description="Only series of this class.")]
+
+
+class StoredForecast(msgspec.Struct, kw_only=True):
+    """A forecast of every product × region with demand, and how good it would have been."""
+
+    forecast_id: UUID
+    run_id: UUID
+    as_of: datetime
+    bucket: Bucket
+    first_bucket_date: date
+    horizon_buckets: int
+    n_steps: int
+    """Buckets forecast: the horizon and the longest protection interval."""
+    parameters: dict[str, Any]
+    snapshot_at: datetime
+    """The moment whose facts it was made from."""
+    snapshot_hash: str
+    measures: Accuracy
+    """Over the whole panel, by rolling-origin backtest, beside seasonal naive."""
+    wall_seconds: float
+    code_version: str
+    created_at: datetime
+
+
+class ValueRow(msgspec.Struct, kw_only=True):
+    """One product × region in one bucket."""
+
+    product_code: str
+    region_code: str
+    bucket_date: date
+    mean_units: float
+    """What is planned with."""
+    p10_units: float
+    p50_units: float
+    p90_units: float
+    adjustment_units: float
+    """What adjustments changed of mean_units."""
+
+
+class SeriesRow(msgspec.Struct, kw_only=True):
+    """One product × region: which class and model, and how accurate."""
+
+    product_code: str
+    region_code: str
+    demand_class: DemandClass
+    model: str
+    fallback_reason: str | None
+    """Why a simpler model had to do."""
+    history_buckets: int
+    accuracy: Accuracy
+
+
+async def _get(connection: database.Connection, forecast_id: UUID) -> StoredForecast:
+    row = await forecasts.find(connection, forecast_id)
+    if row is None:
+        raise ResourceUnknownError("forecast", forecast_id)
+    return StoredForecast(**row)
+
+
+VALUES = Table(forecasts.VALUES, ValueRow, _get)
+SERIES = Table(forecasts.SERIES, SeriesRow, _get)
+
+
+@post(
+    "/v1/forecasts",
+    guards=[require("plans:run")],
+    operation_id="startForecast",
+    tags=["forecasts"],
+    status_code=202,
+    opt={"problems": (409,), "waits": True},
+)
+async def start_forecast(
+    request: Request[Any, Any, Any],
+    data: JSONBody[ForecastRequest],
+    pool: PoolOf,
+    caller: CallerOf,
+    clock: Clock,
+    idempotency_key: IdempotencyKey = None,
+    prefer: runs.Prefer = None,
+) -> Response[Run]:
+    """Start a run that forecasts every product × region with demand as it was known at `as_of`."""
+    parameters = msgspec.to_builtins(fill_as_of(data, clock()))
+    async with database.transaction(pool) as connection:
+        answer = await answer_once(
+            connection, caller, idempotency_key, request,
+            lambda: runs.start(connection, caller, "forecast", parameters),
+        )  # fmt: skip
+    return await runs.respond_when_ended(pool, answer, prefer)
+
+
+@get("/v1/forecasts", guards=[require("read")], operation_id="listForecasts", tags=["forecasts"])
+async def list_forecasts(
+    transaction: Transaction,
+    limit: lists.Limit = 100,
+    cursor: lists.Cursor = None,
+    updated_since: lists.UpdatedSince = None,
+) -> lists.Page[StoredForecast]:
+    """List forecasts, the newest first."""
+    after = lists.decode_cursor(cursor, tuple[datetime, UUID])
+    rows = await forecasts.list_all(transaction, after=after, limit=limit + 1, updated_since=updated_since)
+    items = [StoredForecast(**row) for row in rows]
+    return lists.page(items, limit, key=lambda item: (item.created_at, item.forecast_id))
+
+
+@get(
+    "/v1/forecasts/{forecast_id:uuid}",
+    guards=[require("read")],
+    operation_id="getForecast",
+    tags=["forecasts"],
+)
+async def get_forecast(transaction: Transaction, forecast_id: FromPath[UUID]) -> StoredForecast:
+    """Show a forecast: what it was made from and how accurate it would have been."""
+    return await _get(transaction, forecast_id)
+
+
+@get(
+    "/v1/forecasts/{forecast_id:uuid}/values",
+    guards=[require("read")],
+    operation_id="listForecastValues",
+    tags=["forecasts"],
+    opt={"rows": ValueRow},
+)
+async def list_forecast_values(
+    request: Request[Any, Any, Any],
+    pool: PoolOf,
+    forecast_id: FromPath[UUID],
+    product_code: CodeFilter = None,
+    region_code: CodeFilter = None,
+    limit: lists.Limit = 100,
+    cursor: lists.Cursor = None,
+) -> Response[lists.Page[ValueRow]] | Stream:
+    """Read the forecast's values by product, region and bucket; as CSV or NDJSON the whole of them."""
+    return await VALUES.answer(
+        request, pool, forecast_id, limit, cursor, product_code=product_code, region_code=region_code
+    )
+
+
+@get(
+    "/v1/forecasts/{forecast_id:uuid}/series",
+    guards=[require("read")],
+    operation_id="listForecastSeries",
+    tags=["forecasts"],
+    opt={"rows": SeriesRow},
+)
+async def list_forecast_series(
+    request: Request[Any, Any, Any],
+    pool: PoolOf,
+    forecast_id: FromPath[UUID],
+    product_code: CodeFilter = None,
+    region_code: CodeFilter = None,
+    demand_class: ClassFilter = None,
+    limit: lists.Limit = 100,
+    cursor: lists.Cursor = None,
+) -> Response[lists.Page[SeriesRow]] | Stream:
+    """Read each series' demand class, model and accuracy; as CSV or NDJSON the whole of them."""
+    return await SERIES.answer(
+        request, pool, forecast_id, limit, cursor,
+        product_code=product_code, region_code=region_code, demand_class=demand_class,
+    )  # fmt: skip
+
+
+ROUTES = [start_forecast, list_forecasts, get_forecast, list_forecast_values, list_forecast_series]

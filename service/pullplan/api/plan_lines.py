@@ -1,0 +1,217 @@
+"""What does a plan say line by line: needs, assignments, shortfalls, prices and loads?"""
+
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.params import FromPath
+from litestar.response import Stream
+
+from pullplan.api import lists
+from pullplan.api.access import require
+from pullplan.api.dependencies import PoolOf
+from pullplan.api.fields import CodeFilter
+from pullplan.api.plans import get_stored
+from pullplan.api.rows import Table, TierFilter
+from pullplan.engine.model import PassedOver, ResourceKind, ShortfallReason, Tier
+from pullplan.storage import plans
+
+
+class NeedRow(msgspec.Struct, kw_only=True):
+    """Units that must arrive in a region in a bucket."""
+
+    need_id: int
+    product_code: str
+    region_code: str
+    bucket_date: date
+    tier: Tier
+    rank: int
+    """Smaller is served first within its tier."""
+    units: float
+    assigned_units: float
+    shortfall_units: float
+
+
+class AssignmentRow(msgspec.Struct, kw_only=True):
+    """Units of a need that a node makes."""
+
+    assignment_id: int
+    need_id: int
+    product_code: str
+    region_code: str
+    node_code: str
+    tier: Tier
+    need_bucket_date: date
+    start_bucket_date: date
+    arrival_bucket_date: date
+    units: float
+    distance_km: float
+    cost_per_unit: float
+    """In the objective's measure: km, kg·km or money."""
+    distance_rank: int
+    """1: the nearest of the nodes that are capable, qualified, online and have a lane."""
+    passed_over: list[PassedOver]
+    """Nearer (or cheaper) nodes that were not used, and why."""
+
+
+class ShortfallRow(msgspec.Struct, kw_only=True):
+    """Units of a need that nobody makes, and what binds."""
+
+    shortfall_id: int
+    need_id: int
+    product_code: str
+    region_code: str
+    tier: Tier
+    need_bucket_date: date
+    units: float
+    reason: ShortfallReason
+    detail: str
+
+
+class PriceRow(msgspec.Struct, kw_only=True):
+    """What one more unit of a capacity would be worth to a stage; zero is not listed."""
+
+    stage: int
+    node_code: str
+    resource_code: str
+    bucket_date: date
+    price: float
+
+
+class LoadRow(msgspec.Struct, kw_only=True):
+    """How much of a resource a bucket uses."""
+
+    node_code: str
+    resource_code: str
+    bucket_date: date
+    kind: ResourceKind
+    capacity: float
+    """Of a stored resource: what is there in this bucket."""
+    used: float
+
+
+NEEDS = Table(plans.NEEDS, NeedRow, get_stored)
+ASSIGNMENTS = Table(plans.ASSIGNMENTS, AssignmentRow, get_stored)
+SHORTFALLS = Table(plans.SHORTFALLS, ShortfallRow, get_stored)
+PRICES = Table(plans.PRICES, PriceRow, get_stored)
+LOADS = Table(plans.LOADS, LoadRow, get_stored)
+
+
+@get(
+    "/v1/plans/{plan_id:uuid}/needs",
+    guards=[require("read")],
+    operation_id="listPlanNeeds",
+    tags=["plans"],
+    opt={"rows": NeedRow},
+)
+async def list_plan_needs(
+    request: Request[Any, Any, Any],
+    pool: PoolOf,
+    plan_id: FromPath[UUID],
+    product_code: CodeFilter = None,
+    region_code: CodeFilter = None,
+    tier: TierFilter = None,
+    limit: lists.Limit = 100,
+    cursor: lists.Cursor = None,
+) -> Response[lists.Page[NeedRow]] | Stream:
+    """Read what must arrive where and when, and how much of it is assigned; as CSV or NDJSON the whole of it."""
+    return await NEEDS.answer(
+        request, pool, plan_id, limit, cursor, product_code=product_code, region_code=region_code, tier=tier
+    )
+
+
+@get(
+    "/v1/plans/{plan_id:uuid}/assignments",
+    guards=[require("read")],
+    operation_id="listPlanAssignments",
+    tags=["plans"],
+    opt={"rows": AssignmentRow},
+)
+async def list_plan_assignments(
+    request: Request[Any, Any, Any],
+    pool: PoolOf,
+    plan_id: FromPath[UUID],
+    product_code: CodeFilter = None,
+    region_code: CodeFilter = None,
+    node_code: CodeFilter = None,
+    tier: TierFilter = None,
+    limit: lists.Limit = 100,
+    cursor: lists.Cursor = None,
+) -> Response[lists.Page[AssignmentRow]] | Stream:
+    """Read which node makes what for which region, its rank by distance, and which nearer nodes were passed over and why; as CSV or NDJSON the whole of it."""
+    return await ASSIGNMENTS.answer(
+        request, pool, plan_id, limit, cursor,
+        product_code=product_code, region_code=region_code, node_code=node_code, tier=tier,
+    )  # fmt: skip
+
+
+@get(
+    "/v1/plans/{plan_id:uuid}/shortfalls",
+    guards=[require("read")],
+    operation_id="listPlanShortfalls",
+    tags=["plans"],
+    opt={"rows": ShortfallRow},
+)
+async def list_plan_shortfalls(
+    request: Request[Any, Any, Any],
+    pool: PoolOf,
+    plan_id: FromPath[UUID],
+    product_code: CodeFilter = None,
+    region_code: CodeFilter = None,
+    tier: TierFilter = None,
+    limit: lists.Limit = 100,
+    cursor: lists.Cursor = None,
+) -> Response[lists.Page[ShortfallRow]] | Stream:
+    """Read what nobody makes, and what binds; as CSV or NDJSON the whole of it."""
+    return await SHORTFALLS.answer(
+        request, pool, plan_id, limit, cursor, product_code=product_code, region_code=region_code, tier=tier
+    )
+
+
+@get(
+    "/v1/plans/{plan_id:uuid}/prices",
+    guards=[require("read")],
+    operation_id="listPlanPrices",
+    tags=["plans"],
+    opt={"rows": PriceRow},
+)
+async def list_plan_prices(
+    request: Request[Any, Any, Any],
+    pool: PoolOf,
+    plan_id: FromPath[UUID],
+    node_code: CodeFilter = None,
+    limit: lists.Limit = 100,
+    cursor: lists.Cursor = None,
+) -> Response[lists.Page[PriceRow]] | Stream:
+    """Read what one more unit of each capacity would be worth to each stage; as CSV or NDJSON the whole of it."""
+    return await PRICES.answer(request, pool, plan_id, limit, cursor, node_code=node_code)
+
+
+@get(
+    "/v1/plans/{plan_id:uuid}/loads",
+    guards=[require("read")],
+    operation_id="listPlanLoads",
+    tags=["plans"],
+    opt={"rows": LoadRow},
+)
+async def list_plan_loads(
+    request: Request[Any, Any, Any],
+    pool: PoolOf,
+    plan_id: FromPath[UUID],
+    node_code: CodeFilter = None,
+    limit: lists.Limit = 100,
+    cursor: lists.Cursor = None,
+) -> Response[lists.Page[LoadRow]] | Stream:
+    """Read how much of each resource each bucket uses; as CSV or NDJSON the whole of it."""
+    return await LOADS.answer(request, pool, plan_id, limit, cursor, node_code=node_code)
+
+
+ROUTES = [
+    list_plan_needs,
+    list_plan_assignments,
+    list_plan_shortfalls,
+    list_plan_prices,
+    list_plan_loads,
+]

@@ -1,0 +1,207 @@
+"""How is a plan asked for, and what does it say? Its lines are read in plan_lines."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import FromPath, JSONBody
+
+from pullplan.api import lists, runs
+from pullplan.api.access import require
+from pullplan.api.dependencies import CallerOf, Clock, PoolOf, Transaction
+from pullplan.api.errors import ContentInvalidError
+from pullplan.api.horizon import check_year, fill_as_of, refuse_field
+from pullplan.api.idempotency import Answer, IdempotencyKey, answer_once
+from pullplan.engine.errors import LineProblem, ReferenceUnknownError, ResourceUnknownError
+from pullplan.engine.model import (
+    EVERY,
+    Bucket,
+    Figures,
+    Objective,
+    PlanRequest,
+    PullPolicy,
+    ResourceKind,
+    Stage,
+)
+from pullplan.storage import database, forecasts, plans
+from pullplan.storage import runs as stored_runs
+from pullplan.storage.runs import Run
+
+
+class StoredPlan(msgspec.Struct, kw_only=True):
+    """A plan without its lines: what it was made from, what it achieves, and the proof of each stage."""
+
+    plan_id: UUID
+    run_id: UUID
+    forecast_id: UUID | None
+    as_of: datetime
+    bucket: Bucket
+    first_bucket_date: date
+    horizon_buckets: int
+    objective: Objective
+    parameters: dict[str, Any]
+    snapshot_at: datetime
+    """The moment whose facts it was made from."""
+    snapshot_hash: str
+    plan_hash: str
+    """Equal facts make equal plans: the same hash."""
+    method: str
+    tie_break: str
+    """How the last stage chooses among equals."""
+    reproducible: bool
+    stages: list[Stage]
+    """Each stage's value, with a lower bound that its stored prices prove."""
+    figures: Figures
+    wall_seconds: float
+    code_version: str
+    created_at: datetime
+
+
+class NodeUse(msgspec.Struct, kw_only=True, frozen=True):
+    """How much of a node's resource the plan uses over its horizon."""
+
+    node_code: str
+    resource_code: str
+    kind: ResourceKind
+    capacity: float
+    used: float
+    use_share: float | None
+
+
+class PlanFigures(Figures, kw_only=True):  # type: ignore[misc]  # mypy forgets that Fact makes its heirs frozen
+    """What a planner reads first, and the nodes, the busiest first."""
+
+    nodes: list[NodeUse]
+
+
+async def get_stored(connection: database.Connection, plan_id: UUID) -> StoredPlan:
+    """Get a plan without its lines.
+
+    Raises: ResourceUnknownError.
+    """
+    row = await plans.find(connection, plan_id)
+    if row is None:
+        raise ResourceUnknownError("plan", plan_id)
+    return StoredPlan(**row)
+
+
+def check_request(request: PlanRequest) -> None:
+    """Refuse what no single field's bounds can: fields that need each other, and a policy given twice.
+
+    Raises: ContentInvalidError.
+    """
+    check_year("earliest_start_date", request.earliest_start_date)
+    if request.lanes == "within_km" and request.lanes_within_km is None:
+        raise refuse_field("lanes_within_km", "lanes=within_km needs it", "missing-field")
+    seen: set[tuple[str, str]] = set()
+    for i, policy in enumerate(request.policy_overrides):
+        pair = (policy.product_code, policy.region_code)
+        if pair in seen:
+            detail = f"the policy of {pair[0]} × {pair[1]} is given twice"
+            problem = LineProblem(code="duplicate", detail=detail, pointer=f"/policy_overrides/{i}")
+            raise ContentInvalidError(detail, [problem])
+        seen.add(pair)
+
+
+async def check_references(connection: database.Connection, request: PlanRequest) -> None:
+    """Refuse a request that names a forecast, product or region that is not there.
+
+    Raises: ReferenceUnknownError, ContentInvalidError.
+    """
+    await _check_codes(connection, request.policy_overrides)
+    if request.forecast_id is None:
+        return
+    forecast = await forecasts.find(connection, request.forecast_id)
+    if forecast is None:
+        detail = f"there is no forecast {request.forecast_id}"
+        problem = LineProblem(
+            code="reference-unknown", detail=detail, pointer="/forecast_id", field="forecast_id"
+        )
+        raise ReferenceUnknownError(detail, [problem])
+    if forecast["bucket"] != request.bucket:
+        raise refuse_field(
+            "forecast_id", f"this forecast is by {forecast['bucket']}, not by {request.bucket}"
+        )
+
+
+async def _check_codes(connection: database.Connection, policies: tuple[PullPolicy, ...]) -> None:
+    if not policies:
+        return
+    products = {p.product_code for p in policies} - {EVERY}
+    regions = {p.region_code for p in policies} - {EVERY}
+    unknown = await stored_runs.list_unknown_codes(connection, products, regions)
+    if unknown:
+        detail = "policy_overrides: " + "; ".join(problem.detail for problem in unknown[:5])
+        raise ReferenceUnknownError(detail, unknown)
+
+
+@post(
+    "/v1/plans",
+    guards=[require("plans:run")],
+    operation_id="startPlan",
+    tags=["plans"],
+    status_code=202,
+    opt={"problems": (409,), "waits": True},
+)
+async def start_plan(
+    request: Request[Any, Any, Any],
+    data: JSONBody[PlanRequest],
+    pool: PoolOf,
+    caller: CallerOf,
+    clock: Clock,
+    idempotency_key: IdempotencyKey = None,
+    prefer: runs.Prefer = None,
+) -> Response[Run]:
+    """Start a run that plans what each node makes for each region, from the facts as they were known at `as_of`.
+
+    Without a `forecast_id`, a fresh forecast is made within the run where a policy needs one.
+    """
+    check_request(data)
+    filled = fill_as_of(data, clock())
+    async with database.transaction(pool) as connection:
+
+        async def queue() -> Answer:
+            await check_references(connection, filled)
+            return await runs.start(connection, caller, "plan", msgspec.to_builtins(filled))
+
+        answer = await answer_once(connection, caller, idempotency_key, request, queue)
+    return await runs.respond_when_ended(pool, answer, prefer)
+
+
+@get("/v1/plans", guards=[require("read")], operation_id="listPlans", tags=["plans"])
+async def list_plans(
+    transaction: Transaction,
+    limit: lists.Limit = 100,
+    cursor: lists.Cursor = None,
+    updated_since: lists.UpdatedSince = None,
+) -> lists.Page[StoredPlan]:
+    """List plans, the newest first."""
+    after = lists.decode_cursor(cursor, tuple[datetime, UUID])
+    rows = await plans.list_all(transaction, after=after, limit=limit + 1, updated_since=updated_since)
+    items = [StoredPlan(**row) for row in rows]
+    return lists.page(items, limit, key=lambda item: (item.created_at, item.plan_id))
+
+
+@get("/v1/plans/{plan_id:uuid}", guards=[require("read")], operation_id="getPlan", tags=["plans"])
+async def get_plan(transaction: Transaction, plan_id: FromPath[UUID]) -> StoredPlan:
+    """Show a plan: what it was made from, its figures, and each stage's value with the bound that proves it."""
+    return await get_stored(transaction, plan_id)
+
+
+@get(
+    "/v1/plans/{plan_id:uuid}/figures",
+    guards=[require("read")],
+    operation_id="getPlanFigures",
+    tags=["plans"],
+)
+async def get_plan_figures(transaction: Transaction, plan_id: FromPath[UUID]) -> PlanFigures:
+    """Show what a planner reads first: units needed, assigned and short, distances, and the busiest nodes."""
+    plan = await get_stored(transaction, plan_id)
+    rows = await plans.list_busiest(transaction, plan_id)
+    figures = msgspec.to_builtins(plan.figures)
+    return PlanFigures(**figures, nodes=[NodeUse(**row) for row in rows])
+
+
+ROUTES = [start_plan, list_plans, get_plan, get_plan_figures]

@@ -1,0 +1,114 @@
+"""How is a table of a plan or forecast read? A page as JSON, or the whole of it as CSV or NDJSON, streamed."""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Callable
+from datetime import date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from litestar import Request, Response
+from litestar.params import QueryParameter
+from litestar.response import Stream
+
+from pullplan.api import lists
+from pullplan.engine.model import Tier
+from pullplan.storage import database, listings
+from pullplan.storage.listings import Listing
+
+CSV = "text/csv"
+NDJSON = "application/x-ndjson"
+CHUNK_LINES = 500
+
+TierFilter = Annotated[Tier | None, QueryParameter(description="Only this tier of need.")]
+
+type Encoder = Callable[[list[asyncpg.Record]], bytes]
+
+
+def _cell(value: Any) -> Any:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return msgspec.json.encode(value).decode()
+
+
+def _encode_csv(rows: list[asyncpg.Record]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row.values()] for row in rows)
+    return text.getvalue().encode()
+
+
+def _encode_ndjson(rows: list[asyncpg.Record]) -> bytes:
+    return b"".join(msgspec.json.encode(dict(row)) + b"\n" for row in rows)
+
+
+async def _chunks(
+    pool: database.Pool, listing: Listing, owner_id: UUID, filters: dict[str, str | None], encode: Encoder
+) -> AsyncIterator[bytes]:
+    """Read the whole list by a connection of its own: a request's ends before the first byte leaves."""
+    async with database.lent(pool) as connection:
+        chunk: list[asyncpg.Record] = []
+        async for row in listings.stream(connection, listing, owner_id, **filters):
+            chunk.append(row)
+            if len(chunk) == CHUNK_LINES:
+                yield encode(chunk)
+                chunk = []
+        yield encode(chunk)
+
+
+async def _with_header(header: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield header
+    async for chunk in chunks:
+        yield chunk
+
+
+class Table[T: msgspec.Struct]:
+    """One table under an owner (a plan, a forecast), as the API shows it."""
+
+    def __init__(self, listing: Listing, row_type: type[T], check_owner: Callable[..., Any]) -> None:
+        self._listing = listing
+        self._row_type = row_type
+        self._check_owner = check_owner
+        self._key_type: Any = tuple.__class_getitem__(tuple(map(type, listing.start)))
+
+    async def answer(
+        self,
+        request: Request[Any, Any, Any],
+        pool: database.Pool,
+        owner_id: UUID,
+        limit: int,
+        cursor: str | None,
+        **filters: str | None,
+    ) -> Response[lists.Page[T]] | Stream:
+        """Answer in the form that the caller accepts: a page of JSON unless CSV or NDJSON is asked for.
+
+        Raises: ResourceUnknownError when there is no such owner.
+        """
+        form = request.accept.best_match(["application/json", CSV, NDJSON])
+        if form in (CSV, NDJSON):
+            return await self._stream(pool, owner_id, filters, form)
+        after = lists.decode_cursor(cursor, self._key_type)
+        async with database.lent(pool) as connection:
+            rows = await listings.list_page(
+                connection, self._listing, owner_id, after=after, limit=limit + 1, **filters
+            )
+            if not rows:
+                await self._check_owner(connection, owner_id)
+        # Not converted: the columns are the fields, and what the database gives is what was stored.
+        items = [self._row_type(**row) for row in rows]
+        columns = self._listing.key
+        return Response(lists.page(items, limit, key=lambda row: [getattr(row, c) for c in columns]))
+
+    async def _stream(
+        self, pool: database.Pool, owner_id: UUID, filters: dict[str, str | None], form: str
+    ) -> Stream:
+        async with database.lent(pool) as connection:
+            await self._check_owner(connection, owner_id)
+        encode = _encode_csv if form == CSV else _encode_ndjson
+        chunks = _chunks(pool, self._listing, owner_id, filters, encode)
+        if form == CSV:
+            chunks = _with_header(",".join(self._row_type.__struct_fields__).encode() + b"\n", chunks)
+        return Stream(chunks, media_type=form)

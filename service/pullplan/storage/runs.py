@@ -1,0 +1,112 @@
+"""What long work was asked for, and how far is it?"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from pullplan.engine.errors import LineProblem, PullplanError, ResourceUnknownError
+from pullplan.storage.database import Connection
+from pullplan.storage.queries import load_queries
+
+SQL = load_queries("runs")
+
+RunKind = Literal["forecast", "plan"]
+RunState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+ENDED = ("succeeded", "failed", "cancelled")
+
+
+class RunEndedError(PullplanError):
+    """The run has ended: there is nothing left to cancel."""
+
+    code = "run-ended"
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a run is."""
+
+    step: str | None = None
+    done_share: float = 0.0
+    detail: str | None = None
+
+
+class RunProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run failed."""
+
+    code: str
+    detail: str
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """Long work: queued, computed by a worker, ended."""
+
+    run_id: UUID
+    kind: RunKind
+    state: RunState
+    attempt: int
+    """Counts the workers that took it."""
+    progress: Progress
+    problem: RunProblem | None
+    """Why it failed."""
+    result: str | None
+    """The path of what it made; only when it succeeded."""
+    cancel_requested: bool
+    parameters: dict[str, Any]
+    """What was asked for, defaults filled in."""
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    updated_at: datetime
+
+    def has_ended(self) -> bool:
+        """Tell whether its state is final."""
+        return self.state in ENDED
+
+
+def read(row: Any) -> Run:
+    """Make a run of its row."""
+    return msgspec.convert(dict(row), Run)
+
+
+async def get(connection: Connection, run_id: UUID) -> Run:
+    """Get a run.
+
+    Raises: ResourceUnknownError.
+    """
+    row = await connection.fetchrow(SQL["find"], run_id)
+    if row is None:
+        raise ResourceUnknownError("run", run_id)
+    return read(row)
+
+
+async def list_page(
+    connection: Connection,
+    *,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+    kind: RunKind | None = None,
+    state: RunState | None = None,
+    updated_since: datetime | None = None,
+) -> list[Run]:
+    """Read runs, newest first; the cursor's key is (created_at, run_id)."""
+    rows = await connection.fetch(
+        SQL["list_page"], *(after or (None, None)), kind, state, updated_since, limit
+    )
+    return [read(row) for row in rows]
+
+
+async def list_unknown_codes(
+    connection: Connection, product_codes: Collection[str], region_codes: Collection[str]
+) -> list[LineProblem]:
+    """Name the codes among these that are no product's or region's (any more)."""
+    rows = await connection.fetch(SQL["list_unknown_codes"], sorted(product_codes), sorted(region_codes))
+    return [
+        LineProblem(
+            code="reference-unknown",
+            detail=f"there is no {row['field'].removesuffix('_code')} {row['code']}",
+            field=row["field"],
+        )
+        for row in rows
+    ]
