@@ -49,7 +49,7 @@ def export(
 
 
 def _latest_plan_id(client: Client) -> str:
-    plans = list(client.items("/v1/plans"))
-    if not plans:
+    newest_first = client.get("/v1/plans", limit=1)["items"]
+    if not newest_first:
         raise click.ClickException("there is no plan yet; make one with `pullplan plan`")
-    return str(max(plans, key=lambda plan: str(plan["created_at"]))["plan_id"])
+    return str(newest_first[0]["plan_id"])
