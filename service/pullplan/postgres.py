@@ -15,9 +15,15 @@ from typing import IO
 from urllib.parse import quote
 
 from pullplan.engine.errors import PullplanError
+from pullplan.lifeline import bound_to_parent
 
 _USER = "pullplan"
+_DATABASE = "pullplan"
+_SOCKETS = ".s.PGSQL.*[0-9]"
 _SOCKET_FOLDER_LINE = 4
+_POLL_SECONDS = 0.02
+_STARTS = 15
+_AGAIN_SECONDS = 0.2
 
 
 class ServerNotStartedError(PullplanError):
@@ -51,10 +57,6 @@ def _unprivileged() -> list[str]:
     return ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"]
 
 
-def _bound_to_parent(death_signal: str) -> list[str]:
-    return ["setpriv", "--pdeathsig", death_signal, "--"] if shutil.which("setpriv") else []
-
-
 def _url(socket_folder: Path, database: str) -> str:
     return f"postgresql://{_USER}@/{database}?host={quote(str(socket_folder), safe='')}"
 
@@ -73,7 +75,7 @@ class EmbeddedServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket_folder: Path | None = None
 
-    def url(self, database: str = "pullplan") -> str:
+    def url(self, database: str = _DATABASE) -> str:
         """Name the running server for asyncpg and dbmate."""
         if self._socket_folder is None:
             raise ServerNotStartedError("the embedded server is not running")
@@ -98,30 +100,55 @@ class EmbeddedServer:
         """
         if self._lock is None and not self.try_lock():
             raise ServerInUseError(f"another pullplan owns {self.folder}")
+        try:
+            self._start_within(timeout_seconds)
+        except BaseException:
+            self.stop()
+            raise
+        return self.url()
+
+    def _start_within(self, timeout_seconds: float) -> None:
+        deadline = time.monotonic() + timeout_seconds
         if not self._data.exists():
             self._initialise()
-        self._remove_stale_pid(timeout_seconds)
         if self._socket_folder is None:
             # Short on purpose: a socket's path holds 107 bytes at most.
             self._socket_folder = Path(tempfile.mkdtemp(prefix="pullplan-"))
+        for _ in range(_STARTS):
+            if self._comes_up(deadline):
+                return
+            # What a killed predecessor left (its backends, its shared memory) is gone in a moment.
+            time.sleep(_AGAIN_SECONDS)
+        raise ServerNotStartedError(f"PostgreSQL did not start in {self.folder}: {self._last_words()}")
+
+    def _comes_up(self, deadline: float) -> bool:
+        self._wait_for_predecessor(deadline)
         command = [
             *_unprivileged(),
-            *_bound_to_parent("INT"),
+            *bound_to_parent("INT"),
             str(_binaries() / "postgres"),
             *("-D", str(self._data), "-k", str(self._socket_folder), "-c", "listen_addresses="),
         ]
         for name, value in self._options.items():
             command += ["-c", f"{name}={value}"]
-        with (self.folder / "postgres.log").open("ab") as log:
+        with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        self._wait_until_ready(timeout_seconds)
-        return self.url()
+        while self.is_running() and time.monotonic() < deadline:
+            if self._accepts_connections():
+                return True
+            time.sleep(_POLL_SECONDS)
+        return False
 
     def is_running(self) -> bool:
         """Tell whether the server process is alive."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def log_file(self) -> Path:
+        """Where the server says what went wrong."""
+        return self.folder / "postgres.log"
 
     @property
     def pid(self) -> int | None:
@@ -170,10 +197,9 @@ class EmbeddedServer:
             )
         half.rename(self._data)
 
-    def _remove_stale_pid(self, timeout_seconds: float) -> None:
+    def _wait_for_predecessor(self, deadline: float) -> None:
         """Wait for a dying predecessor; drop a pid file whose number now belongs to another program."""
         pid_file = self._data / "postmaster.pid"
-        deadline = time.monotonic() + timeout_seconds
         while pid_file.exists():
             try:
                 pid = int(pid_file.read_text().splitlines()[0])
@@ -186,30 +212,19 @@ class EmbeddedServer:
             elif time.monotonic() > deadline:
                 raise ServerInUseError(f"a PostgreSQL (process {pid}) still runs on {self._data}")
             else:
-                time.sleep(0.02)
+                time.sleep(_POLL_SECONDS)
 
-    def _wait_until_ready(self, timeout_seconds: float) -> None:
-        deadline = time.monotonic() + timeout_seconds
-        create = [
-            str(_binaries() / "createdb"),
-            "-h",
-            str(self._socket_folder),
-            "-U",
-            _USER,
-            "-w",
-            "pullplan",
-        ]
-        while time.monotonic() < deadline:
-            if not self.is_running():
-                break
-            if list(self._socket_folder.glob(".s.PGSQL.*")) if self._socket_folder else False:
-                done = subprocess.run(create, capture_output=True, check=False, text=True)
-                if done.returncode == 0 or "already exists" in done.stderr:
-                    return
-            time.sleep(0.02)
-        tail = (self.folder / "postgres.log").read_text(errors="replace").splitlines()[-5:]
-        self.stop()
-        raise ServerNotStartedError(f"PostgreSQL did not start in {self.folder}: " + " | ".join(tail))
+    def _accepts_connections(self) -> bool:
+        """Create the database, which is there already after the first time: both say that the server answers."""
+        folder = self._socket_folder
+        if folder is None or not any(folder.glob(_SOCKETS)):
+            return False
+        create = [str(_binaries() / "createdb"), "-h", str(folder), "-U", _USER, "-w", _DATABASE]
+        done = subprocess.run(create, capture_output=True, check=False, text=True)
+        return done.returncode == 0 or "already exists" in done.stderr
+
+    def _last_words(self) -> str:
+        return " | ".join(self.log_file.read_text(errors="replace").splitlines()[-5:])
 
 
 def find_running(folder: Path) -> str | None:
@@ -219,7 +234,12 @@ def find_running(folder: Path) -> str | None:
         socket_folder = Path(lines[_SOCKET_FOLDER_LINE].strip())
     except (OSError, IndexError):
         return None
-    return _url(socket_folder, "pullplan") if list(socket_folder.glob(".s.PGSQL.*")) else None
+    return _url(socket_folder, _DATABASE) if _answers(socket_folder) else None
+
+
+def _answers(socket_folder: Path) -> bool:
+    ask = [str(_binaries() / "pg_isready"), "-q", "-h", str(socket_folder), "-t", "2"]
+    return subprocess.run(ask, check=False).returncode == 0
 
 
 @contextmanager

@@ -157,7 +157,7 @@ class Child:
             self.progress = said
 
 
-def compute(order: Order, parent: Connection[Any, Any]) -> None:
+def compute(order: Order, parent: "Connection[Any, Any]") -> None:
     """Compute one run, in the child: say how far it is, and how it ended."""
     lifeline.end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -165,7 +165,7 @@ def compute(order: Order, parent: Connection[Any, Any]) -> None:
     parent.send(asyncio.run(_outcome_of(order, parent)))
 
 
-async def _outcome_of(order: Order, parent: Connection[Any, Any]) -> Outcome:
+async def _outcome_of(order: Order, parent: "Connection[Any, Any]") -> Outcome:
     from pullplan.worker.preloaded import WORKFLOWS, RunLostError  # noqa: PLC0415 - kept out of the worker itself
 
     run = order.run
