@@ -1,5 +1,6 @@
 """How do the resources become one application?"""
 
+import multiprocessing
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -60,5 +61,7 @@ def create() -> Outer:
     """
     settings = read_settings()
     telemetry.configure_logs(settings.log_level)
-    lifeline.end_with_parent()
+    parent = multiprocessing.parent_process()
+    if parent is not None:  # not under another server, whose life is its own
+        lifeline.end_with_parent(parent.pid)
     return create_app(settings, os.environ["DATABASE_URL"])
