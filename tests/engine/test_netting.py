@@ -42,7 +42,7 @@ from pullplan.engine.netting import (
 )
 
 MONDAY = date(2024, 1, 1)
-PAIR = {"product_code": "BREAD", "region_code": "NORTH"}
+PAIR: dict[str, Any] = {"product_code": "BREAD", "region_code": "NORTH"}
 MAKE_TO_ORDER = PullPolicy(policy="make_to_order")
 
 
@@ -210,7 +210,7 @@ def test_released_work_is_supply(cases: Any):
 
 
 @pytest.mark.parametrize("echo", [{"work_order_id": "W1"}, {"external_id": "EXPORT-1"}])
-def test_an_echoed_work_order_counts_once_and_the_callers_units_win(cases: Any, echo: dict[str, str]):
+def test_an_echoed_work_order_counts_once_and_the_callers_units_win(cases: Any, echo: dict[str, Any]):
     case = cases["stock_and_supply"][3]
     facts = facts_of(
         released_work=(released(case["released_units"]),),

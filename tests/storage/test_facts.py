@@ -1,0 +1,259 @@
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.seeding import AS_OF, insert, network, signal
+
+from pullplan.engine.model import (
+    DailyUnits,
+    ForecastFacts,
+    Order,
+    PlanningFacts,
+    PlanParameters,
+    PullPolicy,
+    StockPosition,
+)
+from pullplan.storage import facts
+from pullplan.storage.database import Connection
+
+pytestmark = pytest.mark.anyio
+
+COUNTED_AT = AS_OF - timedelta(days=10)
+
+
+async def planning_facts(
+    connection: Connection, as_of: datetime = AS_OF, time_zone: str = "UTC", **more: Any
+) -> PlanningFacts:
+    async with facts.opened_snapshot(connection, as_of, time_zone) as moment:
+        horizon = moment.horizon("week", 4)
+        known = await facts.read_network_facts(connection, horizon, parameters=PlanParameters(), **more)
+        return await facts.read_planning_facts(connection, moment, known)
+
+
+async def forecast_facts(
+    connection: Connection, as_of: datetime = AS_OF, time_zone: str = "UTC"
+) -> ForecastFacts:
+    async with facts.opened_snapshot(connection, as_of, time_zone) as moment:
+        horizon = moment.horizon("week", 4)
+        known = await facts.read_network_facts(connection, horizon, parameters=PlanParameters())
+        return await facts.read_forecast_facts(connection, moment, known, n_steps=6)
+
+
+def count(
+    external_id: str, counted_at: datetime, on_hand_units: float, **more: Any
+) -> tuple[str, dict[str, Any]]:
+    place = {"product_code": "BREAD", "region_code": "NORTH"}
+    columns = {"source": "erp", "external_id": external_id, **place, "counted_at": counted_at}
+    return "stock_counts", columns | {"on_hand_units": on_hand_units} | more
+
+
+def supply(external_id: str, units: float, **more: Any) -> tuple[str, dict[str, Any]]:
+    place = {"product_code": "BREAD", "region_code": "NORTH"}
+    columns = {
+        "source": "erp",
+        "external_id": external_id,
+        **place,
+        "units": units,
+        "due_date": date(2024, 7, 1),
+    }
+    return "open_supply", columns | more
+
+
+async def test_an_empty_database_is_read_as_an_empty_network(connection: Connection):
+    known = await planning_facts(connection)
+    assert (known.products, known.nodes, known.orders, known.stock) == ((), (), (), ())
+    assert known.horizon.as_of_date == date(2024, 6, 5)
+    assert (await forecast_facts(connection)).consumption == DailyUnits()
+
+
+async def test_the_network_is_read_by_code_without_what_is_retired(connection: Connection):
+    await insert(connection, network())
+    await connection.execute("UPDATE nodes SET retired_at = now() WHERE node_code = 'YARD'")
+    await connection.execute("UPDATE products SET retired_at = now() WHERE product_code = 'CAKE'")
+    known = await planning_facts(connection)
+    assert [n.node_code for n in known.nodes] == ["DEPOT", "MILL"]
+    assert [(c.node_code, c.product_code) for c in known.capabilities] == [
+        ("DEPOT", "BREAD"),
+        ("MILL", "BREAD"),
+    ]
+    assert [r.node_code for r in known.resources] == ["DEPOT", "MILL"]
+    assert known.capabilities[0].use_per_unit == {"hours": 0.5}
+
+
+async def test_demand_of_a_retired_region_is_not_planned(connection: Connection):
+    await insert(connection, [*network(), signal("o", "order", 5.0, due_date=date(2024, 6, 10))])
+    await connection.execute("UPDATE regions SET retired_at = now() WHERE region_code = 'NORTH'")
+    assert (await planning_facts(connection)).orders == ()
+
+
+async def test_nothing_that_occurred_after_as_of_is_read(connection: Connection):
+    due, later = date(2024, 6, 10), AS_OF + timedelta(seconds=1)
+    rows = [
+        signal("o", "order", 5.0, due_date=due, occurred_at=later),
+        signal("l", "lead", 5.0, due_date=due, probability=1.0, occurred_at=later),
+        signal("c", "consumption", 5.0, occurred_at=later),
+        signal("a", "adjustment", 5.0, from_date=due, until_date=date(2024, 7, 1), occurred_at=later),
+        count("late", later, 50.0),
+    ]
+    await insert(connection, network())
+    before = await planning_facts(connection), await forecast_facts(connection)
+    await insert(connection, rows)
+    assert (await planning_facts(connection), await forecast_facts(connection)) == before
+    known = await planning_facts(connection, later)
+    assert (len(known.orders), len(known.lead_signals), len(known.stock)) == (1, 1, 1)
+    assert known.consumption_pairs == (("BREAD", "NORTH"),)
+    assert len((await forecast_facts(connection, later)).adjustments) == 1
+
+
+async def test_only_the_current_revision_of_an_order_that_is_not_cancelled_counts(connection: Connection):
+    due = date(2024, 6, 10)
+    rows = [
+        signal("o", "order", 5.0, due_date=due, superseded_at=AS_OF),
+        signal("o", "order", 7.0, due_date=due, revision=2),
+        signal("gone", "order", 9.0, due_date=due, cancelled=True),
+    ]
+    await insert(connection, [*network(), *rows])
+    assert [(o.external_id, o.ordered_units) for o in (await planning_facts(connection)).orders] == [
+        ("o", 7.0)
+    ]
+
+
+async def test_what_is_shipped_after_as_of_is_still_open_at_as_of(connection: Connection):
+    shipped_at = AS_OF + timedelta(hours=1)
+    order = signal("o", "order", 5.0, due_date=date(2024, 6, 10), shipped_units=5.0, shipped_at=shipped_at)
+    await insert(connection, [*network(), order])
+    assert [o.shipped_units for o in (await planning_facts(connection)).orders] == [0.0]
+    assert (await planning_facts(connection, shipped_at)).orders == ()
+
+
+async def test_an_order_says_what_is_open_of_it(connection: Connection):
+    order = signal(
+        *("o", "order", 5.0), due_date=date(2024, 6, 10), shipped_units=2.0, shipped_at=AS_OF, priority=3
+    )
+    await insert(connection, [*network(), order])
+    assert (await planning_facts(connection)).orders == (
+        Order(
+            external_id="o",
+            product_code="BREAD",
+            region_code="NORTH",
+            ordered_units=5.0,
+            shipped_units=2.0,
+            due_date=date(2024, 6, 10),
+            priority=3,
+        ),
+    )
+
+
+async def test_stock_is_the_last_count_and_what_moved_since(connection: Connection):
+    after, before = COUNTED_AT + timedelta(hours=1), COUNTED_AT - timedelta(hours=1)
+    rows = [
+        count("old", before, 999.0),
+        count("last", COUNTED_AT, 100.0, reserved_units=7.0, blocked_units=3.0),
+        signal("c0", "consumption", 50.0, occurred_at=before),
+        signal("c1", "consumption", 20.0, occurred_at=after),
+        signal("c2", "consumption", -4.0, occurred_at=after, reason="return"),
+        *(
+            signal(
+                *(f"o{i}", "order", 30.0),
+                due_date=date(2024, 6, 1),
+                shipped_units=units,
+                shipped_at=at,
+                occurred_at=before,
+            )
+            for i, (units, at) in enumerate([(11.0, before), (12.0, after), (13.0, AS_OF + timedelta(1))])
+        ),
+        supply("s0", 40.0, received_units=5.0, receipt_at=before),
+        supply("s1", 40.0, received_units=6.0, receipt_at=after),
+    ]
+    await insert(connection, [*network(), *rows])
+    assert (await planning_facts(connection)).stock == (
+        StockPosition(
+            product_code="BREAD",
+            region_code="NORTH",
+            counted_at=COUNTED_AT,
+            count_units=90.0,
+            consumed_units_since=16.0,
+            shipped_units_since=12.0,
+            received_units_since=6.0,
+        ),
+    )
+
+
+async def test_open_supply_is_what_is_still_to_arrive(connection: Connection):
+    rows = [
+        supply("part", 40.0, received_units=15.0, receipt_at=AS_OF),
+        supply("later", 40.0, received_units=40.0, receipt_at=AS_OF + timedelta(days=1)),
+        supply("all", 40.0, received_units=40.0, receipt_at=AS_OF),
+        supply("closed", 40.0, closed=True),
+    ]
+    await insert(connection, [*network(), *rows])
+    known = await planning_facts(connection)
+    assert [(s.external_id, s.units) for s in known.open_supply] == [("later", 40.0), ("part", 25.0)]
+
+
+async def test_days_are_cut_in_the_deployments_time_zone(connection: Connection):
+    # 22:30 UTC on Monday is already Tuesday in Berlin
+    evening = datetime(2024, 5, 27, 22, 30, tzinfo=UTC)
+    await insert(connection, [*network(), signal("c", "consumption", 5.0, occurred_at=evening)])
+    assert (await forecast_facts(connection)).consumption.days == (date(2024, 5, 27),)
+    assert (await forecast_facts(connection, time_zone="Europe/Berlin")).consumption.days == (
+        date(2024, 5, 28),
+    )
+    late = datetime(2024, 6, 5, 23, 0, tzinfo=UTC)
+    known = await planning_facts(connection, late, "Europe/Berlin")
+    assert known.horizon.as_of_date == date(2024, 6, 6)
+
+
+async def test_history_ends_before_as_ofs_own_day(connection: Connection):
+    morning = AS_OF.replace(hour=1)
+    rows = [
+        signal("today", "consumption", 5.0, occurred_at=morning),
+        signal("yesterday", "consumption", 6.0, occurred_at=morning - timedelta(days=1)),
+        signal("due", "order", 7.0, due_date=date(2024, 6, 5)),
+        signal("was-due", "order", 8.0, due_date=date(2024, 6, 4)),
+    ]
+    await insert(connection, [*network(), *rows])
+    known = await forecast_facts(connection)
+    assert known.consumption.units == (6.0,)
+    assert known.order_history.units == (8.0,)
+
+
+async def test_units_of_a_day_add_up_exactly_whatever_the_order_of_the_rows(connection: Connection):
+    await insert(connection, network())
+    units = [0.1, 0.2, 0.3, 1e6, -1e6 + 0.4]
+    for turn in (units, units[::-1], units[2:] + units[:2]):
+        await connection.execute("DELETE FROM demand_signals")
+        await insert(connection, [signal(f"c{i}", "consumption", n) for i, n in enumerate(turn)])
+        assert (await forecast_facts(connection)).consumption.units == (1.0,)
+
+
+async def test_asked_policies_are_laid_over_the_stored_ones(connection: Connection):
+    stored = {"product_code": "BREAD", "region_code": "*", "policy": "base_stock"}
+    everywhere = {"product_code": "*", "region_code": "*", "policy": "make_to_order"}
+    await insert(connection, [("policies", stored), ("policies", everywhere)])
+    asked = PullPolicy(product_code="BREAD", policy="make_to_order", service_level_share=0.9)
+    known = await planning_facts(connection, policy_overrides=[asked])
+    assert [(p.product_code, p.policy) for p in known.policies] == [
+        ("*", "make_to_order"),
+        ("BREAD", "make_to_order"),
+    ]
+
+
+async def test_a_pair_without_history_is_forecast_when_it_holds_stock_or_has_a_base_stock_of_its_own(
+    connection: Connection,
+):
+    policy = {"product_code": "CAKE", "region_code": "WEST", "policy": "base_stock"}
+    unknown = {"product_code": "GHOST", "region_code": "WEST", "policy": "base_stock"}
+    rows = [count("c", COUNTED_AT, 5.0), ("policies", policy), ("policies", unknown)]
+    await insert(connection, [*network(), *rows])
+    assert (await forecast_facts(connection)).pairs == (("BREAD", "NORTH"), ("CAKE", "WEST"))
+
+
+async def test_a_snapshot_does_not_see_what_is_committed_meanwhile(connection: Connection, pool: Any):
+    async with facts.opened_snapshot(connection, None, "UTC") as moment:
+        horizon = moment.horizon("week", 4)
+        async with pool.acquire() as other:
+            await insert(other, network())
+        known = await facts.read_network_facts(connection, horizon, parameters=PlanParameters())
+    assert known.nodes == ()
+    assert moment.as_of == moment.snapshot_at
