@@ -86,8 +86,8 @@ def scale_of_errors(errors: Units) -> float | None:
     return float(np.sqrt(np.mean(np.square(errors)))) if errors.size else None
 
 
-def spread_paths(own: Sequence[Units], levels: Units) -> list[Units]:
-    """Bring every series' error paths up to LEAST_PATHS with those of like series, scaled to its own errors.
+def spread_errors(own: Sequence[Units], levels: Units) -> list[Units]:
+    """Bring every regular series' error paths up to LEAST_PATHS with those of like series, scaled to its own errors.
 
     `own` are the paths of like series, `levels` their mean forecasts. Where a series has few paths of its own its
     scale is drawn towards what its kind's errors are at its level (a power law).
@@ -113,6 +113,37 @@ def spread_paths(own: Sequence[Units], levels: Units) -> list[Units]:
         kept = paths if not scale else paths * (mixed / scale)
         spread.append(np.concatenate([kept, stacked[picks] * mixed]))
     return spread
+
+
+def spread_demands(
+    demanded: Sequence[Units], forecast_then: Sequence[Units], means: Sequence[Units]
+) -> list[Units]:
+    """Draw error paths of intermittent series from whole stretches of past demand, so that nothing stays nothing.
+
+    A stretch is scaled by the level forecast now ÷ the level forecast at its origin. Every series gets like series'
+    stretches besides its own, at its level.
+
+    Shapes: demanded[i] and forecast_then[i] (n_paths_i, n_steps), means[i] (n_steps,), result[i] (n, n_steps)
+    """
+    relative = [_relative_demand(d, f) for d, f in zip(demanded, forecast_then, strict=True)]
+    pool = np.concatenate(relative) if relative else np.empty((0, 0))
+    if pool.shape[0] == 0:
+        return [np.empty((0, mean.size)) for mean in means]
+    spread = []
+    for own, mean in zip(relative, means, strict=True):
+        n_borrowed = max(LEAST_PATHS - own.shape[0], LEAST_PATHS // 2)
+        picks = np.linspace(0, pool.shape[0] - 1, n_borrowed).astype(int)
+        spread.append(np.concatenate([own, pool[picks]]) * mean.mean() - mean)
+    return spread
+
+
+def _relative_demand(demanded: Units, forecast_then: Units) -> Units:
+    """Demand in multiples of the level forecast for it, that level being at least half of what was demanded."""
+    if not demanded.any():
+        return np.zeros((0, demanded.shape[1]))
+    levels = np.maximum(forecast_then.mean(axis=1), 0.5 * demanded.mean())
+    relative: Units = demanded / levels[:, None]
+    return relative
 
 
 def _blend(own: float, usual: float, weight: float) -> float:

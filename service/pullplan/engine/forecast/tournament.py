@@ -11,7 +11,7 @@ from pullplan.engine.forecast.accuracy import Trial
 from pullplan.engine.forecast.backtest import Track, backtest_origins, choose_models
 from pullplan.engine.forecast.models import candidate_names, run_candidates, seasonal_naive
 from pullplan.engine.forecast.season import SEASON_BUCKETS, season_factors
-from pullplan.engine.forecast.spread import band_of, spread_paths
+from pullplan.engine.forecast.spread import band_of, spread_demands, spread_errors
 from pullplan.engine.model import DemandClass, ForecastFacts
 
 Progress = Callable[[str, float], None]
@@ -40,6 +40,10 @@ class Panel:
 def run_tournament(
     history: History, units: Units, classes: Sequence[DemandClass], facts: ForecastFacts, progress: Progress
 ) -> Panel:
+    """Let every candidate of every series with enough history forecast from each origin, and from as_of.
+
+    Shapes: units (n_series, n_buckets), classes (n_series,)
+    """
     rows = [i for i, demand_class in enumerate(classes) if demand_class != "new"]
     n_buckets, n_steps, period = units.shape[1], facts.n_steps, SEASON_BUCKETS[history.bucket]
     origins = backtest_origins(n_buckets, n_steps, period)
@@ -93,17 +97,18 @@ def forecast_from(
 ) -> tuple[list[Units], list[Units]]:
     """Gather the chosen forecasts of one origin and their error paths from the finished origins."""
     means = [t.candidates.forecasts[name][origin] for t, name in zip(panel.tracks, chosen, strict=True)]
-    own = []
+    actuals, forecasts = [], []
     for track, name in zip(panel.tracks, chosen, strict=True):
-        errors = track.errors(name)[finished]
-        own.append(errors[np.isfinite(errors).all(axis=1)])
-    spreads: list[Units] = [np.empty((0, panel.n_steps))] * len(own)
-    for kind in (True, False):
-        rows = [i for i, track in enumerate(panel.tracks) if track.is_regular == kind]
-        levels = np.array([np.nan_to_num(means[i]).mean() for i in rows])
-        for i, paths in zip(rows, spread_paths([own[i] for i in rows], levels), strict=True):
-            spreads[i] = paths
-    return means, spreads
+        whole = finished & np.isfinite(track.errors(name)).all(axis=1)
+        actuals.append(track.actuals[whole])
+        forecasts.append(track.candidates.forecasts[name][:-1][whole])
+    regular = [i for i, track in enumerate(panel.tracks) if track.is_regular]
+    intermittent = [i for i, track in enumerate(panel.tracks) if not track.is_regular]
+    levels = np.array([np.nan_to_num(means[i]).mean() for i in regular])
+    errors = spread_errors([actuals[i] - forecasts[i] for i in regular], levels)
+    demands = spread_demands(*([column[i] for i in intermittent] for column in (actuals, forecasts, means)))
+    paths = dict(zip([*regular, *intermittent], [*errors, *demands], strict=True))
+    return means, [paths[i] for i in range(len(means))]
 
 
 def replay_trials(panel: Panel) -> list[list[Trial]]:
