@@ -17,7 +17,7 @@ from pullplan.api.horizon import fill_as_of
 from pullplan.api.idempotency import IdempotencyKey, answer_once
 from pullplan.api.rows import Table
 from pullplan.engine.errors import ResourceUnknownError
-from pullplan.engine.model import Accuracy, Bucket, DemandClass, ForecastRequest
+from pullplan.engine.model import Accuracy, Bucket, DemandClass, ForecastRequest, Instant
 from pullplan.storage import database, forecasts
 from pullplan.storage.runs import Run
 
@@ -29,21 +29,21 @@ class StoredForecast(msgspec.Struct, kw_only=True):
 
     forecast_id: UUID
     run_id: UUID
-    as_of: datetime
+    as_of: Instant
     bucket: Bucket
     first_bucket_date: date
     horizon_buckets: int
     n_steps: int
     """Buckets forecast: the horizon and the longest protection interval."""
     parameters: dict[str, Any]
-    snapshot_at: datetime
+    snapshot_at: Instant
     """The moment whose facts it was made from."""
     snapshot_hash: str
     measures: Accuracy
     """Over the whole panel, by rolling-origin backtest, beside seasonal naive."""
     wall_seconds: float
     code_version: str
-    created_at: datetime
+    created_at: Instant
 
 
 class ValueRow(msgspec.Struct, kw_only=True):

@@ -19,6 +19,7 @@ from pullplan.engine.model import (
     EVERY,
     Bucket,
     Figures,
+    Instant,
     Objective,
     PlanRequest,
     PullPolicy,
@@ -36,13 +37,13 @@ class StoredPlan(msgspec.Struct, kw_only=True):
     plan_id: UUID
     run_id: UUID
     forecast_id: UUID | None
-    as_of: datetime
+    as_of: Instant
     bucket: Bucket
     first_bucket_date: date
     horizon_buckets: int
     objective: Objective
     parameters: dict[str, Any]
-    snapshot_at: datetime
+    snapshot_at: Instant
     """The moment whose facts it was made from."""
     snapshot_hash: str
     plan_hash: str
@@ -56,7 +57,7 @@ class StoredPlan(msgspec.Struct, kw_only=True):
     figures: Figures
     wall_seconds: float
     code_version: str
-    created_at: datetime
+    created_at: Instant
 
 
 class NodeUse(msgspec.Struct, kw_only=True, frozen=True):

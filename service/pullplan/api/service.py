@@ -1,6 +1,5 @@
 """What is this service, who am I to it, and is it well?"""
 
-from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 from uuid import UUID
@@ -14,7 +13,7 @@ from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, SettingsOf
 from pullplan.api.errors import SchemaOutdatedError
 from pullplan.api.requests import BATCH_ITEMS_MAX, BODY_BYTES_MAX
-from pullplan.engine.model import PlanParameters
+from pullplan.engine.model import Instant, PlanParameters
 from pullplan.storage import database, schema
 
 
@@ -33,7 +32,7 @@ class Me(msgspec.Struct, kw_only=True):
     name: str
     scopes: list[str]
     node_code: str | None
-    expires_at: datetime | None
+    expires_at: Instant | None
     limits: Limits
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from pullplan.engine.errors import LineProblem, PullplanError, ResourceUnknownError
+from pullplan.engine.model import Instant
 from pullplan.storage.database import Connection
 from pullplan.storage.queries import load_queries
 
@@ -55,10 +56,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested: bool
     parameters: dict[str, Any]
     """What was asked for, defaults filled in."""
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    updated_at: datetime
+    created_at: Instant
+    started_at: Instant | None
+    finished_at: Instant | None
+    updated_at: Instant
 
     def has_ended(self) -> bool:
         """Tell whether its state is final."""

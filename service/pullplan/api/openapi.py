@@ -1,0 +1,283 @@
+"""What does the API promise? OpenAPI 3.1, read from the handlers: their paths, parameters, types and docstrings.
+
+Written here rather than by the framework, whose generator drops what this API promises: that unknown fields are refused,
+that list items and dictionary values are bounded, that every failure is `application/problem+json`.
+"""
+
+import inspect
+import re
+from collections import defaultdict
+from http import HTTPStatus
+from importlib.metadata import version
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import msgspec
+import yaml
+from litestar import Litestar, Response
+from litestar.di import Dependency
+from litestar.enums import ParamType
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import HeaderParameter, KwargDefinition, ParameterKwarg
+from litestar.routes import HTTPRoute
+from litestar.types import Empty
+from litestar.typing import FieldDefinition
+
+from pullplan.api import problems
+from pullplan.api.access import Require
+from pullplan.api.app import create_app
+from pullplan.api.schemas import Json, Schemas
+from pullplan.settings import Settings
+
+_METHODS = ("get", "put", "post", "delete")
+_TAGS = {
+    "service": "What this service is, who you are to it, and whether it is well.",
+    "network": "What can be made where, how much of it, and where it can be sent. Load products, regions and nodes first.",
+    "demand": "What was used, ordered and may be ordered, what lies in stock and what is already coming.",
+    "runs": "Long work: forecasts and plans are runs that are queued, computed and followed.",
+    "forecasts": "Expected demand by product, region and bucket, with quantiles and measured accuracy.",
+    "plans": "Which node makes what for which region, when and why; what falls short; and the proof.",
+}
+_DESCRIPTION = """\
+Pull-based production planning for networks of many small local plants.
+
+Send a key with every request: `Authorization: Bearer <key>`; `pullplan keys create` makes one. Bodies are read strictly: unknown \
+fields are refused, nothing is coerced, instants need an offset. Every failure is `application/problem+json` with a stable `code`. \
+Lists are read page by page with `cursor`. Every GET answers HEAD too.
+"""
+_BODY_PROBLEMS = (400, 413, 415)
+_PRECONDITIONS = (
+    ("If-Match", "The `ETag` that was read: the change is refused when the resource has changed since."),
+    ("If-None-Match", "`*`: create the resource, and refuse when it is there already."),
+)
+_CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz")
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in (Union, UnionType):
+        kept = tuple(part for part in get_args(annotation) if part is not type(None))
+        return Union[kept]  # noqa: UP007 - the parts are known only here
+    return annotation
+
+
+def _parameter_type(field: FieldDefinition, given: KwargDefinition) -> Any:
+    bounds = {name: getattr(given, name) for name in _CONSTRAINTS if getattr(given, name, None) is not None}
+    inner = _without_none(field.annotation)
+    return Annotated[inner, msgspec.Meta(**bounds)] if bounds else inner
+
+
+def _parameters(handler: HTTPRouteHandler, schemas: Schemas) -> list[Json]:
+    found: list[Json] = []
+    for field in handler.parsed_fn_signature.parameters.values():
+        given = field.kwarg_definition
+        if not isinstance(given, ParameterKwarg) or field.has_metadata(Dependency):
+            continue
+        schema = schemas.add(_parameter_type(field, given))
+        if field.has_default and field.default is not None and field.default is not Empty:
+            schema["default"] = field.default
+        place = ParamType(given.param_type).value
+        parameter: Json = {
+            "name": (given.header if isinstance(given, HeaderParameter) else None)
+            or given.name
+            or field.name,
+            "in": place,
+            "required": place == "path" or not field.has_default,
+            "schema": schema,
+        }
+        if given.description:
+            parameter["description"] = given.description
+        found.append(parameter)
+    if 428 in handler.opt.get("problems", ()):
+        found += [
+            {
+                "name": name,
+                "in": "header",
+                "required": False,
+                "schema": {"type": "string"},
+                "description": text,
+            }
+            for name, text in _PRECONDITIONS
+        ]
+    return found
+
+
+def _request_body(handler: HTTPRouteHandler, schemas: Schemas) -> Json | None:
+    data = handler.parsed_data_field
+    if data is not None:
+        return {"required": True, "content": {"application/json": {"schema": schemas.add(data.raw)}}}
+    row = handler.opt.get("bulk_body")
+    if row is None:
+        return None
+    fields = ", ".join(f"`{field.encode_name}`" for field in msgspec.structs.fields(row))
+    lines = {"schema": {"type": "string"}}
+    return {
+        "required": True,
+        "description": f"A JSON array, or as many lines as there are: NDJSON of such objects, or CSV under a header of {fields}.",
+        "content": {
+            "application/json": {"schema": {"type": "array", "maxItems": 10_000, "items": schemas.add(row)}},
+            "application/x-ndjson": lines,
+            "text/csv": lines,
+        },
+    }
+
+
+def _result_type(handler: HTTPRouteHandler) -> Any:
+    """Find what a handler's answer holds: T of `T`, `Response[T]` or `Response[T] | Stream`; None for nothing."""
+    annotation = handler.parsed_fn_signature.return_type.annotation
+    parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    for part in parts:
+        if get_origin(part) is Response:
+            (inner,) = get_args(part)
+            return None if inner is type(None) else inner
+    if annotation is None or annotation is type(None):
+        return None
+    return annotation
+
+
+def _success(handler: HTTPRouteHandler, status: int, schemas: Schemas) -> Json:
+    answer: Json = {"description": HTTPStatus(status).phrase}
+    media_type = str(handler.media_type or "application/json")
+    result = _result_type(handler)
+    if media_type == "text/event-stream":
+        answer["content"] = {media_type: {"schema": {"type": "string"}}}
+    elif result is not None and status != HTTPStatus.NO_CONTENT:
+        answer["content"] = {"application/json": {"schema": schemas.add(result)}}
+        if handler.opt.get("rows"):
+            answer["content"] |= {
+                form: {"schema": {"type": "string"}} for form in ("text/csv", "application/x-ndjson")
+            }
+    if status == HTTPStatus.ACCEPTED:
+        answer["headers"] = {"Location": {"description": "The run.", "schema": {"type": "string"}}}
+    return answer
+
+
+def _scope_of(handler: HTTPRouteHandler) -> str | None:
+    return next((guard.scope for guard in handler.guards or () if isinstance(guard, Require)), None)
+
+
+def _problem_statuses(handler: HTTPRouteHandler, operation: Json) -> list[int]:
+    statuses = {500, 503, *handler.opt.get("problems", ())}
+    if operation.get("parameters") or "requestBody" in operation:
+        statuses.add(422)
+    if "requestBody" in operation:
+        statuses.update(_BODY_PROBLEMS)
+    if any(parameter["in"] == "path" for parameter in operation.get("parameters", ())):
+        statuses.add(404)
+    if "security" in operation:
+        statuses.update((401, 403))
+    return sorted(statuses)
+
+
+def _operation(handler: HTTPRouteHandler, schemas: Schemas) -> Json:
+    summary, _, rest = (inspect.getdoc(handler.fn) or "").partition("\n\n")
+    scope = _scope_of(handler)
+    description = "\n\n".join(part for part in (rest.strip(), scope and f"Scope: `{scope}`.") if part)
+    operation: Json = {
+        "operationId": handler.operation_id,
+        "tags": list(handler.tags or ()),
+        "summary": re.split(r"(?<=[.:;])\s", summary)[0].rstrip(".:;"),
+        "description": f"{summary}\n\n{description}".strip(),
+    }
+    if parameters := _parameters(handler, schemas):
+        operation["parameters"] = parameters
+    if body := _request_body(handler, schemas):
+        operation["requestBody"] = body
+    operation["security"] = [{"key": []}] if scope else []
+    creates = handler.http_methods == {"PUT"} and 428 in handler.opt.get("problems", ())
+    also = (201,) if creates else (200,) if handler.opt.get("waits") else handler.opt.get("also", ())
+    responses = {
+        str(status): _success(handler, status, schemas) for status in sorted({handler.status_code, *also})
+    }
+    if not scope:
+        del operation["security"]
+    for status in _problem_statuses(handler, operation):
+        responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+    if not scope:
+        operation["security"] = []
+    operation["responses"] = responses
+    return operation
+
+
+def _problem_responses(schemas: Schemas) -> Json:
+    """Describe each status by the errors that have it."""
+    words: dict[int, list[str]] = defaultdict(list)
+    for error, status in problems.STATUS_BY_ERROR.items():
+        words[status].append(f"- `{error.code}`: {' '.join((inspect.getdoc(error) or '').split())}")
+    words[500].append("- `internal-error`: Something failed that should not.")
+    words[503].append("- `database-busy`: The database was too busy to do this in time.")
+    responses: Json = {}
+    for status in sorted(words):
+        responses[f"Problem{status}"] = {
+            "description": "\n".join([f"{HTTPStatus(status).phrase}.\n", *sorted(words[status])]),
+            "content": {problems.MEDIA_TYPE: {"schema": schemas.add(problems.Problem)}},
+        }
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            responses[f"Problem{status}"]["headers"] = {
+                "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+            }
+    return responses
+
+
+def _routes(app: Litestar) -> list[tuple[str, str, HTTPRouteHandler]]:
+    found = [
+        (re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path), method.lower(), handler)
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        for method in handler.http_methods
+        if handler.include_in_schema and method != "OPTIONS"
+    ]
+    return sorted(found, key=lambda entry: (entry[0], _METHODS.index(entry[1])))
+
+
+def document() -> Json:
+    """Make the OpenAPI document of the application as it is."""
+    app = create_app(Settings(data_folder=Path()), "postgresql://").app
+    schemas = Schemas()
+    paths: Json = {}
+    for path, method, handler in _routes(app):
+        paths.setdefault(path, {})[method] = _operation(handler, schemas)
+    return schemas.resolve(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "pullplan",
+                "version": version("pullplan"),
+                "description": _DESCRIPTION,
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            },
+            "servers": [{"url": "/"}],
+            "tags": [{"name": name, "description": words} for name, words in _TAGS.items()],
+            "paths": paths,
+            "components": {
+                "securitySchemes": {
+                    "key": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "description": "A key, as `pullplan keys create` prints it.",
+                    }
+                },
+                "responses": _problem_responses(schemas),
+            },
+        }
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes no anchors, and texts of several lines as such: the document is there to be read."""
+
+    def ignore_aliases(self, data: Any) -> Literal[True]:  # noqa: ARG002 - the name is the library's
+        return True
+
+    def represent_text(self, data: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
+def render() -> str:
+    """Write the document as YAML, the same for the same code."""
+    text: str = yaml.dump(document(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return text
