@@ -14,6 +14,7 @@ from pullplan.engine.model import (
     Forecast,
     ForecastFacts,
     Horizon,
+    Plan,
     PlanningFacts,
     PlanParameters,
     PlanRequest,
@@ -40,6 +41,13 @@ class _Read(msgspec.Struct, frozen=True):
     """What a fresh forecast is to be made from, where one is needed."""
 
 
+class _Made(msgspec.Struct, frozen=True):
+    planning: PlanningFacts
+    plan: Plan
+    fresh_forecast: Forecast | None
+    forecasting_seconds: float
+
+
 async def run_plan(
     database_url: str,
     run_id: UUID,
@@ -64,29 +72,40 @@ async def run_plan(
         read = await _read(connection, request, time_zone)
     finally:
         await connection.close()
-    known, fresh, forecasting_seconds = read.planning, None, 0.0
-    if read.forecasting is not None:
-        fresh = compute_forecast(read.forecasting, progress)
-        known = msgspec.structs.replace(known, forecast=fresh)
-        forecasting_seconds = clock() - began
-    plan = make_plan(known, progress)
+    made = _compute(read, progress, clock)
     progress("storing", 0.0)
+    record = plans.PlanRecord(
+        plan_id=run_id,
+        run_id=run_id,
+        forecast_id=request.forecast_id if made.fresh_forecast is None else run_id,
+        as_of=read.moment.as_of,
+        parameters=msgspec.to_builtins(msgspec.structs.replace(request, as_of=read.moment.as_of)),
+        snapshot_at=read.moment.snapshot_at,
+        wall_seconds=clock() - began,
+        code_version=version("pullplan"),
+    )
     async with storing_results(database_url, run_id, attempt, f"/v1/plans/{run_id}") as storing:
-        if read.forecasting is not None and fresh is not None:
-            await store_forecast(
-                *(storing, run_id, read.moment, read.forecasting, fresh), wall_seconds=forecasting_seconds
-            )
-        record = plans.PlanRecord(
-            plan_id=run_id,
-            run_id=run_id,
-            forecast_id=request.forecast_id if fresh is None else run_id,
-            as_of=read.moment.as_of,
-            parameters=msgspec.to_builtins(msgspec.structs.replace(request, as_of=read.moment.as_of)),
-            snapshot_at=read.moment.snapshot_at,
-            wall_seconds=clock() - began,
-            code_version=version("pullplan"),
+        await _store(storing, record, read, made)
+
+
+def _compute(read: _Read, progress: Progress, clock: Callable[[], float]) -> _Made:
+    if read.forecasting is None:
+        return _Made(read.planning, make_plan(read.planning, progress), None, 0.0)
+    began = clock()
+    forecast = compute_forecast(read.forecasting, progress)
+    seconds = clock() - began
+    planning = msgspec.structs.replace(read.planning, forecast=forecast)
+    return _Made(planning, make_plan(planning, progress), forecast, seconds)
+
+
+async def _store(connection: Connection, record: plans.PlanRecord, read: _Read, made: _Made) -> None:
+    if read.forecasting is not None and made.fresh_forecast is not None:
+        await store_forecast(
+            *(connection, record.run_id, read.moment, read.forecasting, made.fresh_forecast),
+            wall_seconds=made.forecasting_seconds,
         )
-        await plans.insert(storing, record, plan, known, bucket_dates(known.horizon)[:-1])
+    dates = bucket_dates(made.planning.horizon)[:-1]
+    await plans.insert(connection, record, made.plan, made.planning, dates)
 
 
 async def _read(connection: Connection, request: PlanRequest, time_zone: str) -> _Read:
