@@ -20,6 +20,7 @@ def resource_loads(options: Options, solution: Solution) -> tuple[ResourceLoad, 
             node_code=node_code,
             resource_code=resource_code,
             bucket=bucket,
+            kind="stored" if options.capacities.is_stored[row] else "renewed",
             capacity=float(capacity[row, bucket]),
             used=float(used[row, bucket]),
         )
