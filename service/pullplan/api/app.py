@@ -9,7 +9,24 @@ from datetime import UTC, datetime
 from litestar import Litestar
 
 from pullplan import lifeline, telemetry
-from pullplan.api import forecasts, plan_lines, plans, problems, runs, service
+from pullplan.api import (
+    capabilities,
+    capacity,
+    demand,
+    forecasts,
+    lanes,
+    nodes,
+    plan_lines,
+    plans,
+    policies,
+    problems,
+    products,
+    regions,
+    runs,
+    service,
+    stock,
+    supply,
+)
 from pullplan.api.access import Keyring
 from pullplan.api.dependencies import DEPENDENCIES
 from pullplan.api.outer import Metrics, Outer
@@ -17,7 +34,23 @@ from pullplan.api.requests import BODY_BYTES_MAX, StrictRequest
 from pullplan.settings import Settings, read_settings
 from pullplan.storage import database
 
-ROUTES = [*service.ROUTES, *runs.ROUTES, *forecasts.ROUTES, *plans.ROUTES, *plan_lines.ROUTES]
+ROUTES = [
+    *service.ROUTES,
+    *runs.ROUTES,
+    *forecasts.ROUTES,
+    *plans.ROUTES,
+    *plan_lines.ROUTES,
+    *products.ROUTES,
+    *regions.ROUTES,
+    *nodes.ROUTES,
+    *capacity.ROUTES,
+    *capabilities.ROUTES,
+    *lanes.ROUTES,
+    *policies.ROUTES,
+    *stock.ROUTES,
+    *supply.ROUTES,
+    *demand.ROUTES,
+]
 
 
 def present() -> datetime:

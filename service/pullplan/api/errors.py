@@ -9,6 +9,16 @@ class BodyMalformedError(PullplanError):
     code = "body-malformed"
 
 
+class TextNotUtf8Error(PullplanError):
+    """The body is not text in UTF-8; the problem names its first bad line."""
+
+    code = "text-not-utf8"
+
+    def __init__(self, line: int) -> None:
+        super().__init__(f"line {line} is not UTF-8; nothing was stored")
+        self.problems = [LineProblem(code=self.code, detail="these bytes are not UTF-8", line=line)]
+
+
 class ContentInvalidError(PullplanError):
     """The request is well-formed, but what it says is not valid."""
 

@@ -3,7 +3,7 @@ r"""What may a value look like? Every string and number that a caller sends is b
 A pattern ends in `\Z`, because `$` lets a trailing newline through; the OpenAPI document says `$`.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from litestar.params import PathParameter, QueryParameter
@@ -59,3 +59,24 @@ CodeFilter = Annotated[
     str | None,
     QueryParameter(min_length=1, max_length=64, pattern=CODE_PATTERN, description="Only what has this code."),
 ]
+CodeOrEveryFilter = Annotated[
+    str | None,
+    QueryParameter(
+        min_length=1,
+        max_length=64,
+        pattern=CODE_OR_EVERY_PATTERN,
+        description="Only what has this code, or `*`.",
+    ),
+]
+
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def refuse_far_instant(field: str, instant: datetime) -> None:
+    """Refuse an instant that no calendar of ours reaches: at the ends of time, offsets leave what can be represented.
+
+    Raises: ValueError naming the field.
+    """
+    if not EARLIEST <= instant < LATEST:
+        raise ValueError(f"{field}: must lie between {EARLIEST:%Y} and {LATEST:%Y}")

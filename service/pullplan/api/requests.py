@@ -16,6 +16,8 @@ BATCH_ITEMS_MAX = 10_000
 _PLACE = re.compile(r"^(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
 _FIELD = re.compile(r"(?:unknown|required) field `(.*)`$")
+_RULE = re.compile(r"^([a-z_]+): ")
+"""How a Struct's own rules name the field that breaks them: `until_date: must be after from_date`."""
 
 
 @lru_cache(maxsize=256)
@@ -32,6 +34,8 @@ def describe_invalid(error: msgspec.ValidationError) -> LineProblem:
     if named := _FIELD.search(detail):
         steps.append(named[1])
         code = "unknown-field" if "unknown" in detail else "missing-field"
+    elif rule := _RULE.match(detail):
+        steps.append(rule[1])
     pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
     fields = [step for step in steps if not step.isdigit() and step != "..."]
     return LineProblem(code=code, detail=detail, pointer=pointer, field=fields[-1] if fields else None)

@@ -66,6 +66,17 @@ class ReferenceUnknownError(PullplanError):
         self.problems = problems
 
 
+class ResourceInUseError(PullplanError):
+    """A node's resource can't go while a capability of the node uses it."""
+
+    code = "resource-in-use"
+
+    def __init__(self, node_code: str, resource_code: str) -> None:
+        super().__init__(
+            f"a capability of the node {node_code} uses its resource {resource_code}; change use_per_unit first"
+        )
+
+
 class DatabaseAwayError(PullplanError):
     """The database cannot be reached right now; the same request will work later."""
 

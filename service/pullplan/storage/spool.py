@@ -6,8 +6,7 @@ the backslash and the null is `null`. That holds for text without control charac
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from operator import itemgetter
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Literal, Self, cast
@@ -34,12 +33,15 @@ _ENCODER = msgspec.json.Encoder()
 class Spool:
     """The checked lines of one batch and the problems found so far; on disk when it is more than a little."""
 
-    def __init__(self, places: Places, columns: Sequence[str], gathered: Sequence[str] = ()) -> None:
+    def __init__(
+        self, places: Places, columns: Sequence[str], gathered: Sequence[str] = (), within: str = ""
+    ) -> None:
         self.columns = tuple(columns)
         self.n_lines = 0
         self.n_refused = 0
         self.problems: list[tuple[int, LineProblem]] = []
         self._places = places
+        self._within = within
         self._file: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(  # noqa: SIM115 - closed on exit
             max_size=_MEMORY_BYTES
         )
@@ -105,7 +107,10 @@ class Spool:
             return LineProblem(code=code, detail=detail, line=line, field=field)
         parts = ([str(line)] if self._places == "items" else []) + ([field] if field else [])
         return LineProblem(
-            code=code, detail=detail, pointer="".join(f"/{part}" for part in parts), field=field
+            code=code,
+            detail=detail,
+            pointer=self._within + "".join(f"/{part}" for part in parts),
+            field=field,
         )
 
     async def copy_into(self, connection: Connection, table: str) -> None:
@@ -120,11 +125,3 @@ class Spool:
             quote='"',
             escape="\\",
         )
-
-
-@contextmanager
-def one_record(columns: Sequence[str], record: Record, gathered: Sequence[str] = ()) -> Iterator[Spool]:
-    """Spool a single object, so that it takes the same way as a batch."""
-    with Spool("object", columns, gathered) as spool:
-        spool.add([0], [record])
-        yield spool

@@ -1,0 +1,85 @@
+"""How does each product × region pull?"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from litestar import Request, get, put
+from msgspec import Meta
+
+from pullplan.api import fields, intake, lists
+from pullplan.api.access import require
+from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.engine.model import EVERY, HistoryBasis, PullPolicyName
+from pullplan.storage import policies
+
+ReviewDays = Annotated[int, Meta(ge=1, le=366)]
+Buckets = Annotated[int, Meta(ge=0, le=104)]
+ServiceLevel = Annotated[float, Meta(ge=0, lt=1)]
+
+
+class PolicyRow(intake.Row, kw_only=True):
+    """How a product × region pulls; `*` stands for every one. Pair beats product beats region beats all."""
+
+    product_code: fields.CodeOrEvery = EVERY
+    region_code: fields.CodeOrEvery = EVERY
+    policy: PullPolicyName
+    service_level_share: ServiceLevel = 0.95
+    review_period_days: ReviewDays | None = None
+    """Days between planning runs; null is the bucket's days."""
+    consume_buckets_back: Buckets = 0
+    consume_buckets_forward: Buckets = 0
+    lead_probability_min: fields.Share = 0.5
+    history_basis: HistoryBasis = "automatic"
+
+
+class PolicyShown(PolicyRow, kw_only=True):
+    """A stored policy."""
+
+    updated_at: datetime
+
+
+INTAKE = intake.Intake(
+    subject="policies",
+    row=PolicyRow,
+    target=policies.TARGET,
+    record=intake.in_columns(policies.TARGET),
+)
+
+
+@get("/v1/policies", guards=[require("read")], operation_id="listPolicies", tags=["network"])
+async def list_policies(
+    transaction: Transaction,
+    limit: lists.Limit = 100,
+    cursor: lists.Cursor = None,
+    updated_since: lists.UpdatedSince = None,
+    product_code: fields.CodeOrEveryFilter = None,
+    region_code: fields.CodeOrEveryFilter = None,
+) -> lists.Page[PolicyShown]:
+    """List policies by product and region as they were given; what none is given for is `base_stock`."""
+    after = lists.decode_cursor(cursor, tuple[str, str])
+    rows = await policies.list_page(transaction, after, limit + 1, updated_since, product_code, region_code)
+    shown = [PolicyShown(**row) for row in rows]
+    return lists.page(shown, limit, key=lambda policy: (policy.product_code, policy.region_code))
+
+
+@put(
+    "/v1/policies",
+    guards=[require("network:write")],
+    operation_id="loadPolicies",
+    tags=["network"],
+    opt={"bulk_body": PolicyRow},
+    request_max_body_size=None,
+)
+async def load_policies(
+    request: Request[Any, Any, Any],
+    pool: PoolOf,
+    caller: CallerOf,
+    partial: intake.Partial = False,
+    dry_run: intake.DryRun = False,
+    mode: intake.Mode = "merge",
+) -> intake.Report:
+    """Set how products pull in regions; with `mode=replace` policies not named are removed."""
+    return await intake.load(request, INTAKE, pool, caller, partial=partial, dry_run=dry_run, mode=mode)
+
+
+ROUTES = [list_policies, load_policies]

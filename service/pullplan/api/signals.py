@@ -1,0 +1,141 @@
+"""What may a demand signal of each kind say?"""
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from pullplan.api import fields, intake
+from pullplan.storage import demand
+from pullplan.storage.spool import Record
+
+Probability = Annotated[float, Meta(ge=0, le=1, description="That it becomes an order.")]
+Multiplier = Annotated[float, Meta(ge=0, le=1000)]
+
+
+class _Signal(intake.Row, kw_only=True, tag_field="kind"):
+    source: fields.Source
+    external_id: fields.ExternalId
+    product_code: fields.Code
+    region_code: fields.Code
+    occurred_at: fields.Instant
+    """When it became so; a plan never reads what happened after its `as_of`."""
+
+
+class Consumption(_Signal, kw_only=True, tag="consumption"):
+    """Units that were sold, used or returned."""
+
+    units: fields.Units
+    """Negative for a return only."""
+    reason: fields.Text | None = None
+    """`return` lets units be negative."""
+
+    def __post_init__(self) -> None:
+        fields.refuse_far_instant("occurred_at", self.occurred_at)
+        if self.units < 0 and self.reason != "return":
+            raise ValueError("units: must not be negative, except with the reason 'return'")
+
+
+class Order(_Signal, kw_only=True, tag="order"):
+    """Units that somebody ordered for a day, and what became of the order."""
+
+    units: fields.Positive
+    due_date: date
+    shipped_units: fields.NonNegative = 0.0
+    shipped_at: fields.Instant | None = None
+    cancelled: bool = False
+    priority: fields.Priority = 0
+    """Smaller is served first."""
+
+    def __post_init__(self) -> None:
+        fields.refuse_far_instant("occurred_at", self.occurred_at)
+        if self.shipped_units > self.units:
+            raise ValueError("shipped_units: must not be more than units")
+        if self.shipped_at is not None:
+            fields.refuse_far_instant("shipped_at", self.shipped_at)
+        elif self.shipped_units:
+            raise ValueError("shipped_at: say when the shipped_units went out")
+
+
+class Lead(_Signal, kw_only=True, tag="lead"):
+    """Units that may be ordered, with a probability."""
+
+    units: fields.Positive
+    probability: Probability
+    due_date: date
+    priority: fields.Priority = 0
+    """Smaller is served first."""
+
+    def __post_init__(self) -> None:
+        fields.refuse_far_instant("occurred_at", self.occurred_at)
+
+
+class Adjustment(_Signal, kw_only=True, tag="adjustment"):
+    """A person's change of the forecast over days; multipliers count first, then added units."""
+
+    from_date: date
+    until_date: date
+    """The first day that no longer counts."""
+    multiplier: Multiplier | None = None
+    units: fields.Units | None = None
+    """Added over the whole range, by days; may be negative."""
+    reason: fields.Text | None = None
+
+    def __post_init__(self) -> None:
+        fields.refuse_far_instant("occurred_at", self.occurred_at)
+        if self.until_date <= self.from_date:
+            raise ValueError("until_date: must be after from_date; the day itself no longer counts")
+        if self.multiplier is None and self.units is None:
+            raise ValueError("multiplier: give a multiplier, or units, or both")
+
+
+type Signal = Consumption | Order | Lead | Adjustment
+SignalRow = Consumption | Order | Lead | Adjustment
+
+_EMPTY: dict[str, Any] = dict.fromkeys(demand.COLUMNS) | {"cancelled": False, "priority": 0}
+_EMPTY_OF = {
+    kind: _EMPTY | {"kind": kind.__struct_config__.tag} for kind in (Consumption, Order, Lead, Adjustment)
+}
+
+
+def in_columns(signal: Signal) -> Record:
+    """Give a signal's values in the order of the ledger's columns."""
+    return tuple((_EMPTY_OF[type(signal)] | msgspec.structs.asdict(signal)).values())
+
+
+INTAKE = intake.Intake(
+    subject="demand-signals",
+    row=SignalRow,
+    target=demand.TARGET,
+    record=in_columns,
+    cells=intake.instants("occurred_at", "shipped_at"),
+    store=demand.add,
+)
+
+
+class SignalShown(msgspec.Struct, kw_only=True):
+    """A stored revision of a signal; what its kind doesn't have is null."""
+
+    source: str
+    external_id: str
+    kind: str
+    product_code: str
+    region_code: str
+    units: float | None
+    occurred_at: datetime
+    due_date: date | None
+    shipped_units: float | None
+    shipped_at: datetime | None
+    cancelled: bool
+    priority: int
+    probability: float | None
+    from_date: date | None
+    until_date: date | None
+    multiplier: float | None
+    reason: str | None
+    revision: int
+    """From 1; the same `source` and `external_id` with other words is the next."""
+    received_at: datetime
+    superseded_at: datetime | None
+    """Until when this revision was the current one."""

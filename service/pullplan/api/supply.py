@@ -1,0 +1,91 @@
+"""What is already coming to a region, by its caller's word?"""
+
+from datetime import date, datetime
+from typing import Any
+
+from litestar import Request, get, post
+
+from pullplan.api import fields, intake, lists
+from pullplan.api.access import require
+from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.storage import supply
+
+
+class OpenSupplyRow(intake.Row, kw_only=True):
+    """One expected receipt of a product in a region, such as a line of a purchase order."""
+
+    source: fields.Source
+    external_id: fields.ExternalId
+    product_code: fields.Code
+    region_code: fields.Code
+    units: fields.NonNegative
+    due_date: date
+    work_order_id: fields.Text | None = None
+    """Of ours, where this line stands for a released work order: it is then counted once."""
+    received_units: fields.NonNegative = 0.0
+    receipt_at: fields.Instant | None = None
+    closed: bool = False
+    """Nothing more of it will come."""
+
+    def __post_init__(self) -> None:
+        if self.receipt_at is not None:
+            fields.refuse_far_instant("receipt_at", self.receipt_at)
+        elif self.received_units:
+            raise ValueError("receipt_at: say when the received_units came")
+
+
+class OpenSupplyShown(OpenSupplyRow, kw_only=True):
+    """A stored line."""
+
+    updated_at: datetime
+
+
+INTAKE = intake.Intake(
+    subject="open-supply",
+    row=OpenSupplyRow,
+    target=supply.TARGET,
+    record=intake.in_columns(supply.TARGET),
+    cells=intake.instants("receipt_at"),
+)
+
+
+@get("/v1/open-supply", guards=[require("read")], operation_id="listOpenSupply", tags=["stock"])
+async def list_open_supply(
+    transaction: Transaction,
+    limit: lists.Limit = 100,
+    cursor: lists.Cursor = None,
+    updated_since: lists.UpdatedSince = None,
+    product_code: fields.CodeFilter = None,
+    region_code: fields.CodeFilter = None,
+    source: fields.CodeFilter = None,
+) -> lists.Page[OpenSupplyShown]:
+    """List lines by source and external id, closed ones too."""
+    after = lists.decode_cursor(cursor, tuple[str, str])
+    rows = await supply.list_page(
+        transaction, after, limit + 1, updated_since, product_code, region_code, source
+    )
+    shown = [OpenSupplyShown(**row) for row in rows]
+    return lists.page(shown, limit, key=lambda item: (item.source, item.external_id))
+
+
+@post(
+    "/v1/open-supply",
+    guards=[require("demand:write")],
+    operation_id="addOpenSupply",
+    tags=["stock"],
+    opt={"bulk_body": OpenSupplyRow},
+    request_max_body_size=None,
+    status_code=200,
+)
+async def add_open_supply(
+    request: Request[Any, Any, Any],
+    pool: PoolOf,
+    caller: CallerOf,
+    partial: intake.Partial = False,
+    dry_run: intake.DryRun = False,
+) -> intake.Report:
+    """Add expected receipts, and report what has come. The same `source` and `external_id` again replaces the line."""
+    return await intake.load(request, INTAKE, pool, caller, partial=partial, dry_run=dry_run)
+
+
+ROUTES = [list_open_supply, add_open_supply]
