@@ -13,6 +13,7 @@ from pullplan.api import (
     capabilities,
     capacity,
     demand,
+    docs,
     forecasts,
     lanes,
     nodes,
@@ -36,6 +37,7 @@ from pullplan.storage import database
 
 ROUTES = [
     *service.ROUTES,
+    *docs.ROUTES,
     *runs.ROUTES,
     *forecasts.ROUTES,
     *plans.ROUTES,
