@@ -17,6 +17,7 @@ import httpx
 import psutil
 from bench.figure import figure
 from pullplan.cli.service import Service, running_service
+
 from pullplan.postgres import find_running
 
 SOURCES = 10
