@@ -1,0 +1,46 @@
+"""What is a scenario's plan now? `python tests/golden/agree.py FOLDER` prints it; who agrees writes it to plan.json."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pullplan.engine.model import Plan, PlanningFacts
+from pullplan.engine.plan import make_plan
+
+DIGITS = 6
+
+
+def read_facts(folder: Path) -> PlanningFacts:
+    return msgspec.json.decode((folder / "facts.json").read_bytes(), type=PlanningFacts)
+
+
+def what_is_agreed(plan: Plan) -> dict[str, Any]:
+    """Take what people agree upon: lines, reasons, measures and figures; not hashes nor prices, nor the method."""
+    return {
+        "needs": _rounded(plan.needs),
+        "assignments": _rounded(plan.assignments),
+        "shortfalls": _rounded(plan.shortfalls),
+        "stages": _rounded([{"measure": s.measure, "value": s.value} for s in plan.stages]),
+        "figures": _rounded(plan.figures),
+    }
+
+
+def _rounded(value: Any) -> Any:
+    match value:
+        case float():
+            return round(value, DIGITS)
+        case dict():
+            return {name: _rounded(member) for name, member in value.items()}
+        case list() | tuple():
+            return [_rounded(member) for member in value]
+        case msgspec.Struct():
+            return _rounded(msgspec.to_builtins(value))
+        case _:
+            return value
+
+
+if __name__ == "__main__":
+    agreed = what_is_agreed(make_plan(read_facts(Path(sys.argv[1]))))
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(agreed), indent=2).decode() + "\n")

@@ -1,0 +1,21 @@
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.golden.agree import read_facts, what_is_agreed
+
+from pullplan.engine.plan import make_plan
+
+SCENARIOS = sorted(path.parent for path in Path(__file__).parent.glob("*/facts.json"))
+
+
+@pytest.mark.parametrize("folder", SCENARIOS, ids=lambda folder: folder.name)
+def test_the_plan_is_the_one_that_was_agreed(folder: Path):
+    agreed = msgspec.json.decode((folder / "plan.json").read_bytes())
+    assert what_is_agreed(make_plan(read_facts(folder))) == agreed
+
+
+@pytest.mark.parametrize("folder", SCENARIOS, ids=lambda folder: folder.name)
+def test_the_agreed_plan_is_proven_the_best(folder: Path):
+    for stage in make_plan(read_facts(folder)).stages:
+        assert abs(stage.gap) <= 1e-9, stage
