@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from time import perf_counter
@@ -22,6 +22,8 @@ from pullplan.cli.service_options import DAY, start_of
 from pullplan.cli.summary import names_of, summarise
 
 _IMITATES = "A group of local breweries (invented, in real towns)"
+_OWN_DATABASE = {"DATABASE_URL": ""}
+"""Whatever database the environment names is left alone."""
 _KEPT = """
 The service runs until Ctrl-C; open its pages, or call it from another terminal:
   API and docs  {url}/docs
@@ -100,7 +102,7 @@ def demo(
     for note in dataset.notes:
         click.echo(f"note: {note}", err=True)
     with steps.step("start"), ExitStack() as started:
-        service = started.enter_context(running_service())
+        service = started.enter_context(running_service(environment=_OWN_DATABASE))
         client = started.enter_context(Client(service.url, service.key))
         running = started.pop_all()
     with running:
@@ -113,7 +115,8 @@ def demo(
             _print_report(client, summary, folder)
         if keep:
             click.echo(_KEPT.format(url=service.url, key=service.key), err=as_json)
-            service.wait()
+            with suppress(KeyboardInterrupt):
+                service.wait()
     if not (as_json or keep):
         click.echo(
             "\nThe service has ended. `pullplan demo --keep` leaves it running, with the pages of its API."

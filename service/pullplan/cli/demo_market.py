@@ -52,10 +52,11 @@ def lay_out_market(scale: network.Scale, rng: np.random.Generator) -> Market:
     carried = rng.random(taste.shape) < np.array([[drink.carried_share] for drink in drinks])
     wave = np.cos(2 * np.pi * (years - midsummer_years))
     season = 1 + np.outer([drink.summer_share for drink in drinks], wave)
-    trend = np.exp(np.outer(np.log1p([drink.growth_share_per_year for drink in drinks]), years))
+    growth = np.log1p([[drink.growth_share_per_year] for drink in drinks]) + rng.normal(0.0, 0.12, taste.shape)
     weekday = np.array([_WEEKDAY_SHARES[day.weekday()] for day in days]) * 7 / sum(_WEEKDAY_SHARES)
     level = usual[:, None] * taste * size * carried
-    mean_units = level[:, :, None] * (season * trend * weekday)[:, None, :]
+    trend = np.exp(growth[:, :, None] * years)
+    mean_units = level[:, :, None] * trend * (season * weekday)[:, None, :]
     past = np.array([day < network.AS_OF for day in days])
     opened = network.AS_OF - timedelta(days=network.NEW_REGION_DAYS)
     for index, town in enumerate(towns):
@@ -73,7 +74,7 @@ def draw_sales(market: Market, rng: np.random.Generator) -> npt.NDArray[np.int64
     drinks = market.scale.drinks
     weeks = (1, len(market.scale.towns), network.HISTORY_DAYS // 7)
     weather = np.exp(rng.normal(-0.005, 0.10, weeks)).repeat(7, axis=2)
-    shops = rng.gamma(8.0, 1 / 8.0, mean_units.shape)
+    shops = rng.gamma(16.0, 1 / 16.0, mean_units.shape)
     mean_pack = np.array([[[(1 + drink.largest_pack) / 2]] for drink in drinks])
     purchases = rng.poisson(mean_units * weather * shops / mean_pack)
     packs = rng.integers(1, [[[drink.largest_pack + 1]] for drink in drinks], purchases.shape)

@@ -141,7 +141,7 @@ BREWERIES = (
 DRINKS = (
     Drink("L", "LAGER", "Lager", 28.0, 14.0, 0.16, 0.00, 1.00, 1, 2),
     Drink("P", "PILSNER", "Pilsner", 24.0, 15.0, 0.14, -0.04, 1.00, 1, 2),
-    Drink("F", "LEMONADE", "Lemonade", 14.0, 10.0, 0.42, 0.02, 1.00, 1, 0),
+    Drink("F", "LEMONADE", "Lemonade", 14.0, 10.0, 0.36, 0.02, 1.00, 1, 0),
     Drink("W", "WHEAT", "Wheat beer", 12.0, 16.0, 0.34, 0.01, 0.92, 1, 2),
     Drink("A", "ALCOHOLFREE", "Alcohol-free lager", 8.0, 15.0, 0.20, 0.22, 1.00, 1, 2),
     Drink("O", "COLAMIX", "Cola and orange", 6.0, 11.0, 0.30, 0.03, 0.80, 1, 0),

@@ -1,5 +1,6 @@
 """How is a plan shown to a planner in a terminal?"""
 
+import textwrap
 from datetime import date, datetime
 from typing import Any
 
@@ -13,6 +14,9 @@ from pullplan.cli.client import Json
 Names = dict[str, dict[str, str]]
 _WIDTH = 112
 _FULL_SHARE = 0.995
+_SHOWN_SHORTFALLS = 4
+_DETAIL_CHARACTERS = 200
+_ROUNDING_GAP = 1e-9
 _CAUSES = {
     "not_qualified": "not qualified for it",
     "offline": "down",
@@ -115,7 +119,7 @@ def _passed_over(passed: Json, names: Names, unit: str) -> str:
     name = names["nodes"].get(passed["node_code"], passed["node_code"])
     far = "" if passed["distance_km"] is None else f", {passed['distance_km']:,.0f} km"
     price = passed.get("capacity_price")
-    worth = f" (one more unit there would save {price:,.4g} {unit})" if price else ""
+    worth = f" (one more unit there would save {_units(price)} {unit})" if price else ""
     return f"{name}{far}: {_CAUSES.get(passed['cause'], passed['cause'])}{worth}"
 
 
@@ -143,24 +147,29 @@ def _assignments(summary: Json, names: Names) -> Group:
     return Group(*lines)
 
 
-def _shortfalls(summary: Json, names: Names) -> RenderableType:
+def _shortfalls(summary: Json, names: Names) -> Group:
     if not summary["shortfalls"]:
-        return Text("none: everything that is needed is made in time", style="green")
-    table = _columns("units", "product", "tier", "regions", "because", "largest line", right=(0,))
-    for group in summary["shortfalls"][:6]:
+        return Group(Text("nothing: everything that is needed is made in time", style="green"))
+    shown, rest = summary["shortfalls"][:_SHOWN_SHORTFALLS], summary["shortfalls"][_SHOWN_SHORTFALLS:]
+    lines: list[RenderableType] = []
+    for group in shown:
+        product = names["products"].get(group["product_code"], group["product_code"])
         regions = [names["regions"].get(code, code) for code in group["regions"]]
-        table.add_row(
-            _units(group["units"]),
-            names["products"].get(group["product_code"], group["product_code"]),
-            group["tier"],
-            ", ".join(regions[:2]) + (f" and {len(regions) - 2} more" if len(regions) > 2 else ""),
-            _REASONS.get(group["reason"], group["reason"]),
-            Text(group["detail"], style="dim"),
-        )
-    rest = summary["shortfalls"][6:]
+        where = ", ".join(regions[:3]) + (f" and {len(regions) - 3} more" if len(regions) > 3 else "")
+        text = Text(f"{_units(group['units'])} {product}", style="bold")
+        text.append(f" ({group['tier']}) in {where}: ", style="not bold")
+        text.append(_REASONS.get(group["reason"], group["reason"]), style="red")
+        detail = textwrap.shorten(group["detail"], _DETAIL_CHARACTERS, placeholder=" …")
+        lines += [text, Padding(Text(detail, style="dim"), (0, 0, 0, 3))]
     if rest:
-        table.add_row(_units(sum(group["units"] for group in rest)), f"in {len(rest)} more groups")
-    return table
+        lines.append(
+            Text(f"and {_units(sum(group['units'] for group in rest))} in {len(rest)} smaller groups")
+        )
+    return Group(*lines)
+
+
+def _gap(gap: float) -> str:
+    return f"below {_ROUNDING_GAP:.0e}" if abs(gap) < _ROUNDING_GAP else f"{gap:.1e}"
 
 
 def _certificate(summary: Json) -> Table:
@@ -170,8 +179,8 @@ def _certificate(summary: Json) -> Table:
         name = _MEASURES.get(stage["measure"], stage["measure"]).format(bucket=summary["bucket"])
         if kind == "shortfall":
             tier, _, rank = rest.partition(":")
-            name = f"shortfall of tier {tier}" + (f", priority {rank}" if rank not in ("", "0") else "")
-        table.add_row(name, f"{stage['value']:,.2f}", f"{stage['lower_bound']:,.2f}", f"{stage['gap']:.1e}")
+            name = f"shortfall of tier {tier}, priority {rank}"
+        table.add_row(name, f"{stage['value']:,.2f}", f"{stage['lower_bound']:,.2f}", _gap(stage["gap"]))
     return table
 
 

@@ -1,9 +1,10 @@
 """What does a planner want to know of a plan first? Read from the API alone."""
 
 from collections import defaultdict
-from typing import Any
+from typing import Any, get_args
 
 from pullplan.cli.client import Client, Json
+from pullplan.engine.model import PassedOverCause
 
 _SAMPLE = 5
 _BUSIEST = 8
@@ -52,22 +53,20 @@ def _forecast(client: Client, forecast_id: str | None) -> Json | None:
 
 
 def telling_assignments(assignments: list[Json]) -> list[Json]:
-    """Pick a few lines that show why: the largest for each cause of passing a node over, then the largest."""
+    """Pick a few lines that show why: the largest for each cause of passing a node over, then other nodes' largest."""
     by_size = sorted(assignments, key=lambda line: (-line["units"], line["assignment_id"]))
-    chosen: dict[int, Json] = {}
-    causes: set[str] = set()
-    nodes: set[str] = set()
+    chosen: list[Json] = []
+    for cause in get_args(PassedOverCause):
+        for line in by_size:
+            if line not in chosen and any(passed["cause"] == cause for passed in line["passed_over"]):
+                chosen.append(line)
+                break
     for line in by_size:
-        new = {passed["cause"] for passed in line["passed_over"]} - causes
-        if new and len(chosen) < _SAMPLE:
-            causes |= new
-            nodes.add(line["node_code"])
-            chosen[line["assignment_id"]] = line
-    for line in by_size:
-        if len(chosen) < _SAMPLE and line["node_code"] not in nodes:
-            nodes.add(line["node_code"])
-            chosen[line["assignment_id"]] = line
-    return list(chosen.values())
+        if len(chosen) >= _SAMPLE:
+            break
+        if line["node_code"] not in {other["node_code"] for other in chosen}:
+            chosen.append(line)
+    return sorted(chosen[:_SAMPLE], key=lambda line: (-len(line["passed_over"]), -line["units"]))
 
 
 def group_shortfalls(shortfalls: list[Json]) -> list[Json]:

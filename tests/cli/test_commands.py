@@ -1,0 +1,98 @@
+"""Do import, plan and export do what their help says, and say clearly what was wrong?"""
+
+import csv
+import json
+from io import StringIO
+
+import pytest
+from click.testing import CliRunner
+
+from pullplan.cli import COMMANDS, main
+from pullplan.cli.demo_data import make_demo_data
+from pullplan.cli.folder import write_folder
+
+
+def test_every_command_has_a_help_with_more_than_its_options():
+    for name in COMMANDS:
+        shown = CliRunner().invoke(main, [name, "--help"])
+        assert shown.exit_code == 0
+        assert len(shown.output.split("Options:")[0].splitlines()) > 4
+
+
+def test_importing_what_is_there_already_changes_nothing(kept_demo, pullplan, tmp_path):
+    folder = tmp_path / "again"
+    write_folder(make_demo_data(small=True), folder)
+    (folder / "demand_signals.csv.gz").unlink()
+    before = list(kept_demo.client.items("/v1/products"))
+    ran = pullplan("import", str(folder))
+    assert ran.returncode == 0, ran.stderr
+    assert "12 regions" in ran.stdout
+    assert list(kept_demo.client.items("/v1/products")) == before
+
+
+def test_a_refused_line_is_named_by_file_line_and_field_and_nothing_is_stored(kept_demo, pullplan, tmp_path):
+    (tmp_path / "products.csv").write_text("code,name,weight_kg\nNEW-1,one,1\nNEW-2,two,heavy\n")
+    ran = pullplan("import", str(tmp_path))
+    assert ran.returncode == 1
+    assert "products.csv line 3, weight_kg:" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not [row for row in kept_demo.client.items("/v1/products") if row["product_code"] == "NEW-1"]
+
+
+def test_lines_of_later_batches_are_named_as_in_the_file(pullplan, tmp_path, monkeypatch):
+    lines = [f"2026-04-01,HAMBURG,CIDER,1,t{number}" for number in range(5_200)]
+    lines[5_100] = "2026-04-01,HAMBURG,CIDER,none,t5100"
+    (tmp_path / "demand_signals.csv").write_text("\n".join(["date,region,product,units,external_id", *lines]))
+    ran = pullplan("import", str(tmp_path), "--source", "later-batches")
+    assert ran.returncode == 1
+    assert "demand_signals.csv line 5102, units:" in ran.stderr
+
+
+def test_a_plan_is_shown_with_its_reasons_and_as_json(pullplan, kept_demo):
+    as_of = kept_demo.summary["as_of"][:10]
+    shown = pullplan("plan", "--as-of", as_of, "--weeks", "3", "--objective", "landed_cost")
+    assert shown.returncode == 0, shown.stderr
+    for words in (
+        "3 weeks, at the least landed cost",
+        "Busiest nodes",
+        "why there",
+        "Short",
+        "proven lower bound",
+    ):
+        assert words in shown.stdout
+    told = pullplan("plan", "--as-of", as_of, "--weeks", "2", "--json")
+    assert json.loads(told.stdout)["horizon_buckets"] == 2
+
+
+def test_the_latest_plan_is_exported_as_csv_and_as_json_lines(pullplan, kept_demo, tmp_path):
+    newest = kept_demo.client.get("/v1/plans", limit=1)["items"][0]["plan_id"]
+    lines = list(kept_demo.client.items(f"/v1/plans/{newest}/assignments"))
+    rows = list(csv.DictReader(StringIO(pullplan("export", "latest").stdout)))
+    assert [row["node_code"] for row in rows] == [line["node_code"] for line in lines]
+    output = tmp_path / "needs.ndjson"
+    ran = pullplan("export", newest, "--what", "needs", "--format", "ndjson", "--output", str(output))
+    assert ran.returncode == 0, ran.stderr
+    written = [json.loads(line) for line in output.read_text().splitlines()]
+    assert written == list(kept_demo.client.items(f"/v1/plans/{newest}/needs"))
+
+
+def test_what_is_not_there_is_said_without_a_traceback(pullplan):
+    ran = pullplan("export", "00000000-0000-0000-0000-000000000000")
+    assert ran.returncode == 1
+    assert "(404)" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"PULLPLAN_URL": "http://127.0.0.1:9"}, "does not answer"),
+        ({"PULLPLAN_KEY": "pp_wrong"}, "(401)"),
+        ({"PULLPLAN_KEY": ""}, "a key is needed"),
+    ],
+)
+def test_a_service_that_cannot_be_used_is_said_with_what_helps(pullplan, environment, words):
+    ran = pullplan("plan", **environment)
+    assert ran.returncode != 0
+    assert words in ran.stderr
+    assert "Traceback" not in ran.stderr

@@ -1,0 +1,36 @@
+"""Do the first calls of the README work exactly as they are written?"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+_MARKED = re.compile(r"<!-- run by tests/cli/test_readme.py -->\n```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def test_the_first_calls_work_as_they_are_written(kept_demo):
+    blocks = _MARKED.findall(README)
+    assert [language for language, _ in blocks] == ["sh", "python"]
+    environment = {**os.environ, "PULLPLAN_URL": kept_demo.client.url, "PULLPLAN_KEY": kept_demo.client.key}
+    outputs = []
+    for language, code in blocks:
+        command = ["bash", "-ec", code] if language == "sh" else [sys.executable, "-c", code]
+        ran = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=60, env=environment
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        outputs.append(ran.stdout)
+    assert '"state":"succeeded"' in outputs[0]
+    assert "OVEN-ULM makes" in outputs[1]
+
+
+def test_every_setting_is_in_the_readme():
+    from pullplan.settings import Settings  # noqa: PLC0415 - beside the one test that needs it
+
+    for field in Settings.__struct_fields__:
+        name = {"database_url": "DATABASE_URL", "data_folder": "PULLPLAN_DATA"}.get(
+            field, f"PULLPLAN_{field.upper()}"
+        )
+        assert f"`{name}`" in README
