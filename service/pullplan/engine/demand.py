@@ -170,6 +170,21 @@ def _mark_silence(units: Units, active: NDArray[np.bool_], rows: list[int], buck
         units[np.ix_(rows, columns[silent])] = np.nan
 
 
+def fill_missing(units: Units) -> Units:
+    """Put the mean of the four known buckets on either side in the place of what is missing in a series.
+
+    Shapes: (n_buckets,) to (n_buckets,)
+    """
+    missing, known = np.flatnonzero(np.isnan(units)), np.flatnonzero(~np.isnan(units))
+    if missing.size == 0 or known.size == 0:
+        return units
+    filled = units.copy()
+    for b in missing:
+        at = int(np.searchsorted(known, b))
+        filled[b] = units[known[max(0, at - 4) : at + 4]].mean()
+    return filled
+
+
 def classify_demand(units: Units) -> DemandClass:
     """Name the kind of demand of one series by its average interval and the variation of its non-zero sizes.
 

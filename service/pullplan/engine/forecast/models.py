@@ -16,7 +16,7 @@ from statsforecast.models import (
     SimpleExponentialSmoothingOptimized,
 )
 
-from pullplan.engine.demand import LEAST_BUCKETS, Units
+from pullplan.engine.demand import LEAST_BUCKETS, Units, fill_missing
 from pullplan.engine.model import DemandClass
 
 # A forecast this many times above anything ever seen is a model gone astray.
@@ -67,22 +67,6 @@ def candidate_names(demand_class: DemandClass, *, silent_for_long: bool) -> tupl
     return INTERMITTENT if silent_for_long else INTERMITTENT[1:]
 
 
-def fill_missing(units: Units) -> Units:
-    """Put the mean of the four known buckets on either side in the place of what is missing inside a series.
-
-    Shapes: (n_buckets,) to (n_buckets,)
-    """
-    missing = np.flatnonzero(np.isnan(units))
-    if missing.size == 0:
-        return units
-    known = np.flatnonzero(~np.isnan(units))
-    filled = units.copy()
-    for b in missing:
-        at = int(np.searchsorted(known, b))
-        filled[b] = units[known[max(0, at - 4) : at + 4]].mean()
-    return filled
-
-
 def seasonal_naive(units: Units, origin: int, n_steps: int, period: int) -> Units:
     """Repeat the last season before the origin, or the last value below one season.
 
@@ -119,20 +103,15 @@ def run_candidates(
     for name in names:
         if name == MEDIAN:
             continue
-        paths = np.full((len(origins), n_steps), np.nan)
         try:
             if name == SEASONAL_NAIVE:
-                for k, origin in enumerate(origins):
-                    if histories[k].size >= LEAST_BUCKETS:
-                        paths[k] = seasonal_naive(units, origin, n_steps, period)
+                said.forecasts[name] = np.stack([seasonal_naive(units, o, n_steps, period) for o in origins])
             elif name == ZERO:
-                paths[:] = 0.0
+                said.forecasts[name] = np.zeros((len(origins), n_steps))
             else:
-                _run_along(name, histories, factors, paths)
+                said.forecasts[name] = _run_along(name, histories, [after for _, after in factors])
         except Exception as error:  # noqa: BLE001 - whatever a model raises, its series alone falls back
             said.failures[name] = f"{type(error).__name__}: {error}"
-            continue
-        said.forecasts[name] = paths
     members = [said.forecasts[name] for name in MEDIAN_OF if name in said.forecasts]
     if MEDIAN in names and len(members) > 1:
         said.forecasts[MEDIAN] = np.median(members, axis=0)
@@ -153,12 +132,11 @@ def _without_season(units: Units, factors: Units) -> Units:
     return fill_missing(level)
 
 
-def _run_along(
-    name: str, histories: Sequence[Units], factors: Sequence[tuple[Units, Units]], paths: Units
-) -> None:
+def _run_along(name: str, histories: Sequence[Units], factors: Sequence[Units]) -> Units:
+    n_steps = factors[-1].size
+    paths = np.full((len(histories), n_steps), np.nan)
     fitted: Any = None
     n_fitted = 0
-    n_steps = paths.shape[1]
     for k, history in enumerate(histories):
         if history.size < LEAST_BUCKETS:
             continue
@@ -176,7 +154,8 @@ def _run_along(
                 raise ArithmeticError("the forecast left every range ever seen")
         if name not in _KEEPS_PARAMETERS:
             fitted = None
-        paths[k] = np.maximum(0.0, level) * factors[k][1]
+        paths[k] = np.maximum(0.0, level) * factors[k]
+    return paths
 
 
 def _is_astray(level: Units, history: Units) -> bool:

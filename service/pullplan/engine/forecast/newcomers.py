@@ -53,7 +53,7 @@ class Pool:
             if own_mean <= 0:
                 reason = "nothing was ever demanded of this pair, and no other region tells about the product"
                 return Projection("Zero", reason, flat, np.zeros((1, self._n_steps)))
-            reason = f"only {known.size} buckets of history, and no other region tells about the product"
+            reason = f"{_too_little(known)}, and no other region tells about the product"
             enough = known.size >= LEAST_BUCKETS
             paths = deviation_paths(known, self._n_steps) if enough else _wide_paths(flat)
             return Projection("OwnMean", reason, flat, paths)
@@ -68,7 +68,7 @@ class Pool:
         picks = np.linspace(0, demanded.shape[0] - 1, _N_PATHS).astype(int)
         demanded = demanded[picks]
         scale = mean.mean() / demanded.mean() if demanded.mean() > 0 else 0.0
-        reason = f"only {known.size} buckets of history: the mean shape of {len(others)} other regions"
+        reason = f"{_too_little(known)}: the mean shape of {len(others)} other regions"
         return Projection("PooledMean", reason, mean, demanded * scale - mean)
 
     def _size_of(self, region_code: str) -> float:
@@ -79,6 +79,10 @@ class Pool:
                 taken += float(regions[region_code].mean.mean())
                 usual += self._usual[product_code]
         return float(np.clip(taken / usual, 1 / SIZE_LIMIT, SIZE_LIMIT)) if usual > 0 else 1.0
+
+
+def _too_little(known: Units) -> str:
+    return f"{known.size} buckets of history, {np.count_nonzero(known)} of them with demand, are too few"
 
 
 def _wide_paths(mean: Units) -> Units:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pullplan.engine.demand import Units
+from pullplan.engine.demand import Units, fill_missing
 from pullplan.engine.model import Bucket
 
 SEASON_BUCKETS: dict[Bucket, int] = {"day": 7, "week": 52}
@@ -16,25 +16,28 @@ CLOSED_SHARE = 0.02
 
 
 def season_factors(
-    units: Units, groups: NDArray[np.intp], *, first: int, last: int, origin: int, bucket: Bucket
+    units: Units, groups: NDArray[np.intp], *, n_factors: int, origin: int, bucket: Bucket
 ) -> Units:
-    """Estimate from the buckets before `origin` how each group's demand in first … last−1 compares to its trend.
+    """Estimate from the buckets before `origin` how demand in bucket 0 … n−1 compares to its trend.
 
     All ones below two full seasons. A group's shape is averaged with the panel's.
 
-    Shapes: units (n_series, n_buckets), groups (n_series,), result (n_groups, last - first)
+    Shapes: units (n_series, n_buckets), groups (n_series,), result (n_groups, n_factors)
     Source: classical decomposition, ratio to the centred moving average; shrunk as James & Stein do.
     """
     period = SEASON_BUCKETS[bucket]
     n_groups = int(groups.max(initial=-1)) + 1
     if origin < 2 * period:
-        return np.ones((n_groups, last - first))
-    known = np.nan_to_num(units[:, :origin])
-    totals = np.zeros((n_groups, origin))
-    np.add.at(totals, groups, known)
+        return np.ones((n_groups, n_factors))
+    totals, spoken = np.zeros((n_groups, origin)), np.zeros((n_groups, origin), dtype=bool)
+    np.add.at(totals, groups, np.nan_to_num(units[:, :origin]))
+    np.logical_or.at(spoken, groups, ~np.isnan(units[:, :origin]))
+    # A bucket in which nobody of a group was heard says nothing of the season.
+    totals[~spoken] = np.nan
+    totals = np.nan_to_num(np.stack([fill_missing(row) for row in totals]))
     shape = (_shape(totals, bucket) + _shape(totals.sum(axis=0, keepdims=True), bucket)) / 2
     shape[shape < CLOSED_SHARE] = 0.0
-    factors: Units = shape[:, (np.arange(first, last) - origin) % period]
+    factors: Units = shape[:, (np.arange(n_factors) - origin) % period]
     return factors
 
 

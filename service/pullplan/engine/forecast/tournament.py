@@ -12,7 +12,7 @@ from pullplan.engine.forecast.backtest import Track, backtest_origins, choose_mo
 from pullplan.engine.forecast.models import candidate_names, run_candidates, seasonal_naive
 from pullplan.engine.forecast.season import SEASON_BUCKETS, season_factors
 from pullplan.engine.forecast.spread import band_of, spread_demands, spread_errors
-from pullplan.engine.model import DemandClass, ForecastFacts
+from pullplan.engine.model import Bucket, DemandClass, ForecastFacts
 
 Progress = Callable[[str, float], None]
 
@@ -45,44 +45,37 @@ def run_tournament(
     Shapes: units (n_series, n_buckets), classes (n_series,)
     """
     rows = [i for i, demand_class in enumerate(classes) if demand_class != "new"]
-    n_buckets, n_steps, period = units.shape[1], facts.n_steps, SEASON_BUCKETS[history.bucket]
-    origins = backtest_origins(n_buckets, n_steps, period)
-    products = sorted({history.pairs[i][0] for i in rows})
-    groups = np.array([products.index(history.pairs[i][0]) for i in rows], dtype=np.intp)
-    kept = units[rows]
-    factors = [
-        (
-            season_factors(kept, groups, first=0, last=origin, origin=origin, bucket=history.bucket),
-            season_factors(
-                kept, groups, first=origin, last=origin + n_steps, origin=origin, bucket=history.bucket
-            ),
-        )
-        for origin in [*origins, n_buckets]
-    ]
-    actuals = [np.stack([row[o : o + n_steps] for o in origins]) if origins else None for row in kept]
+    kept, n_steps, period = units[rows], facts.n_steps, SEASON_BUCKETS[history.bucket]
+    pairs = tuple(history.pairs[i] for i in rows)
+    origins = backtest_origins(units.shape[1], n_steps, period)
+    ends = [*origins, units.shape[1]]
+    products = {code: k for k, code in enumerate(sorted({product_code for product_code, _ in pairs}))}
+    groups = np.array([products[product_code] for product_code, _ in pairs], dtype=np.intp)
+    seasons = [_season_around(kept, groups, end, n_steps, history.bucket) for end in ends]
     tracks = []
-    for i, (row, actual) in enumerate(zip(kept, actuals, strict=True)):
-        group = groups[i]
+    for i, row in enumerate(kept):
+        demand_class = classes[rows[i]]
         candidates = run_candidates(
             row,
-            candidate_names(classes[rows[i]], silent_for_long=_is_silent_for_long(row)),
-            origins=[*origins, n_buckets],
-            factors=[(before[group], after[group]) for before, after in factors],
+            candidate_names(demand_class, silent_for_long=_is_silent_for_long(row)),
+            origins=ends,
+            factors=[(before[groups[i]], after[groups[i]]) for before, after in seasons],
             n_steps=n_steps,
             period=period,
         )
-        known = np.empty((0, n_steps)) if actual is None else actual
-        tracks.append(Track(classes[rows[i]], known, candidates))
+        actuals = np.array([row[o : o + n_steps] for o in origins]).reshape(-1, n_steps)
+        tracks.append(Track(demand_class, actuals, candidates))
         progress("backtest", (i + 1) / len(rows))
-    return Panel(
-        pairs=tuple(history.pairs[i] for i in rows),
-        units=kept,
-        tracks=tracks,
-        origins=np.array(origins, dtype=np.intp),
-        n_steps=n_steps,
-        n_scored_steps=min(n_steps, facts.horizon.horizon_buckets),
-        period=period,
-    )
+    n_scored_steps = min(n_steps, facts.horizon.horizon_buckets)
+    return Panel(pairs, kept, tracks, np.array(origins, dtype=np.intp), n_steps, n_scored_steps, period)
+
+
+def _season_around(
+    units: Units, groups: NDArray[np.intp], origin: int, n_steps: int, bucket: Bucket
+) -> tuple[Units, Units]:
+    """Tell the season's factors of the buckets before an origin and of the steps after it, by group."""
+    factors = season_factors(units, groups, n_factors=origin + n_steps, origin=origin, bucket=bucket)
+    return factors[:, :origin], factors[:, origin:]
 
 
 def _is_silent_for_long(units: Units) -> bool:
