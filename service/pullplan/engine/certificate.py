@@ -23,7 +23,7 @@ IntArray = npt.NDArray[np.int64]
 def certify(options: Options, solution: Solution) -> tuple[Stage, ...]:
     """Recompute every stage's value from the lines and its bound from the prices."""
     measures = stage_measures(options)
-    values = stage_values(options, measures, solution.option_index, solution.units, solution.shortfall_units)
+    values = stage_values(measures, solution.option_index, solution.units, solution.shortfall_units)
     stages = []
     for k, (measure, prices) in enumerate(zip(measures, solution.stage_prices, strict=True)):
         bound = lower_bound(options, measures[: k + 1], prices, values[:k])
@@ -44,7 +44,6 @@ def certify(options: Options, solution: Solution) -> tuple[Stage, ...]:
 
 
 def stage_values(
-    options: Options,
     measures: Sequence[StageMeasure],
     option_index: IntArray,
     units: FloatArray,
@@ -54,8 +53,6 @@ def stage_values(
 
     Shapes: (n_lines,), (n_lines,), (n_needs,) → one value per stage
     """
-    if len(option_index) and int(option_index.max()) >= len(options.option_need):
-        raise IndexError("a line names an option that does not exist")
     return [
         float(measure.by_option[option_index] @ units + measure.by_shortfall @ shortfall_units)
         for measure in measures

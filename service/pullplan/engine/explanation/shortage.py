@@ -1,11 +1,13 @@
 """What keeps a need short? The first thing, from capability to capacity, that rules every node out."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
 
-from pullplan.engine.calendar import arrival_bucket, bucket_dates, bucket_of
+from pullplan.engine.calendar import DAYS_PER_BUCKET, arrival_bucket, bucket_dates, bucket_of
 from pullplan.engine.model import Need, Shortfall, ShortfallReason
 from pullplan.engine.options import Options, Solution
 
@@ -18,12 +20,31 @@ MOST_NAMED = 4
 """Nodes that a sentence names; it counts the others."""
 
 
+@dataclass(frozen=True)
+class _Limits:
+    """What the sentences look up."""
+
+    options: Options
+    is_full: BoolArray
+    row_of: dict[tuple[str, str], int]
+
+    def when(self, bucket: int) -> str:
+        """Name a bucket as people do."""
+        horizon = self.options.horizon
+        day = bucket_dates(horizon)[0] + timedelta(days=bucket * DAYS_PER_BUCKET[horizon.bucket])
+        return f"the week of {day}" if horizon.bucket == "week" else str(day)
+
+
 def explain_shortfalls(options: Options, solution: Solution) -> tuple[Shortfall, ...]:
     """Give every need that stays short its reason and a sentence, ordered by need."""
-    full = _full_resources(options, solution)
+    limits = _Limits(
+        options=options,
+        is_full=_full_resources(options, solution),
+        row_of={key: row for row, key in enumerate(options.capacities.keys)},
+    )
     shortfalls: list[Shortfall] = []
     for i in np.flatnonzero(solution.shortfall_units > 0).tolist():
-        reason, detail = _reason(options, full, i)
+        reason, detail = _reason(limits, i)
         shortfalls.append(
             Shortfall(
                 shortfall_id=len(shortfalls) + 1,
@@ -36,7 +57,8 @@ def explain_shortfalls(options: Options, solution: Solution) -> tuple[Shortfall,
     return tuple(shortfalls)
 
 
-def _reason(options: Options, full: BoolArray, i: int) -> tuple[ShortfallReason, str]:
+def _reason(limits: _Limits, i: int) -> tuple[ShortfallReason, str]:
+    options = limits.options
     need = options.needs[i]
     capable = options.capabilities.of_product[options.need_product[i]].tolist()
     rows = options.capabilities.rows
@@ -44,43 +66,37 @@ def _reason(options: Options, full: BoolArray, i: int) -> tuple[ShortfallReason,
         return "no_capable_node", f"no node can make {need.product_code}"
     qualified = [c for c in capable if rows[c].qualified]
     if not qualified:
+        blame = "is not" if len(capable) == 1 else "none of them is"
         return (
             "not_qualified",
-            f"{_names(options, capable)} can make {need.product_code}, but none is qualified for it",
+            f"{_names(options, capable)} can make {need.product_code}, but {blame} qualified for it",
         )
     reachable = [c for c in qualified if options.capabilities.is_usable[c]]
     if not reachable:
-        return (
-            "offline",
-            f"all nodes that are qualified for {need.product_code} are offline: {_names(options, qualified)}",
-        )
+        names = _names(options, qualified)
+        return "offline", f"every node that is qualified for {need.product_code} is offline: {names}"
     region = int(options.need_region[i])
     linked = [c for c in reachable if options.lanes.usable[options.capabilities.node[c], region]]
     if not linked:
         return "no_lane", f"no lane leads to {need.region_code} from {_names(options, reachable)}"
     first, end = np.searchsorted(options.option_need, [i, i + 1]).tolist()
     if first == end:
-        return "too_late", _too_late(options, need, linked, region)
-    return "at_capacity", _at_capacity(options, full, need, range(first, end))
+        return "too_late", _too_late(limits, need, linked, region)
+    return "at_capacity", _at_capacity(limits, need, range(first, end))
 
 
 def _names(options: Options, capabilities: Sequence[int]) -> str:
-    codes = [options.capabilities.rows[c].node_code for c in capabilities]
-    return _listed(codes, "nodes")
+    return _listed([options.capabilities.rows[c].node_code for c in capabilities])
 
 
-def _listed(words: Sequence[str], noun: str) -> str:
-    if len(words) <= MOST_NAMED:
-        return ", ".join(words)
-    return f"{', '.join(words[:MOST_NAMED])} and {len(words) - MOST_NAMED} more {noun}"
+def _listed(nodes: Sequence[str]) -> str:
+    if len(nodes) <= MOST_NAMED:
+        return ", ".join(nodes)
+    return f"{', '.join(nodes[:MOST_NAMED])} and {len(nodes) - MOST_NAMED} more nodes"
 
 
-def _when(options: Options, bucket: int) -> str:
-    first_day = bucket_dates(options.horizon, bucket + 1)[bucket]
-    return f"the week of {first_day}" if options.horizon.bucket == "week" else str(first_day)
-
-
-def _too_late(options: Options, need: Need, linked: Sequence[int], region: int) -> str:
+def _too_late(limits: _Limits, need: Need, linked: Sequence[int], region: int) -> str:
+    options = limits.options
     earliest_start = options.parameters.earliest_start_date or options.horizon.as_of_date
     start = max(0, bucket_of(earliest_start, options.horizon))
     arrivals = [
@@ -94,14 +110,15 @@ def _too_late(options: Options, need: Need, linked: Sequence[int], region: int) 
     ]
     soonest = int(np.argmin(arrivals))
     return (
-        f"the soonest that new work can reach {need.region_code} is {_when(options, arrivals[soonest])} "
+        f"the soonest that new work can reach {need.region_code} is {limits.when(arrivals[soonest])} "
         f"from {options.capabilities.rows[linked[soonest]].node_code}; "
-        f"it had to arrive by {_when(options, need.latest_bucket)}"
+        f"it had to arrive by {limits.when(need.latest_bucket)}"
     )
 
 
-def _at_capacity(options: Options, full: BoolArray, need: Need, of_need: range) -> str:
+def _at_capacity(limits: _Limits, need: Need, of_need: range) -> str:
     """Name what is full at each node in the buckets in which it could start in time."""
+    options = limits.options
     starts: dict[int, list[int]] = {}
     for option in of_need:
         starts.setdefault(int(options.option_capability[option]), []).append(
@@ -110,28 +127,28 @@ def _at_capacity(options: Options, full: BoolArray, need: Need, of_need: range) 
     said = []
     for capability, buckets in starts.items():
         node_code = options.capabilities.rows[capability].node_code
-        limits = [
-            _limit(options, full, (node_code, resource_code), buckets)
+        causes = [
+            _limit(limits, (node_code, resource_code), buckets)
             for resource_code, use in sorted(options.capabilities.rows[capability].use_per_unit.items())
             if use > 0
         ]
-        said.append(f"{node_code} ({', '.join(limit for limit in limits if limit) or 'nothing left'})")
+        said.append(f"{node_code} ({', '.join(cause for cause in causes if cause) or 'nothing left'})")
     return (
-        f"every node that could serve {need.region_code} with {need.product_code} by "
-        f"{_when(options, need.latest_bucket)} is taken by needs that are served first: {_listed(said, 'nodes')}"
+        f"no capacity is left that could serve {need.region_code} with {need.product_code} by "
+        f"{limits.when(need.latest_bucket)}: {_listed(said)}"
     )
 
 
-def _limit(options: Options, full: BoolArray, key: tuple[str, str], buckets: Sequence[int]) -> str:
-    row = options.capacities.keys.index(key)
-    if not options.capacities.calendar[row].any():
+def _limit(limits: _Limits, key: tuple[str, str], buckets: Sequence[int]) -> str:
+    row = limits.row_of[key]
+    if not limits.options.capacities.calendar[row].any():
         return f"{key[1]}: no capacity"
-    taken = [bucket for bucket in buckets if full[row, bucket]]
-    if not taken:
+    full = [bucket for bucket in buckets if limits.is_full[row, bucket]]
+    if not full:
         return ""
-    if len(taken) == 1:
-        return f"{key[1]} full in {_when(options, taken[0])}"
-    return f"{key[1]} full from {_when(options, taken[0])} to {_when(options, taken[-1])}"
+    if len(full) == 1:
+        return f"{key[1]} full in {limits.when(full[0])}"
+    return f"{key[1]} full from {limits.when(full[0])} to {limits.when(full[-1])}"
 
 
 def _full_resources(options: Options, solution: Solution) -> BoolArray:

@@ -1,0 +1,175 @@
+"""Do plans of the assignment engine hold, and are they as good as plans can be?"""
+
+import json
+from collections import defaultdict
+from datetime import date
+from pathlib import Path
+from random import Random
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.engine.instances import (
+    capacity_rows,
+    facts_of_case,
+    iowa_facts,
+    is_close,
+    lexicographic_optimum,
+    networks,
+    transportation_facts,
+    ways_to_serve,
+)
+
+from pullplan.engine.assignment import assign
+from pullplan.engine.certificate import certify
+from pullplan.engine.explanation import explain, resource_loads
+from pullplan.engine.model import Need, Node, PlanningFacts, Stage
+from pullplan.engine.options import build_options
+
+CASES_WITH_A_LATER_RULE = {"share_limit", "lots"}
+small = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def stages_of(facts: PlanningFacts, needs: list[Need]) -> tuple[Stage, ...]:
+    options = build_options(facts, needs)
+    return certify(options, assign(options))
+
+
+def test_published_small_cases_are_met_stage_by_stage(shared: Path) -> None:
+    cases = json.loads((shared / "conformance" / "assignment_cases.json").read_text())["cases"]
+    solved = {name: case for name, case in cases.items() if name not in CASES_WITH_A_LATER_RULE}
+    assert len(solved) == 10
+    for name, case in solved.items():
+        values = [stage.value for stage in stages_of(*facts_of_case(case))]
+        expected = case["expected"]
+        for value, key in zip(values, ("shortfall", "late_unit_buckets", "cost"), strict=False):
+            assert is_close(value, expected[key], share=1e-5), (name, key)
+        assert is_close(values[3], expected["early_unit_buckets"], share=1e-3), name
+
+
+def test_textbook_transportation_problems_reach_their_published_optimum(shared: Path) -> None:
+    classics = json.loads((shared / "conformance" / "allocation.json").read_text())["classics"]
+    for name, case in classics.items():
+        shortfall, lateness, cost, _ = stages_of(*transportation_facts(case))
+        assert shortfall.value == 0, name
+        assert lateness.value == 0, name
+        assert is_close(cost.value, case["published_optimum"], share=1e-6), name
+        assert abs(cost.gap) < 1e-9, name
+
+
+def test_iowa_weeks_reach_the_reference_optimum(shared: Path) -> None:
+    weeks = json.loads((shared / "conformance" / "allocation.json").read_text())["iowa_weeks"]["cases"]
+    assert len(weeks) == 12
+    for case in weeks:
+        facts, needs = iowa_facts(
+            shared / "data" / "iowa_spirits",
+            [date.fromisoformat(case["week"])],
+            capacity_factor=case["capacity_factor"],
+            node_out=case["node_out"],
+        )
+        assert len(needs) == case["needs"]
+        shortfall, _, cost, _ = stages_of(facts, needs)
+        assert is_close(shortfall.value, case["short_units"], share=1e-6), case
+        assert is_close(cost.value, case["unit_km"], share=1e-6), case
+        assert max(abs(shortfall.gap), abs(cost.gap)) < 1e-9
+
+
+@small
+@given(networks())
+def test_every_stage_is_as_small_as_an_independent_programme_finds(
+    network: tuple[PlanningFacts, list[Need]],
+) -> None:
+    facts, needs = network
+    stages = stages_of(facts, needs)
+    expected = lexicographic_optimum(facts, needs)
+    assert [is_close(s.value, e, share=1e-5) for s, e in zip(stages, expected, strict=True)] == [True] * len(
+        stages
+    ), (stages, expected)
+    assert all(abs(stage.gap) < 1e-6 for stage in stages), stages
+
+
+@small
+@given(networks())
+def test_a_plan_serves_each_unit_once_inside_capacity_by_usable_ways_only(
+    network: tuple[PlanningFacts, list[Need]],
+) -> None:
+    facts, needs = network
+    options = build_options(facts, needs)
+    assignments, shortfalls = explain(options, assign(options))
+    ways = {(w.need.need_id, w.capability.node_code, w.start): w for w in ways_to_serve(facts, needs)}
+    units_of_need: dict[int, float] = defaultdict(float)
+    for line in assignments:
+        assert line.units > 0
+        assert (line.need_id, line.node_code, line.start_bucket) in ways
+        units_of_need[line.need_id] += line.units
+    for shortfall in shortfalls:
+        assert shortfall.units > 0
+        units_of_need[shortfall.need_id] += shortfall.units
+    for need in needs:
+        assert units_of_need[need.need_id] == pytest.approx(need.units, rel=1e-9)
+    used = [ways[line.need_id, line.node_code, line.start_bucket] for line in assignments]
+    rows, limits, names = capacity_rows(facts, used)
+    units = np.array([line.units for line in assignments])
+    for row, limit, name in zip(rows, limits, names, strict=True):
+        assert float(np.array(row) @ units) <= limit + 1e-6, name
+
+
+@small
+@given(networks(), st.randoms(use_true_random=False))
+def test_the_order_of_facts_does_not_change_the_plan(
+    network: tuple[PlanningFacts, list[Need]], chance: Random
+) -> None:
+    facts, needs = network
+    options = build_options(facts, needs)
+    shuffled = {
+        name: tuple(chance.sample(getattr(facts, name), len(getattr(facts, name))))
+        for name in ("products", "regions", "nodes", "resources", "capabilities", "lanes")
+    }
+    other = build_options(msgspec.structs.replace(facts, **shuffled), needs)
+    one, two = assign(options), assign(other)
+    assert explain(options, one) == explain(other, two)
+    assert certify(options, one) == certify(other, two)
+    assert resource_loads(options, one) == resource_loads(other, two)
+
+
+@pytest.mark.parametrize("left_out", ["nodes", "capabilities", "lanes", "resources"])
+def test_a_network_without_something_essential_leaves_every_need_short(shared: Path, left_out: str) -> None:
+    case = json.loads((shared / "conformance" / "assignment_cases.json").read_text())["cases"]["larger"]
+    facts, needs = facts_of_case(case)
+    options = build_options(msgspec.structs.replace(facts, **{left_out: ()}), needs)
+    solution = assign(options)
+    assignments, shortfalls = explain(options, solution)
+    assert assignments == ()
+    assert [s.units for s in shortfalls] == [n.units for n in needs]
+    assert all(abs(stage.gap) < 1e-9 for stage in certify(options, solution))
+
+
+def test_a_network_that_is_offline_everywhere_leaves_every_need_short(shared: Path) -> None:
+    case = json.loads((shared / "conformance" / "assignment_cases.json").read_text())["cases"]["larger"]
+    facts, needs = facts_of_case(case)
+    offline = tuple(Node(node_code=n.node_code, status="offline") for n in facts.nodes)
+    options = build_options(msgspec.structs.replace(facts, nodes=offline), needs)
+    _, shortfalls = explain(options, assign(options))
+    assert {s.reason for s in shortfalls} == {"offline"}
+    assert sum(s.units for s in shortfalls) == pytest.approx(sum(n.units for n in needs))
+
+
+def test_no_needs_make_an_empty_plan_with_every_stage_at_zero(shared: Path) -> None:
+    case = json.loads((shared / "conformance" / "assignment_cases.json").read_text())["cases"]["larger"]
+    facts, _ = facts_of_case(case)
+    for empty in (facts, PlanningFacts(horizon=facts.horizon, parameters=facts.parameters)):
+        options = build_options(empty, [])
+        solution = assign(options)
+        assert explain(options, solution) == ((), ())
+        assert [(s.value, s.lower_bound, s.gap) for s in certify(options, solution)] == [(0.0, 0.0, 0.0)] * 3
+
+
+def test_progress_names_every_stage_once_in_order(shared: Path) -> None:
+    case = json.loads((shared / "conformance" / "assignment_cases.json").read_text())["cases"]["larger"]
+    options = build_options(*facts_of_case(case))
+    said: list[tuple[str, float]] = []
+    solution = assign(options, lambda stage, share: said.append((stage, share)))
+    assert [stage for stage, _ in said] == [p.measure for p in solution.stage_prices]
+    assert [share for _, share in said] == sorted(share for _, share in said)

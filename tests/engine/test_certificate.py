@@ -1,0 +1,107 @@
+"""Do bounds hold for any prices, and do they see a plan that is dearer than it need be?"""
+
+import dataclasses
+import json
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.engine.instances import facts_of_case, iowa_facts, networks, transportation_facts
+
+from pullplan.engine.assignment import assign
+from pullplan.engine.certificate import capacity_prices, certify, stage_prices_of
+from pullplan.engine.model import Need, PlanningFacts
+from pullplan.engine.options import Options, Solution, StagePrices, build_options
+
+small = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def solved_case(shared: Path, name: str) -> tuple[Options, Solution]:
+    case = json.loads((shared / "conformance" / "assignment_cases.json").read_text())["cases"][name]
+    options = build_options(*facts_of_case(case))
+    return options, assign(options)
+
+
+@small
+@given(networks(), st.integers(0, 2**32 - 1))
+def test_no_prices_make_a_bound_that_is_above_the_optimum(
+    network: tuple[PlanningFacts, list[Need]], seed: int
+) -> None:
+    options = build_options(*network)
+    solution = assign(options)
+    chance = np.random.default_rng(seed)
+    anything = tuple(
+        StagePrices(
+            measure=prices.measure,
+            capacity=chance.exponential(20.0, prices.capacity.shape)
+            * chance.integers(0, 2, prices.capacity.shape),
+            multipliers=chance.exponential(5.0, prices.multipliers.shape),
+        )
+        for prices in solution.stage_prices
+    )
+    for stage in certify(options, dataclasses.replace(solution, stage_prices=anything)):
+        assert stage.lower_bound <= stage.value + 1e-6 * max(1.0, abs(stage.lower_bound)), stage
+
+
+@pytest.mark.parametrize("name", ["short_everywhere", "stored_material", "larger", "late_allowed"])
+def test_bounds_meet_values_from_the_stored_prices_alone(shared: Path, name: str) -> None:
+    options, solution = solved_case(shared, name)
+    stages = certify(options, solution)
+    assert all(abs(stage.gap) < 1e-9 for stage in stages)
+    prices = capacity_prices(options, solution)
+    assert all(price.price > 0 for price in prices)
+    read_back = stage_prices_of(options, stages, prices)
+    assert certify(options, dataclasses.replace(solution, stage_prices=read_back)) == stages
+
+
+@pytest.mark.parametrize("name", ["short_everywhere", "stored_material", "larger"])
+def test_lowering_one_price_moves_its_stages_bound_and_gap(shared: Path, name: str) -> None:
+    options, solution = solved_case(shared, name)
+    before = certify(options, solution)
+    stage = next(s.stage for s in before if s.measure.startswith("cost:"))
+    priced = max((p for p in capacity_prices(options, solution) if p.stage == stage), key=lambda p: p.price)
+    lowered = tuple(
+        dataclasses.replace(prices, capacity=prices.capacity.copy()) for prices in solution.stage_prices
+    )
+    row = options.capacities.keys.index((priced.node_code, priced.resource_code))
+    lowered[stage - 1].capacity[row, priced.bucket] *= 0.5
+    after = certify(options, dataclasses.replace(solution, stage_prices=lowered))
+    assert after[stage - 1].lower_bound < before[stage - 1].lower_bound
+    assert after[stage - 1].gap > 1e-6 > before[stage - 1].gap
+    assert [s for s in after if s.stage != stage] == [s for s in before if s.stage != stage]
+
+
+def test_a_dearer_plan_with_the_same_shortfall_shows_its_gap_at_the_cost_stage(shared: Path) -> None:
+    case = json.loads((shared / "conformance" / "allocation.json").read_text())["classics"]["dantzig"]
+    options = build_options(*transportation_facts(case))
+    best = assign(options)
+    flows = {("Seattle", 2): 275.0, ("Seattle", 0): 75.0, ("San Diego", 0): 250.0, ("San Diego", 1): 300.0}
+    nodes = [options.nodes[n].node_code for n in options.option_node]
+    option_of = {pair: o for o, pair in enumerate(zip(nodes, options.option_need.tolist(), strict=True))}
+    dear = dataclasses.replace(
+        best,
+        option_index=np.array([option_of[pair] for pair in flows]),
+        units=np.array(list(flows.values())),
+    )
+    shortfall, _, cost, _ = certify(options, dear)
+    assert shortfall.gap == 0
+    assert cost.value == pytest.approx(166.275)
+    assert cost.lower_bound == pytest.approx(153.675)
+    assert cost.gap == pytest.approx((166.275 - 153.675) / 166.275)
+
+
+def test_a_far_fetched_iowa_plan_of_least_shortfall_is_not_certified(shared: Path) -> None:
+    options = build_options(
+        *iowa_facts(shared / "data" / "iowa_spirits", [date(2021, 11, 22)], capacity_factor=0.4)
+    )
+    best = assign(options)
+    mirrored = options.option_route_cost.max() - options.option_route_cost
+    far = assign(dataclasses.replace(options, option_route_cost=mirrored))
+    fetched = dataclasses.replace(far, stage_prices=best.stage_prices)
+    shortfall, _, cost, _ = certify(options, fetched)
+    assert shortfall.value == pytest.approx(2605.0)
+    assert abs(shortfall.gap) < 1e-9
+    assert cost.gap > 0.2
