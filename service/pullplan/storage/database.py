@@ -95,6 +95,13 @@ async def connect(url: str, *, statement_timeout_seconds: float = 600.0) -> OwnC
     return connection
 
 
+def _is_gone(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True  # the pool has taken a connection that died away from its user
+
+
 @asynccontextmanager
 async def lent(pool: Pool, *, acquire_seconds: float = 5.0) -> AsyncIterator[Connection]:
     """Lend a connection outside of any transaction: for a single statement, or for a stream's own.
@@ -110,7 +117,7 @@ async def lent(pool: Pool, *, acquire_seconds: float = 5.0) -> AsyncIterator[Con
     try:
         yield connection
     except Exception as error:
-        if is_outage(error) or (isinstance(error, asyncpg.InterfaceError) and connection.is_closed()):
+        if is_outage(error) or (isinstance(error, asyncpg.InterfaceError) and _is_gone(connection)):
             raise DatabaseAwayError(f"the database went away: {error}") from error
         raise
     finally:
