@@ -363,14 +363,30 @@ def test_a_target_is_never_negative():
     assert buffer_targets(below, PullPolicy(service_level_share=0.5), 0, "week", 1) == [0.0]
 
 
-def test_a_buffer_is_built_once_and_then_only_refilled():
+def test_a_buffer_is_built_once_and_stays_while_demand_is_made_for_itself():
     spread = series(10.0, 10.0, 10.0, errors=((4.0,) * 3,) * 3)
     facts = facts_of(2, policies=(PullPolicy(service_level_share=0.5),), forecast=forecast_of(spread))
     assert [(n.bucket, n.tier, n.units) for n in net(facts)] == [
         (0, "forecast", 10.0),
         (0, "buffer", 4.0),
-        (1, "forecast", 0.0 + 6.0),
-        (1, "buffer", 4.0),
+        (1, "forecast", 10.0),
+    ]
+
+
+def test_stock_held_as_buffer_serves_an_order_before_it_is_made_anew():
+    # 10 on hand fulfil the target of 10 until next week's order takes them; then the buffer is what is missing
+    needs = peg([[], [DemandLine("order", 8.0)]], [10.0, 10.0], [0.0, 0.0], 10.0)
+    assert [{tier: units for (tier, _), units in short.items() if units} for short in needs] == [
+        {},
+        {"buffer": 8.0},
+    ]
+
+
+def test_a_buffer_above_a_falling_target_serves_demand():
+    needs = peg([[], [DemandLine("order", 8.0)]], [10.0, 4.0], [0.0, 0.0], 0.0)
+    assert [{tier: units for (tier, _), units in short.items() if units} for short in needs] == [
+        {"buffer": 10.0},
+        {"order": 2.0},
     ]
 
 

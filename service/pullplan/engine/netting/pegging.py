@@ -52,23 +52,28 @@ def peg(
 ) -> list[dict[tuple[Tier, int], float]]:
     """Give stock and supply out by due date, tier, priority and external id; what is left open is need.
 
-    need_b = max(0, target_b + gross_b − projected_(b-1) − receipts_b), cut into tier × rank. Stock below zero is
-    filled up in bucket 0 as buffer: no open order stands behind it.
+    need_b = max(0, target_b + gross_b − projected_(b-1) − receipts_b), cut into tier × rank. Safety stock that is
+    still to be made serves no later demand, except what exceeds a falling target: if it is not made, it cannot.
+    Stock below zero is filled up in bucket 0 as buffer: no open order stands behind it.
 
     Shapes: all (n_buckets,), demand with lines inside → (n_buckets,)
     Source: the planning model, section 4.
     """
-    available = on_hand_units
+    there, planned = on_hand_units, 0.0
     needs: list[dict[tuple[Tier, int], float]] = []
     for lines, target, receipts in zip(demand, target_units, receipts_units, strict=True):
-        available += receipts
+        there += receipts
+        spare = max(0.0, planned + min(0.0, there) - target)
         short: dict[tuple[Tier, int], float] = defaultdict(float)
         for line in sorted(lines, key=lambda n: (TIER_ORDER[n.tier], n.rank, n.external_id, n.units)):
-            served = min(line.units, max(0.0, available))
-            available -= served
-            short[line.tier, line.rank] += line.units - served
-        refill = max(0.0, target - available)
+            from_stock = min(line.units, max(0.0, there))
+            from_spare = min(line.units - from_stock, spare)
+            there -= from_stock
+            spare -= from_spare
+            planned -= from_spare
+            short[line.tier, line.rank] += line.units - from_stock - from_spare
+        refill = max(0.0, target - planned - there)
         short["buffer", 0] += refill
-        available += refill
+        planned += refill
         needs.append(short)
     return needs
