@@ -66,7 +66,10 @@ def band_of(mean: Units, paths: Units) -> Units:
     """Draw p10, p50 and p90 of every step. Shapes: mean (n_steps,), paths (n, n_steps), result (3, n_steps)."""
     if paths.shape[0] == 0:
         return np.stack([mean] * len(LEVELS))
-    return np.stack([np.maximum(0.0, mean + path_quantile(paths, level)) for level in LEVELS])
+    band = np.stack([np.maximum(0.0, mean + path_quantile(paths, level)) for level in LEVELS])
+    # Interpolation may round a quantile one unit in the last place above the next.
+    ordered: Units = np.maximum.accumulate(band, axis=0)
+    return ordered
 
 
 def deviation_paths(units: Units, n_steps: int) -> Units:
