@@ -43,7 +43,8 @@ RETURNING cancel_requested;
 
 -- name: succeed
 UPDATE runs SET
-    state = 'succeeded', result = $3, lease_until = NULL, finished_at = now(), updated_at = now()
+    state = 'succeeded', result = $3, progress = '{"step": "done", "done_share": 1.0}',
+    lease_until = NULL, finished_at = now(), updated_at = now()
 WHERE run_id = $1 AND attempt = $2 AND state = 'running'
 RETURNING run_id;
 

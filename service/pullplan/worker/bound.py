@@ -1,5 +1,15 @@
-"""Does the fork server end with its worker? Importing this binds the importing process to its parent."""
+"""How do the fork server and its children end with the worker, however that ends?"""
+
+import os
+from functools import partial
 
 from pullplan import lifeline
 
-lifeline.end_with_parent()
+WORKER_PID_VARIABLE = "PULLPLAN_WORKER_PID"
+"""Tells the fork server whose it is: its worker may be gone before this is imported."""
+
+
+def bind() -> None:
+    """Bind this process to its worker, and to this process whatever it forks."""
+    lifeline.end_with_parent(int(os.environ[WORKER_PID_VARIABLE]))
+    os.register_at_fork(after_in_child=partial(lifeline.end_with_parent, os.getpid()))

@@ -20,10 +20,11 @@ import asyncpg
 import msgspec
 import structlog
 
-from pullplan import lifeline, telemetry
+from pullplan import telemetry
 from pullplan.engine.errors import DatabaseAwayError, PullplanError
 from pullplan.storage import database
 from pullplan.storage.queue import Claimed
+from pullplan.worker.bound import WORKER_PID_VARIABLE
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _SINGLE_THREADED = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -64,7 +65,8 @@ def open_fork_server() -> None:
     """
     for variable in _SINGLE_THREADED:
         os.environ.setdefault(variable, "1")
-    _CONTEXT.set_forkserver_preload(["pullplan.worker.bound", "pullplan.worker.preloaded"])
+    os.environ[WORKER_PID_VARIABLE] = str(os.getpid())
+    _CONTEXT.set_forkserver_preload(["pullplan.worker.preloaded"])
     forkserver.ensure_running()
 
 
@@ -159,7 +161,6 @@ class Child:
 
 def compute(order: Order, parent: "Connection[Any, Any]") -> None:
     """Compute one run, in the child: say how far it is, and how it ended."""
-    lifeline.end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     telemetry.configure_logs(order.log_level)
     parent.send(asyncio.run(_outcome_of(order, parent)))
