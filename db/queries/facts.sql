@@ -1,3 +1,8 @@
+-- name: prefer_hash_joins
+-- A snapshot reads whole tables, often just after a load and before any statistics: then a nested loop over the
+-- ledger, once for each counted product x region, takes minutes instead of a second.
+SET LOCAL enable_nestloop = off;
+
 -- name: read_moment
 SELECT
     now() AS snapshot_at,
