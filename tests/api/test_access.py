@@ -107,6 +107,7 @@ async def test_a_write_is_audited_with_its_key(client, connection: database.Conn
     me = (await client.get("/v1/me")).json()
     run = (await client.post("/v1/plans", json={})).json()
     row = await connection.fetchrow("SELECT key_id, action, subject FROM audit_entries")
+    assert row is not None
     assert (str(row["key_id"]), row["action"], row["subject"]) == (
         me["key_id"], "plans.start", f"/v1/runs/{run['run_id']}",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ import pullplan.storage
 from pullplan.api import problems
 from pullplan.api.app import create_app
 from pullplan.api.dependencies import DEPENDENCIES, Transaction
+from pullplan.api.outer import Metrics, Outer
 from pullplan.api.requests import StrictRequest
 from pullplan.engine.errors import PullplanError
 from pullplan.storage import database
@@ -43,10 +45,10 @@ def test_no_two_errors_share_a_code():
     assert len(codes) == len(set(codes))
 
 
-def _assert_problem(answer: httpx.Response, status: int, code: str) -> dict:
+def _assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
-    body = answer.json()
+    body: dict[str, Any] = answer.json()
     assert (body["status"], body["code"]) == (status, code)
     assert body["type"] == f"urn:pullplan:problem:{code}"
     assert body["title"]
@@ -173,13 +175,14 @@ async def bare(pool: database.Pool):
     )
     app.state.update(pool=pool)
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://bare"
+        transport=httpx.ASGITransport(Outer(app, Metrics()), raise_app_exceptions=False),
+        base_url="http://bare",
     ) as http:
         yield http
 
 
 async def _exists(pool: database.Pool, table: str) -> bool:
-    return await pool.fetchval("SELECT to_regclass($1) IS NOT NULL", table)
+    return bool(await pool.fetchval("SELECT to_regclass($1) IS NOT NULL", table))
 
 
 async def test_a_nul_in_text_is_the_callers_mistake_and_nothing_is_stored(bare, pool):

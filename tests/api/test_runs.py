@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -94,7 +95,7 @@ async def test_a_wait_that_is_over_before_the_run_answers_202(client):
     assert answer.headers["preference-applied"] == "wait=0"
 
 
-def _events(text: str) -> list[tuple[str, dict]]:
+def _events(text: str) -> list[tuple[str, dict[str, Any]]]:
     blocks = [block.split("\n") for block in text.strip().split("\n\n")]
     return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
 

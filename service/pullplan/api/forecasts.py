@@ -78,7 +78,7 @@ async def _get(connection: database.Connection, forecast_id: UUID) -> StoredFore
     row = await forecasts.find(connection, forecast_id)
     if row is None:
         raise ResourceUnknownError("forecast", forecast_id)
-    return StoredForecast(**row)
+    return msgspec.convert(dict(row), StoredForecast)
 
 
 VALUES = Table(forecasts.VALUES, ValueRow, _get)
@@ -122,7 +122,7 @@ async def list_forecasts(
     """List forecasts, the newest first."""
     after = lists.decode_cursor(cursor, tuple[datetime, UUID])
     rows = await forecasts.list_all(transaction, after=after, limit=limit + 1, updated_since=updated_since)
-    items = [StoredForecast(**row) for row in rows]
+    items = [msgspec.convert(dict(row), StoredForecast) for row in rows]
     return lists.page(items, limit, key=lambda item: (item.created_at, item.forecast_id))
 
 

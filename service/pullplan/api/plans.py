@@ -85,7 +85,7 @@ async def get_stored(connection: database.Connection, plan_id: UUID) -> StoredPl
     row = await plans.find(connection, plan_id)
     if row is None:
         raise ResourceUnknownError("plan", plan_id)
-    return StoredPlan(**row)
+    return msgspec.convert(dict(row), StoredPlan)
 
 
 def check_request(request: PlanRequest) -> None:
@@ -181,7 +181,7 @@ async def list_plans(
     """List plans, the newest first."""
     after = lists.decode_cursor(cursor, tuple[datetime, UUID])
     rows = await plans.list_all(transaction, after=after, limit=limit + 1, updated_since=updated_since)
-    items = [StoredPlan(**row) for row in rows]
+    items = [msgspec.convert(dict(row), StoredPlan) for row in rows]
     return lists.page(items, limit, key=lambda item: (item.created_at, item.plan_id))
 
 

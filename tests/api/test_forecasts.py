@@ -1,0 +1,98 @@
+"""Forecasts: started, read by value and by series."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from pullplan.engine.model import Accuracy, Forecast, SeriesForecast
+from pullplan.storage import forecasts
+from pullplan.storage.database import Connection
+
+pytestmark = pytest.mark.anyio
+
+MONDAY = date(2024, 1, 1)
+
+
+def _series(product_code: str, region_code: str, **more: Any) -> SeriesForecast:
+    return SeriesForecast(
+        **{
+            "product_code": product_code, "region_code": region_code, "demand_class": "smooth", "model": "AutoETS",
+            "history_buckets": 52, "mean_units": (10.0, 0.5), "p10_units": (5.0, 0.0), "p50_units": (9.0, 0.25),
+            "p90_units": (15.0, 1.5), "adjustment_units": (0.0, -2.0), "error_paths_units": ((0.1, -0.2),),
+            "accuracy": Accuracy(n_origins=4, wape_share=0.3),
+        }
+        | more
+    )  # fmt: skip
+
+
+async def _store(connection: Connection) -> UUID:
+    forecast_id = uuid4()
+    record = forecasts.ForecastRecord(
+        forecast_id=forecast_id,
+        run_id=forecast_id,
+        as_of=datetime(2024, 1, 3, tzinfo=UTC),
+        horizon_buckets=1,
+        parameters={"bucket": "week"},
+        snapshot_at=datetime(2024, 1, 4, tzinfo=UTC),
+        snapshot_hash="0" * 64,
+        wall_seconds=1.5,
+        code_version="0.1.0",
+    )
+    made = Forecast(
+        first_bucket_date=MONDAY,
+        bucket="week",
+        n_steps=2,
+        series=(
+            _series("BREAD", "NORTH"),
+            _series("BREAD", "SOUTH", demand_class="lumpy", fallback_reason="too short"),
+        ),
+        measures=Accuracy(n_origins=4, wape_share=0.25, naive_wape_share=0.5),
+    )
+    async with connection.transaction():
+        await forecasts.insert(connection, record, made, [MONDAY, MONDAY + timedelta(weeks=1)])
+    return forecast_id
+
+
+async def test_a_forecast_is_shown_with_its_accuracy_beside_the_naive_one(client, connection):
+    forecast_id = await _store(connection)
+    shown = (await client.get(f"/v1/forecasts/{forecast_id}")).json()
+    assert (shown["measures"]["wape_share"], shown["measures"]["naive_wape_share"]) == (0.25, 0.5)
+    assert (shown["first_bucket_date"], shown["n_steps"]) == ("2024-01-01", 2)
+    assert (await client.get("/v1/forecasts")).json() == {"items": [shown], "next_cursor": None}
+
+
+async def test_values_are_read_by_bucket_and_filtered(client, connection):
+    path = f"/v1/forecasts/{await _store(connection)}/values"
+    south = (await client.get(path, params={"region_code": "SOUTH"})).json()["items"]
+    assert [(item["bucket_date"], item["mean_units"], item["p90_units"], item["adjustment_units"]) for item in south] == [
+        ("2024-01-01", 10.0, 15.0, 0.0),
+        ("2024-01-08", 0.5, 1.5, -2.0),
+    ]  # fmt: skip
+    first = (await client.get(path, params={"limit": 3})).json()
+    rest = (await client.get(path, params={"limit": 3, "cursor": first["next_cursor"]})).json()
+    lines = (await client.get(path, headers={"Accept": "application/x-ndjson"})).text.splitlines()
+    assert first["items"] + rest["items"] == [json.loads(line) for line in lines]
+
+
+async def test_series_say_their_class_model_and_why_a_simpler_one_had_to_do(client, connection):
+    path = f"/v1/forecasts/{await _store(connection)}/series"
+    (item,) = (await client.get(path, params={"demand_class": "lumpy"})).json()["items"]
+    assert (item["region_code"], item["model"], item["fallback_reason"]) == ("SOUTH", "AutoETS", "too short")
+    assert item["accuracy"]["wape_share"] == 0.3
+    assert len((await client.get(path)).json()["items"]) == 2
+
+
+async def test_a_forecast_that_is_not_there_is_a_404(client):
+    for table in ("", "/values", "/series"):
+        assert (await client.get(f"/v1/forecasts/{uuid4()}{table}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "asked", [{"as_of": "3000-01-01T00:00:00Z"}, {"horizon_buckets": 0}, {"bucket": "month"}]
+)
+async def test_a_forecast_that_cannot_be_made_is_refused_at_once(client, asked):
+    answer = await client.post("/v1/forecasts", json=asked)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, next(iter(asked)))
