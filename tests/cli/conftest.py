@@ -22,7 +22,8 @@ class KeptDemo(NamedTuple):
 
     summary: dict[str, Any]
     client: Client
-    process: subprocess.Popen[str]
+    counts: dict[str, int]
+    """What the service listed right after the demo, before any test changed it."""
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +44,12 @@ def kept_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptDemo]:
     assert line, errors.read_text()
     summary = json.loads(line)
     with Client(summary["url"], summary["key"]) as client:
-        yield KeptDemo(summary, client, process)
+        collections = {name: name for name in ("regions", "products", "nodes")}
+        counts = {
+            name: len(list(client.items(f"/v1/{collection}")))
+            for name, collection in (collections | {"signals": "demand-signals"}).items()
+        }
+        yield KeptDemo(summary, client, counts)
     process.send_signal(signal.SIGINT)
     assert process.wait(_END_SECONDS) == 0, errors.read_text()
     process.stdout.close()
