@@ -37,6 +37,7 @@ class History(msgspec.Struct, kw_only=True):
     guards=[require("demand:write")],
     operation_id="addDemandSignal",
     tags=["demand"],
+    opt={"also": (200,)},
 )
 async def add_demand_signal(
     data: JSONBody[SignalRow], transaction: Transaction, caller: CallerOf

@@ -34,7 +34,8 @@ _METHODS = ("get", "put", "post", "delete")
 _TAGS = {
     "service": "What this service is, who you are to it, and whether it is well.",
     "network": "What can be made where, how much of it, and where it can be sent. Load products, regions and nodes first.",
-    "demand": "What was used, ordered and may be ordered, what lies in stock and what is already coming.",
+    "demand": "What was used, ordered and may be ordered.",
+    "stock": "What was counted, and what is already coming.",
     "runs": "Long work: forecasts and plans are runs that are queued, computed and followed.",
     "forecasts": "Expected demand by product, region and bucket, with quantiles and measured accuracy.",
     "plans": "Which node makes what for which region, when and why; what falls short; and the proof.",
@@ -102,6 +103,14 @@ def _parameters(handler: HTTPRouteHandler, schemas: Schemas) -> list[Json]:
     return found
 
 
+def _columns(row: Any) -> list[str]:
+    """Name the columns of a row's CSV: the fields of a Struct, or of every Struct of a tagged union."""
+    kinds = get_args(row) or (row,)
+    tags = [kind.__struct_config__.tag_field for kind in kinds if kind.__struct_config__.tag]
+    names = [field.encode_name for kind in kinds for field in msgspec.structs.fields(kind)]
+    return list(dict.fromkeys([*tags, *names]))
+
+
 def _request_body(handler: HTTPRouteHandler, schemas: Schemas) -> Json | None:
     data = handler.parsed_data_field
     if data is not None:
@@ -109,11 +118,11 @@ def _request_body(handler: HTTPRouteHandler, schemas: Schemas) -> Json | None:
     row = handler.opt.get("bulk_body")
     if row is None:
         return None
-    fields = ", ".join(f"`{field.encode_name}`" for field in msgspec.structs.fields(row))
+    columns = ", ".join(f"`{name}`" for name in _columns(row))
     lines = {"schema": {"type": "string"}}
     return {
         "required": True,
-        "description": f"A JSON array, or as many lines as there are: NDJSON of such objects, or CSV under a header of {fields}.",
+        "description": f"A JSON array, or as many lines as there are: NDJSON of such objects, or CSV under a header of {columns}.",
         "content": {
             "application/json": {"schema": {"type": "array", "maxItems": 10_000, "items": schemas.add(row)}},
             "application/x-ndjson": lines,
@@ -169,15 +178,18 @@ def _problem_statuses(handler: HTTPRouteHandler, operation: Json) -> list[int]:
     return sorted(statuses)
 
 
+def _title(operation_id: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", operation_id).capitalize()
+
+
 def _operation(handler: HTTPRouteHandler, schemas: Schemas) -> Json:
-    summary, _, rest = (inspect.getdoc(handler.fn) or "").partition("\n\n")
     scope = _scope_of(handler)
-    description = "\n\n".join(part for part in (rest.strip(), scope and f"Scope: `{scope}`.") if part)
+    words = (inspect.getdoc(handler.fn), scope and f"Scope: `{scope}`.")
     operation: Json = {
         "operationId": handler.operation_id,
         "tags": list(handler.tags or ()),
-        "summary": re.split(r"(?<=[.:;])\s", summary)[0].rstrip(".:;"),
-        "description": f"{summary}\n\n{description}".strip(),
+        "summary": _title(str(handler.operation_id)),
+        "description": "\n\n".join(part for part in words if part),
     }
     if parameters := _parameters(handler, schemas):
         operation["parameters"] = parameters

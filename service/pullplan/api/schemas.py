@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import sys
 import textwrap
 from functools import cache
 from itertools import pairwise
@@ -70,9 +71,15 @@ def _structs_by_name() -> dict[str, list[type]]:
         heirs: list[type] = waiting.pop().__subclasses__()
         for cls in heirs:
             waiting.append(cls)
-            if cls.__module__.startswith("pullplan."):
+            if _is_written(cls):
                 found.setdefault(cls.__name__, []).append(cls)
     return found
+
+
+def _is_written(cls: type) -> bool:
+    """Tell a class that stands in a module of ours from one that was made at run time."""
+    module = sys.modules.get(cls.__module__)
+    return cls.__module__.startswith("pullplan.") and getattr(module, cls.__name__, None) is cls
 
 
 @cache
@@ -93,6 +100,6 @@ def _own_field_docstrings(cls: type) -> dict[str, str]:
 def _field_docstrings(cls: type) -> dict[str, str]:
     words: dict[str, str] = {}
     for ancestor in reversed(cls.__mro__):
-        if ancestor.__module__.startswith("pullplan."):
+        if _is_written(ancestor):
             words |= _own_field_docstrings(ancestor)
     return words
