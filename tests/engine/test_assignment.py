@@ -11,16 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.engine.instances import (
-    capacity_rows,
-    facts_of_case,
-    iowa_facts,
-    is_close,
-    lexicographic_optimum,
-    networks,
-    transportation_facts,
-    ways_to_serve,
-)
+from tests.engine.instances import facts_of_case, iowa_facts, networks, regional_network, transportation_facts
+from tests.engine.oracle import capacity_rows, is_close, lexicographic_optimum, ways_to_serve
 
 from pullplan.engine.assignment import assign
 from pullplan.engine.certificate import certify
@@ -132,6 +124,22 @@ def test_the_order_of_facts_does_not_change_the_plan(
     assert explain(options, one) == explain(other, two)
     assert certify(options, one) == certify(other, two)
     assert resource_loads(options, one) == resource_loads(other, two)
+
+
+@pytest.mark.parametrize(("seed", "load"), [(0, 0.7), (1, 0.7), (2, 1.0), (3, 1.0), (4, 1.4), (5, 1.4)])
+def test_regional_networks_are_solved_to_the_bound_though_sizes_and_values_span_orders(
+    seed: int, load: float
+) -> None:
+    options = build_options(*regional_network(seed, load=load, tiers=("order", "forecast", "buffer")))
+    solution = assign(options)
+    stages = certify(options, solution)
+    assert len(stages) == 12
+    assert all(abs(stage.gap) < 1e-5 for stage in stages), stages
+    assert any(stage.value > 0 for stage in stages[:9])
+    served = np.bincount(options.option_need[solution.option_index], solution.units, len(options.needs))
+    assert served + solution.shortfall_units == pytest.approx(options.need_units, rel=1e-9)
+    for load_of_bucket in resource_loads(options, solution):
+        assert load_of_bucket.used <= load_of_bucket.capacity * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("left_out", ["nodes", "capabilities", "lanes", "resources"])

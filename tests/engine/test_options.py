@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from tests.engine.instances import MONDAY, networks, ways_to_serve
+from tests.engine.instances import MONDAY, networks
+from tests.engine.oracle import ways_to_serve
 
 from pullplan.engine.model import (
     Capability,

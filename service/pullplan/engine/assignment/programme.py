@@ -7,6 +7,7 @@ not); a *batch* gathers the shipments of one capability that have the same start
 every plan of options is one of these, so both programmes have the same optimum.
 """
 
+import math
 from dataclasses import dataclass
 
 import highspy
@@ -90,7 +91,7 @@ def build_programme(options: Options) -> Programme:
     _, start_option = np.unique(start_of_option, return_index=True)
     return Programme(
         options=options,
-        unit_scale=float(options.need_units.mean()) if options.need_units.any() else 1.0,
+        unit_scale=power_of_two(float(options.need_units.mean())) if options.need_units.any() else 1.0,
         class_of_need=class_of_need,
         shipment_option=shipment_option,
         shipment_class=option_class[shipment_option],
@@ -132,6 +133,11 @@ def capacity_rhs(programme: Programme) -> FloatArray:
     return rhs
 
 
+def power_of_two(amount: float) -> float:
+    """Round a positive amount to a power of two: scaling by it changes no digit."""
+    return float(2.0 ** round(math.log2(amount)))
+
+
 def _number_rows(*columns: IntArray) -> IntArray:
     """Give equal rows of non-negative columns equal numbers, in the order of the rows."""
     number = np.zeros(len(columns[0]), dtype=np.int64)
@@ -145,7 +151,7 @@ def _largest_use(options: Options) -> FloatArray:
     largest = np.zeros(len(options.capacities.keys))
     entries = options.capabilities.use.tocoo()
     np.maximum.at(largest, entries.coords[1], entries.data)
-    return np.where(largest > 0, largest, 1.0)
+    return np.array([power_of_two(use) if use > 0 else 1.0 for use in largest.tolist()])
 
 
 def _rows(programme: Programme) -> csr_array:

@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.assignment.lines import share_out
-from pullplan.engine.assignment.programme import Programme, build_programme, capacity_rhs, to_highs
+from pullplan.engine.assignment.programme import (
+    Programme,
+    build_programme,
+    capacity_rhs,
+    power_of_two,
+    to_highs,
+)
 from pullplan.engine.errors import AssignmentFailedError
 from pullplan.engine.options import Options, Solution, StageMeasure, StagePrices, stage_measures
 
@@ -120,7 +126,8 @@ def _start_near_the_end(search: _Search, measures: Sequence[StageMeasure]) -> No
 
 
 def _scale(costs: FloatArray) -> float:
-    return float(costs[costs > 0].mean()) if (costs > 0).any() else 1.0
+    """Take the geometric mean of what costs anything, as values of products may span many orders."""
+    return power_of_two(float(np.exp2(np.log2(costs[costs > 0]).mean()))) if (costs > 0).any() else 1.0
 
 
 def _prove(search: _Search, costs: FloatArray) -> _Proof:
@@ -131,14 +138,15 @@ def _prove(search: _Search, costs: FloatArray) -> _Proof:
     else:
         scaled_prices, scaled_reduced = _solve(search, costs / scale)
         raw_prices, raw_reduced = scaled_prices * scale, scaled_reduced * scale
-    proof = _combine(search.proofs, raw_prices, raw_reduced)
+    prices, reduced_costs, multipliers = _combine(search.proofs, raw_prices, raw_reduced)
     limit = CLOSED_ABOVE * scale
+    # By the stage's own duals: what earlier proofs add where nothing is closed yet is rounding, however multiplied.
     return _Proof(
-        row_prices=proof.row_prices,
-        reduced_costs=proof.reduced_costs,
-        multipliers=proof.multipliers,
-        closes_columns=np.flatnonzero((proof.reduced_costs > limit) & ~search.column_is_closed),
-        closes_rows=np.flatnonzero((proof.row_prices > limit) & ~search.row_is_closed),
+        row_prices=prices,
+        reduced_costs=reduced_costs,
+        multipliers=multipliers,
+        closes_columns=np.flatnonzero((raw_reduced > limit) & ~search.column_is_closed),
+        closes_rows=np.flatnonzero((raw_prices > limit) & ~search.row_is_closed),
     )
 
 
@@ -163,7 +171,9 @@ def _solve(search: _Search, costs: FloatArray) -> tuple[FloatArray, FloatArray]:
     return -row_duals, np.array(solution.col_dual)
 
 
-def _combine(proofs: list[_Proof], prices: FloatArray, reduced: FloatArray) -> _Proof:
+def _combine(
+    proofs: list[_Proof], prices: FloatArray, reduced: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Add as much of each earlier proof as makes every price and reduced cost ≥ 0.
 
     What an earlier stage closed may be worth opening for this one alone: the multiplier of that stage is what
@@ -181,8 +191,7 @@ def _combine(proofs: list[_Proof], prices: FloatArray, reduced: FloatArray) -> _
             reduced = reduced + share * earlier.reduced_costs
             multipliers[j] += share
             multipliers[:j] += share * earlier.multipliers
-    nothing = np.empty(0, dtype=np.int64)
-    return _Proof(np.maximum(0.0, prices), reduced, multipliers, nothing, nothing)
+    return np.maximum(0.0, prices), reduced, multipliers
 
 
 def _largest_ratio(over: FloatArray, under: FloatArray, at: IntArray) -> float:

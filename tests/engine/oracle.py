@@ -1,0 +1,143 @@
+"""What is the optimum of a small network? Plain loops and scipy, option by option, sharing no code with the engine."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from scipy.optimize import linprog
+from tests.engine.instances import MONDAY
+
+from pullplan.engine.model import TIERS, Capability, Need, PlanningFacts
+
+
+@dataclass(frozen=True)
+class Way:
+    """One column of the oracle: a need served from a node by work of a start bucket (daily buckets only)."""
+
+    need: Need
+    capability: Capability
+    start: int
+    late: int
+    early: int
+    cost: float
+
+
+def ways_to_serve(facts: PlanningFacts, needs: Sequence[Need]) -> list[Way]:
+    """Enumerate by plain loops what options.build_options should find."""
+    status = {node.node_code: node.status for node in facts.nodes}
+    product_of = {product.product_code: product for product in facts.products}
+    lane_of = {(lane.node_code, lane.region_code): lane for lane in facts.lanes if not lane.forbidden}
+    ways = []
+    for need in needs:
+        product = product_of[need.product_code]
+        for c in facts.capabilities:
+            lane = lane_of.get((c.node_code, need.region_code))
+            if c.product_code != need.product_code or lane is None:
+                continue
+            if not c.qualified or status[c.node_code] == "offline":
+                continue
+            assert lane.distance_km is not None
+            assert lane.transit_days is not None
+            assert lane.freight_cost_per_unit is not None
+            for start in range(facts.horizon.horizon_buckets):
+                arrival = start + c.make_lead_time_days + lane.transit_days
+                if arrival > need.latest_bucket:
+                    continue
+                early = max(0, need.bucket - arrival)
+                cost = lane.distance_km
+                if facts.parameters.objective == "landed_cost":
+                    cost = (
+                        c.unit_cost
+                        + lane.freight_cost_per_unit
+                        + product.holding_cost_per_unit_per_day * early
+                    )
+                ways.append(Way(need, c, start, max(0, arrival - need.bucket), early, cost))
+    return ways
+
+
+def capacity_rows(
+    facts: PlanningFacts, ways: Sequence[Way]
+) -> tuple[list[list[float]], list[float], list[tuple[str, str, int]]]:
+    """Write use ≤ capacity by plain loops; stored resources up to each bucket."""
+    rows, limits, names = [], [], []
+    for resource in facts.resources:
+        key = (resource.node_code, resource.resource_code)
+        online = next(n for n in facts.nodes if n.node_code == key[0]).status != "offline"
+        there = 0.0
+        for b in range(facts.horizon.horizon_buckets):
+            day = MONDAY + timedelta(days=b)
+            today = resource.capacity_per_day
+            for e in facts.capacity_exceptions:
+                if (e.node_code, e.resource_code) == key and e.from_date <= day < e.until_date:
+                    today = e.capacity_per_day
+            is_stored = resource.kind == "stored"
+            there = there + today + (resource.on_hand if b == 0 else 0.0) if is_stored else today
+            rows.append(
+                [
+                    way.capability.use_per_unit.get(key[1], 0.0)
+                    if way.capability.node_code == key[0]
+                    and (way.start == b or (is_stored and way.start < b))
+                    else 0.0
+                    for way in ways
+                ]
+            )
+            limits.append(there if online else 0.0)
+            names.append((*key, b))
+    for w, way in enumerate(ways):
+        owned = {r.resource_code for r in facts.resources if r.node_code == way.capability.node_code}
+        if any(code not in owned for code in way.capability.use_per_unit):
+            rows.append([1.0 if v == w else 0.0 for v in range(len(ways))])
+            limits.append(0.0)
+            names.append((way.capability.node_code, "missing", way.start))
+    return rows, limits, names
+
+
+def lexicographic_optimum(facts: PlanningFacts, needs: Sequence[Need]) -> list[float]:
+    """Solve stage by stage, each earlier value a row of the next programme: one value per stage."""
+    ways = ways_to_serve(facts, needs)
+    value_of = {p.product_code: p.value_per_unit for p in facts.products}
+    n = len(ways) + len(needs)
+    stages = []
+    for tier, rank in sorted({(TIERS.index(need.tier), need.rank) for need in needs}):
+        weights = [
+            (value_of[need.product_code] if facts.parameters.shortfall_measure == "value" else 1.0)
+            if (need.tier, need.rank) == (TIERS[tier], rank)
+            else 0.0
+            for need in needs
+        ]
+        stages.append([0.0] * len(ways) + weights)
+    nothing = [0.0] * len(needs)
+    stages.append([float(way.late) for way in ways] + nothing)
+    stages.append([way.cost for way in ways] + nothing)
+    stages.append([float(way.early) for way in ways] + nothing)
+    served = [
+        [1.0 if way.need is need else 0.0 for way in ways]
+        + [1.0 if other is need else 0.0 for other in needs]
+        for need in needs
+    ]
+    rows, limits, _ = capacity_rows(facts, ways)
+    upper = [row + nothing for row in rows]
+    values: list[float] = []
+    for stage in stages:
+        result = linprog(
+            stage,
+            A_ub=np.array(upper) if upper else None,
+            b_ub=limits if upper else None,
+            A_eq=np.array(served).reshape(len(needs), n),
+            b_eq=[need.units for need in needs],
+            method="highs",
+            options={"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9},
+        )
+        assert result.status == 0, result.message
+        assert result.fun is not None
+        values.append(max(0.0, float(result.fun)))
+        upper.append(stage)
+        limits.append(values[-1] + 1e-8 * max(1.0, values[-1]))
+    return values
+
+
+def is_close(value: float, expected: float, *, share: float) -> bool:
+    """Compare two measures, absolutely where they are below 1."""
+    return math.isclose(value, expected, rel_tol=share, abs_tol=share)
