@@ -1,7 +1,9 @@
 """How is a plan shown to a planner in a terminal?"""
 
 import textwrap
+from collections.abc import Iterator
 from datetime import date, datetime
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -13,7 +15,6 @@ from pullplan.cli.client import Json
 
 Names = dict[str, dict[str, str]]
 _WIDTH = 112
-_FULL_SHARE = 0.995
 _SHOWN_SHORTFALLS = 4
 _DETAIL_CHARACTERS = 200
 _ROUNDING_GAP = 1e-9
@@ -66,7 +67,7 @@ def _section(console: Console, heading: str, body: RenderableType) -> None:
     console.print(Padding(body, (0, 0, 0, 2)))
 
 
-def _figures(summary: Json) -> Table:
+def _figures(summary: Json, names: Names) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(justify="left")
     table.add_column(justify="right", style="bold")
@@ -90,25 +91,46 @@ def _figures(summary: Json) -> Table:
         rows.append(
             ("forecast error", _percent(forecast["wape_share"]), f"WAPE in backtests; seasonal naive {naive}")
         )
+    down = [_state(node, names) for node in summary["nodes_not_online"]]
+    if down:
+        rows.append(("nodes not online", str(len(down)), ", ".join(down)))
     for row in rows:
         table.add_row(*row)
     return table
 
 
-def _busiest(summary: Json, names: Names) -> Table:
-    table = _columns("node", "resource", "used", "of", "", "", right=(2, 3, 4))
+def _state(node: Json, names: Names) -> str:
+    name = names["nodes"].get(node["node_code"], node["node_code"])
+    return f"{name} down" if node["status"] == "offline" else f"{name} at {node['capacity_share']:.0%}"
+
+
+def _busiest(summary: Json, names: Names) -> Group:
+    bucket = summary["bucket"]
+    table = _columns("node", "resource", "used", "of", "", f"{bucket}s full", "", right=(2, 3, 4, 5))
     for node in summary["busiest_nodes"]:
         share = node["use_share"] or 0.0
-        bar = Text("█" * round(share * 20), style="red" if share >= _FULL_SHARE else "green")
+        full = node["full_buckets"]
         table.add_row(
             names["nodes"].get(node["node_code"], node["node_code"]),
             node["resource_code"],
             _units(node["used"]),
             _units(node["capacity"]),
             _percent(share, 0),
-            bar,
+            str(full),
+            Text("█" * round(share * 20), style="red" if full else "green"),
         )
-    return table
+    stores = [
+        Text(f"all of {resource_code} is used up at {', '.join(nodes)}", style="red")
+        for resource_code, nodes in _used_up(summary, names)
+    ]
+    return Group(table, *stores)
+
+
+def _used_up(summary: Json, names: Names) -> Iterator[tuple[str, list[str]]]:
+    """Gather the nodes whose store of a resource the plan empties."""
+    in_order = sorted(summary["used_up"], key=lambda use: (use["resource_code"], use["node_code"]))
+    for resource_code, uses in groupby(in_order, key=lambda use: str(use["resource_code"])):
+        yield resource_code, [names["nodes"].get(use["node_code"], use["node_code"]) for use in uses]
 
 
 def _ordinal(rank: int) -> str:
@@ -179,7 +201,9 @@ def _certificate(summary: Json) -> Table:
         name = _MEASURES.get(stage["measure"], stage["measure"]).format(bucket=summary["bucket"])
         if kind == "shortfall":
             tier, _, rank = rest.partition(":")
-            name = f"shortfall of tier {tier}, priority {rank}"
+            name = (
+                f"shortfall of {tier}s, priority {rank}, by {summary['shortfall_measure'].replace('_', ' ')}"
+            )
         table.add_row(name, f"{stage['value']:,.2f}", f"{stage['lower_bound']:,.2f}", _gap(stage["gap"]))
     return table
 
@@ -191,7 +215,7 @@ def print_summary(console: Console, summary: Json, names: Names) -> None:
         "pull to the nearest node" if summary["objective"] == "nearest" else "at the least landed cost"
     )
     console.print(Text(heading, style="bold cyan"))
-    console.print(Padding(_figures(summary), (0, 0, 0, 2)))
+    console.print(Padding(_figures(summary, names), (0, 0, 0, 2)))
     if summary["busiest_nodes"]:
         _section(console, "Busiest nodes, over the horizon", _busiest(summary, names))
     if summary["assignments"]:

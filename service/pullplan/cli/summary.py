@@ -1,6 +1,6 @@
 """What does a planner want to know of a plan first? Read from the API alone."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any, get_args
 
 from pullplan.cli.client import Client, Json
@@ -8,6 +8,7 @@ from pullplan.engine.model import PassedOverCause
 
 _SAMPLE = 5
 _BUSIEST = 8
+FULL_SHARE = 0.995
 _FIGURES = (
     "needs_units",
     "assigned_units",
@@ -28,7 +29,8 @@ _ACCURACY = ("wape_share", "naive_wape_share", "bias_share", "coverage_share", "
 def summarise(client: Client, plan_id: str) -> Json:
     """Read a plan's figures, busiest nodes, telling assignments, shortfalls, proof and forecast accuracy."""
     plan = client.get(f"/v1/plans/{plan_id}")
-    figures = client.get(f"/v1/plans/{plan_id}/figures")
+    uses = client.get(f"/v1/plans/{plan_id}/figures")["nodes"]
+    loads = list(client.items(f"/v1/plans/{plan_id}/loads"))
     return {
         "plan_id": plan_id,
         **{name: plan[name] for name in ("as_of", "bucket", "horizon_buckets", "objective")},
@@ -37,7 +39,14 @@ def summarise(client: Client, plan_id: str) -> Json:
             {name: stage[name] for name in ("measure", "value", "lower_bound", "gap")}
             for stage in plan["stages"]
         ],
-        "busiest_nodes": figures["nodes"][:_BUSIEST],
+        "shortfall_measure": plan["parameters"]["shortfall_measure"],
+        "nodes_not_online": [
+            {name: node[name] for name in ("node_code", "status", "capacity_share")}
+            for node in client.items("/v1/nodes")
+            if node["status"] != "online"
+        ],
+        "busiest_nodes": busiest_nodes(uses, loads),
+        "used_up": [use for use in uses if use["kind"] == "stored" and _is_full(use)],
         "assignments": telling_assignments(list(client.items(f"/v1/plans/{plan_id}/assignments"))),
         "shortfalls": group_shortfalls(list(client.items(f"/v1/plans/{plan_id}/shortfalls"))),
         "forecast": _forecast(client, plan["forecast_id"]),
@@ -52,15 +61,29 @@ def _forecast(client: Client, forecast_id: str | None) -> Json | None:
     return {"forecast_id": forecast_id, **{name: measures.get(name) for name in _ACCURACY}}
 
 
+def busiest_nodes(uses: list[Json], loads: list[Json]) -> list[Json]:
+    """Take the busiest resources that renew themselves, with the number of buckets in which each is full."""
+    full = Counter((load["node_code"], load["resource_code"]) for load in loads if _is_full(load))
+    renewed = [use for use in uses if use["kind"] == "renewed"]
+    return [
+        use | {"full_buckets": full[use["node_code"], use["resource_code"]]} for use in renewed[:_BUSIEST]
+    ]
+
+
+def _is_full(use: Json) -> bool:
+    return bool(use["capacity"] > 0 and use["used"] >= FULL_SHARE * use["capacity"])
+
+
 def telling_assignments(assignments: list[Json]) -> list[Json]:
     """Pick a few lines that show why: the largest for each cause of passing a node over, then other nodes' largest."""
     by_size = sorted(assignments, key=lambda line: (-line["units"], line["assignment_id"]))
     chosen: list[Json] = []
     for cause in get_args(PassedOverCause):
-        for line in by_size:
-            if line not in chosen and any(passed["cause"] == cause for passed in line["passed_over"]):
-                chosen.append(line)
-                break
+        telling = [
+            line for line in by_size if any(passed["cause"] == cause for passed in line["passed_over"])
+        ]
+        regions = {line["region_code"] for line in chosen}
+        chosen += [line for line in telling if line["region_code"] not in regions][:1]
     for line in by_size:
         if len(chosen) >= _SAMPLE:
             break
