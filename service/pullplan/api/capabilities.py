@@ -11,6 +11,7 @@ from msgspec import Meta
 from pullplan.api import fields, formats, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.row_types import RowType
 from pullplan.storage import audit, capabilities
 from pullplan.storage.nodes import NODES
 from pullplan.storage.spool import Record
@@ -64,7 +65,7 @@ def in_columns(row: CapabilityRow) -> Record:
 
 INTAKE = intake.Intake(
     subject="capabilities",
-    row=CapabilityRow,
+    rows=RowType(CapabilityRow),
     target=capabilities.TARGET,
     record=in_columns,
     cells={"use_per_unit": formats.amounts_cell},

@@ -11,6 +11,7 @@ from msgspec import Meta
 from pullplan.api import fields, formats, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.row_types import RowType
 from pullplan.engine.model import ResourceKind
 from pullplan.storage import audit, capacity, database
 from pullplan.storage.nodes import NODES
@@ -103,7 +104,7 @@ def in_columns(row: ResourceRow) -> Record:
 
 RESOURCES = intake.Intake(
     subject="capacity",
-    row=ResourceRow,
+    rows=RowType(ResourceRow),
     target=capacity.RESOURCES,
     record=in_columns,
     cells={"working_weekdays": formats.list_cell},
@@ -111,7 +112,7 @@ RESOURCES = intake.Intake(
 )
 EXCEPTIONS = intake.Intake(
     subject="capacity-exceptions",
-    row=ExceptionRow,
+    rows=RowType(ExceptionRow),
     target=capacity.EXCEPTIONS,
     record=intake.in_columns(capacity.EXCEPTIONS),
 )

@@ -5,15 +5,16 @@ given to `refuse`, and reading goes on, so that a caller learns of all bad lines
 """
 
 import csv
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, islice
 from typing import Any, BinaryIO
 
 import msgspec
 
 from pullplan.api.errors import BodyMalformedError, BodyTooLargeError, ContentInvalidError, TextNotUtf8Error
 from pullplan.api.requests import BATCH_ITEMS_MAX, describe_invalid
+from pullplan.api.row_types import RowType
 from pullplan.engine.errors import LineProblem
 
 type Block = tuple[Sequence[int], Sequence[Any]]
@@ -26,22 +27,21 @@ _BLOCK_BYTES = 1 << 18
 _BLOCK_ROWS = 1000
 
 
-def read_json(file: BinaryIO, row_type: Any, refuse: Refuse) -> Iterator[Block]:
+def read_json(file: BinaryIO, rows: RowType, refuse: Refuse) -> Iterator[Block]:
     """Read a JSON array; lines are positions from 0.
 
     Raises: BodyMalformedError, TextNotUtf8Error, BodyTooLargeError, ContentInvalidError when it is no array.
     """
     body = file.read()
-    try:
-        rows = msgspec.json.decode(body, type=list[row_type])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        _refuse_bad_utf8(body, 1)
-        items = _split_array(body)
-        _refuse_too_many(len(items))
-        yield from _decode_singly(enumerate(items), msgspec.json.Decoder(row_type), refuse)
-    else:
-        _refuse_too_many(len(rows))
-        yield range(len(rows)), rows
+    decoded = rows.decode_array(body)
+    if decoded is not None:
+        _refuse_too_many(len(decoded))
+        yield range(len(decoded)), decoded
+        return
+    _refuse_bad_utf8(body, 1)
+    items = _split_array(body)
+    _refuse_too_many(len(items))
+    yield from _decode_singly(enumerate(items), rows, refuse)
 
 
 def _split_array(body: bytes) -> list[msgspec.Raw]:
@@ -60,42 +60,6 @@ def _refuse_too_many(n_items: int) -> None:
         )
 
 
-def read_ndjson(file: BinaryIO, row_type: Any, refuse: Refuse) -> Iterator[Block]:
-    """Read one JSON object a line; blank lines are passed over.
-
-    Raises: TextNotUtf8Error.
-    """
-    decoder = msgspec.json.Decoder(row_type)
-    line, rest = 1, b""
-    while chunk := file.read(_BLOCK_BYTES):
-        head, newline, tail = chunk.rpartition(b"\n")
-        block, rest = (rest + head + newline, tail) if newline else (b"", rest + tail)
-        yield from _decode_lines(block, line, decoder, refuse)
-        line += block.count(b"\n")
-    yield from _decode_lines(rest and rest + b"\n", line, decoder, refuse)
-
-
-def _decode_lines(
-    block: bytes, first_line: int, decoder: msgspec.json.Decoder[Any], refuse: Refuse
-) -> Iterator[Block]:
-    """Decode whole lines at once where each is plainly one object, else line by line.
-
-    msgspec passes over blank lines and takes several objects from one line: as many ends of lines as ends of objects,
-    and as many rows, leave room for neither.
-    """
-    n_lines = block.count(b"\n")
-    try:
-        rows = decoder.decode_lines(block) if block.count(b"}\n") == n_lines else []
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        rows = []
-    if len(rows) == n_lines:
-        yield range(first_line, first_line + n_lines), rows
-        return
-    _refuse_bad_utf8(block, first_line)
-    lines = enumerate(block.split(b"\n"), first_line)
-    yield from _decode_singly(((n, text) for n, text in lines if text.strip()), decoder, refuse)
-
-
 def _refuse_bad_utf8(text: bytes, first_line: int) -> None:
     try:
         text.decode()
@@ -103,20 +67,18 @@ def _refuse_bad_utf8(text: bytes, first_line: int) -> None:
         raise TextNotUtf8Error(first_line + text.count(b"\n", 0, error.start)) from None
 
 
-def _decode_singly(
-    texts: Iterator[tuple[int, Any]], decoder: msgspec.json.Decoder[Any], refuse: Refuse
-) -> Iterator[Block]:
-    lines, rows = [], []
+def _decode_singly(texts: Iterable[tuple[int, Any]], rows: RowType, refuse: Refuse) -> Iterator[Block]:
+    lines, decoded = [], []
     for line, text in texts:
         try:
-            rows.append(decoder.decode(text))
+            decoded.append(rows.decoder.decode(text))
         except msgspec.ValidationError as error:
             _refuse_invalid(line, error, refuse)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             refuse(line, "malformed-line", f"this is not one JSON object: {error}", None)
         else:
             lines.append(line)
-    yield lines, rows
+    yield lines, decoded
 
 
 def _refuse_invalid(line: int, error: msgspec.ValidationError, refuse: Refuse) -> None:
@@ -124,7 +86,41 @@ def _refuse_invalid(line: int, error: msgspec.ValidationError, refuse: Refuse) -
     refuse(line, invalid.code, invalid.detail, invalid.field)
 
 
-def read_csv(file: BinaryIO, row_type: Any, refuse: Refuse, cells: Cells) -> Iterator[Block]:
+def read_ndjson(file: BinaryIO, rows: RowType, refuse: Refuse) -> Iterator[Block]:
+    """Read one JSON object a line; blank lines are passed over.
+
+    Raises: TextNotUtf8Error.
+    """
+    line = 1
+    for block in _whole_lines(file):
+        n_lines = block.count(b"\n")
+        # msgspec passes over blank lines and takes several objects from one line: as many ends of lines
+        # as ends of objects, and as many rows, leave room for neither.
+        decoded = rows.decode_lines(block) if block.count(b"}\n") == n_lines else None
+        if decoded is not None and len(decoded) == n_lines:
+            yield range(line, line + n_lines), decoded
+        else:
+            _refuse_bad_utf8(block, line)
+            texts = enumerate(block.split(b"\n"), line)
+            yield from _decode_singly(((n, text) for n, text in texts if text.strip()), rows, refuse)
+        line += n_lines
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Cut a file into blocks of whole lines; the last line is given its end where it lacks one."""
+    rest = b""
+    while chunk := file.read(_BLOCK_BYTES):
+        head, newline, tail = chunk.rpartition(b"\n")
+        if newline:
+            yield rest + head + newline
+            rest = tail
+        else:
+            rest += tail
+    if rest:
+        yield rest + b"\n"
+
+
+def read_csv(file: BinaryIO, rows: RowType, refuse: Refuse, cells: Cells) -> Iterator[Block]:
     """Read lines under a header that names the fields, in any order; an empty cell is the field's default.
 
     Raises: TextNotUtf8Error; ContentInvalidError for a header with unknown, missing or repeated fields.
@@ -134,125 +130,124 @@ def read_csv(file: BinaryIO, row_type: Any, refuse: Refuse, cells: Cells) -> Ite
         header = next(reader, [])
     except csv.Error as error:
         raise ContentInvalidError(f"line 1 is no header: {error}") from None
-    _check_header(header, row_type)
-    read_cells = [(name, cells.get(name)) for name in header]
-    while block := list(islice(_csv_records(reader, len(header), refuse), _BLOCK_ROWS)):
-        lines, raw = [], []
-        for line, record in block:
-            try:
-                raw.append(_name_cells(read_cells, record))
-            except _CellError as error:
-                refuse(line, "invalid", error.detail, error.field)
-            else:
-                lines.append(line)
-        yield from _convert(lines, raw, row_type, refuse)
+    _check_header(header, rows)
+    special = [(name, cells[name]) for name in header if name in cells]
+    for lines, records in _csv_blocks(reader, len(header), refuse):
+        good_lines, named = [], []
+        for line, record in zip(lines, records, strict=True):
+            values: dict[str, object] = {
+                name: cell for name, cell in zip(header, record, strict=False) if cell
+            }
+            if _read_special(line, values, special, refuse):
+                good_lines.append(line)
+                named.append(values)
+        yield from _convert(good_lines, named, rows, refuse)
 
 
 def _text_lines(file: BinaryIO) -> Iterator[str]:
-    encoding = "utf-8-sig"  # a spreadsheet's mark at the start is no part of the first name
-    for line, raw in enumerate(file, 1):
-        try:
-            yield raw.decode(encoding)
-        except UnicodeDecodeError:
-            raise TextNotUtf8Error(line) from None
-        encoding = "utf-8"
+    """Give the physical lines of a text; csv puts those together that a quoted cell spans."""
+    line = 1
+    for block in _whole_lines(file):
+        _refuse_bad_utf8(block, line)
+        # A spreadsheet's mark at the start is no part of the first name.
+        yield from io.StringIO(block.decode("utf-8-sig" if line == 1 else "utf-8"), newline="\n")
+        line += block.count(b"\n")
 
 
-def _check_header(header: list[str], row_type: Any) -> None:
-    known, required = fields_of(row_type)
+def _check_header(header: list[str], rows: RowType) -> None:
     problems = [
-        LineProblem(code="unknown-field", detail=f"there is no field {name!r}", line=1, field=name)
-        for name in header
-        if name not in known
+        ("unknown-field", f"there is no field {name!r}", name) for name in header if name not in rows.names
     ]
     problems += [
-        LineProblem(code="missing-field", detail=f"the field {name!r} is required", line=1, field=name)
-        for name in required
+        ("missing-field", f"the field {name!r} is required", name)
+        for name in rows.required
         if name not in header
     ]
     problems += [
-        LineProblem(code="repeated-field", detail=f"{name!r} stands here twice", line=1, field=name)
-        for name in sorted({name for name in header if header.count(name) > 1} & set(known))
+        ("repeated-field", f"{name!r} stands here twice", name)
+        for name in rows.names
+        if header.count(name) > 1
     ]
     if problems:
-        detail = "; ".join(p.detail for p in problems[:5])
+        detail = "; ".join(detail for _, detail, _ in problems[:5])
         raise ContentInvalidError(
-            f"line 1, the header of the CSV, must name the fields: {detail}", problems[:100]
+            f"line 1 must be a header that names the fields: {detail}",
+            [
+                LineProblem(code=code, detail=detail, line=1, field=name[:64])
+                for code, detail, name in problems[:100]
+            ],
         )
 
 
-def fields_of(row_type: Any) -> tuple[list[str], list[str]]:
-    """List the fields of a row, and those that every row has; of a union, what its kinds have together."""
-    info = msgspec.inspect.type_info(row_type)
-    kinds = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
-    known: dict[str, None] = {}
-    required: list[set[str]] = []
-    for kind in kinds:
-        assert isinstance(kind, msgspec.inspect.StructType)  # noqa: S101 - a row is a Struct
-        tag = {kind.tag_field: None} if kind.tag_field else {}
-        known |= tag | {field.encode_name: None for field in kind.fields}
-        required.append({*tag, *(field.encode_name for field in kind.fields if field.required)})
-    shared = set.intersection(*required)
-    return list(known), [name for name in known if name in shared]
-
-
-def _csv_records(reader: Any, n_cells: int, refuse: Refuse) -> Iterator[tuple[int, list[str]]]:
-    while True:
-        line = reader.line_num + 1
+def _csv_blocks(reader: Any, n_cells: int, refuse: Refuse) -> Iterator[tuple[Sequence[int], list[list[str]]]]:
+    """Read records in blocks, each with the line that it begins on."""
+    ended = False
+    while not ended:
+        before = reader.line_num
+        records: list[list[str]] = []
+        error = None
         try:
-            record = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            refuse(line, "malformed-line", f"this is not a line of CSV: {error}", None)
-            continue
+            for record in islice(reader, _BLOCK_ROWS):
+                records.append(record)  # noqa: PERF402 - an error leaves what was read before it
+        except csv.Error as broken:
+            error = broken
+        ended = error is None and len(records) < _BLOCK_ROWS
+        lines: Sequence[int] = range(before + 1, before + 1 + len(records))
+        if error is not None or reader.line_num - before != len(records):
+            spans = [1 + sum(cell.count("\n") for cell in record) for record in records]
+            lines = [before + 1 + begun for begun in accumulate(spans, initial=0)]
+            if error is not None:
+                refuse(lines[-1], "malformed-line", f"this is not a line of CSV: {error}", None)
+            lines = lines[:-1]
+        if {*map(len, records)} <= {n_cells}:
+            yield lines, records
+        else:
+            yield _with_all_cells(lines, records, n_cells, refuse)
+
+
+def _with_all_cells(
+    lines: Sequence[int], records: list[list[str]], n_cells: int, refuse: Refuse
+) -> tuple[list[int], list[list[str]]]:
+    """Leave out blank lines, and refuse those that are cut or run over."""
+    good = []
+    for line, record in zip(lines, records, strict=True):
         if len(record) == n_cells:
-            yield line, record
+            good.append((line, record))
         elif record:
             refuse(line, "malformed-line", f"{len(record)} cells where the header has {n_cells}", None)
+    return [line for line, _ in good], [record for _, record in good]
 
 
-class _CellError(Exception):
-    def __init__(self, field: str, detail: str) -> None:
-        self.field = field
-        self.detail = detail
-
-
-def _name_cells(
-    read_cells: Sequence[tuple[str, Callable[[str], object] | None]], record: Sequence[str]
-) -> dict[str, object]:
-    """Name the cells that aren't empty, and read those that aren't plain."""
-    named: dict[str, object] = {}
-    for (name, read), cell in zip(read_cells, record, strict=True):
-        if cell:
-            if read is not None:
-                try:
-                    named[name] = read(cell)
-                except ValueError as error:
-                    raise _CellError(name, str(error)) from None
-            else:
-                named[name] = cell
-    return named
+def _read_special(
+    line: int, values: dict[str, object], special: list[tuple[str, Callable[[str], object]]], refuse: Refuse
+) -> bool:
+    """Read the cells whose text isn't the value itself; False when one can't be read."""
+    for name, read in special:
+        if name in values:
+            try:
+                values[name] = read(str(values[name]))
+            except ValueError as error:
+                refuse(line, "invalid", str(error), name)
+                return False
+    return True
 
 
 def _convert(
-    lines: list[int], raw: list[dict[str, object]], row_type: Any, refuse: Refuse
+    lines: list[int], named: list[dict[str, object]], rows: RowType, refuse: Refuse
 ) -> Iterator[Block]:
-    try:
-        yield lines, msgspec.convert(raw, list[row_type], strict=False)
-    except msgspec.ValidationError:
-        good_lines, rows = [], []
-        for line, values in zip(lines, raw, strict=True):
-            try:
-                rows.append(msgspec.convert(values, row_type, strict=False))
-            except msgspec.ValidationError as error:
-                _refuse_invalid(line, error, refuse)
-            else:
-                good_lines.append(line)
-        yield good_lines, rows
-
-
-_INSTANT = re.compile(r"\A\d{4}-\d\d-\d\d[Tt ]")
+    converted = rows.convert(named)
+    if converted is not None:
+        yield lines, converted
+        return
+    good_lines, good = [], []
+    for line, values in zip(lines, named, strict=True):
+        try:
+            good.append(msgspec.convert(values, rows.row, strict=False))
+        except msgspec.ValidationError as error:
+            _refuse_invalid(line, error, refuse)
+        else:
+            good_lines.append(line)
+    yield good_lines, good
 
 
 def instant_cell(cell: str) -> str:
@@ -260,7 +255,7 @@ def instant_cell(cell: str) -> str:
 
     Raises: ValueError.
     """
-    if not _INSTANT.match(cell):
+    if cell[4:5] != "-":
         raise ValueError("write an instant as RFC 3339 with an offset, like 2026-03-01T06:00:00+01:00")
     return cell
 

@@ -15,6 +15,7 @@ from pullplan.api import formats
 from pullplan.api.access import Caller
 from pullplan.api.errors import BodyTooLargeError, ContentInvalidError, MediaTypeUnsupportedError
 from pullplan.api.requests import BODY_BYTES_MAX
+from pullplan.api.row_types import RowType
 from pullplan.engine.errors import LineProblem
 from pullplan.storage import audit, batches, database
 from pullplan.storage.spool import Places, Record, Spool
@@ -82,7 +83,7 @@ class Intake:
 
     subject: str
     """The resource, for the audit."""
-    row: Any
+    rows: RowType
     target: batches.Target
     record: Callable[[Any], Record]
     """Gives a row's values in the order of the target's columns."""
@@ -220,7 +221,7 @@ async def _check(
 
 def _blocks(media_type: str, file: BinaryIO, intake: Intake, spool: Spool) -> Iterator[formats.Block]:
     if media_type == "text/csv":
-        return formats.read_csv(file, intake.row, spool.refuse, intake.cells)
+        return formats.read_csv(file, intake.rows, spool.refuse, intake.cells)
     if media_type == "application/x-ndjson":
-        return formats.read_ndjson(file, intake.row, spool.refuse)
-    return formats.read_json(file, intake.row, spool.refuse)
+        return formats.read_ndjson(file, intake.rows, spool.refuse)
+    return formats.read_json(file, intake.rows, spool.refuse)

@@ -10,6 +10,7 @@ from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
 from pullplan.api.preconditions import expected_revision, with_etag
+from pullplan.api.row_types import RowType
 from pullplan.storage import audit
 from pullplan.storage.lanes import LANES
 
@@ -40,7 +41,7 @@ class LaneShown(LaneRow, kw_only=True):
 
 
 INTAKE = intake.Intake(
-    subject="lanes", row=LaneRow, target=LANES.target, record=intake.in_columns(LANES.target)
+    subject="lanes", rows=RowType(LaneRow), target=LANES.target, record=intake.in_columns(LANES.target)
 )
 
 

@@ -10,6 +10,7 @@ from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
 from pullplan.api.preconditions import expected_revision, with_etag
+from pullplan.api.row_types import RowType
 from pullplan.engine.model import NodeStatus
 from pullplan.storage import audit, nodes
 from pullplan.storage.nodes import NODES
@@ -49,7 +50,7 @@ class NodeShown(NodeRow, kw_only=True):
 
 
 INTAKE = intake.Intake(
-    subject="nodes", row=NodeRow, target=NODES.target, record=intake.in_columns(NODES.target)
+    subject="nodes", rows=RowType(NodeRow), target=NODES.target, record=intake.in_columns(NODES.target)
 )
 
 

@@ -9,6 +9,7 @@ from msgspec import Meta
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.row_types import RowType
 from pullplan.engine.model import EVERY, HistoryBasis, PullPolicyName
 from pullplan.storage import policies
 
@@ -40,7 +41,7 @@ class PolicyShown(PolicyRow, kw_only=True):
 
 INTAKE = intake.Intake(
     subject="policies",
-    row=PolicyRow,
+    rows=RowType(PolicyRow),
     target=policies.TARGET,
     record=intake.in_columns(policies.TARGET),
 )

@@ -10,6 +10,7 @@ from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
 from pullplan.api.preconditions import expected_revision, with_etag
+from pullplan.api.row_types import RowType
 from pullplan.storage import audit
 from pullplan.storage.products import PRODUCTS
 
@@ -42,7 +43,10 @@ class ProductShown(ProductRow, kw_only=True):
 
 
 INTAKE = intake.Intake(
-    subject="products", row=ProductRow, target=PRODUCTS.target, record=intake.in_columns(PRODUCTS.target)
+    subject="products",
+    rows=RowType(ProductRow),
+    target=PRODUCTS.target,
+    record=intake.in_columns(PRODUCTS.target),
 )
 
 

@@ -10,6 +10,7 @@ from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
 from pullplan.api.preconditions import expected_revision, with_etag
+from pullplan.api.row_types import RowType
 from pullplan.storage import audit
 from pullplan.storage.regions import REGIONS
 
@@ -42,7 +43,10 @@ class RegionShown(RegionRow, kw_only=True):
 
 
 INTAKE = intake.Intake(
-    subject="regions", row=RegionRow, target=REGIONS.target, record=intake.in_columns(REGIONS.target)
+    subject="regions",
+    rows=RowType(RegionRow),
+    target=REGIONS.target,
+    record=intake.in_columns(REGIONS.target),
 )
 
 

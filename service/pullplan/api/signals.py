@@ -1,14 +1,14 @@
 """What may a demand signal of each kind say?"""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from pullplan.api import fields, intake
+from pullplan.api.row_types import RowType
 from pullplan.storage import demand
-from pullplan.storage.spool import Record
 
 Probability = Annotated[float, Meta(ge=0, le=1, description="That it becomes an order.")]
 Multiplier = Annotated[float, Meta(ge=0, le=1000)]
@@ -90,25 +90,21 @@ class Adjustment(_Signal, kw_only=True, tag="adjustment"):
             raise ValueError("multiplier: give a multiplier, or units, or both")
 
 
-type Signal = Consumption | Order | Lead | Adjustment
 SignalRow = Consumption | Order | Lead | Adjustment
 
-_EMPTY: dict[str, Any] = dict.fromkeys(demand.COLUMNS) | {"cancelled": False, "priority": 0}
-_EMPTY_OF = {
-    kind: _EMPTY | {"kind": kind.__struct_config__.tag} for kind in (Consumption, Order, Lead, Adjustment)
-}
-
-
-def in_columns(signal: Signal) -> Record:
-    """Give a signal's values in the order of the ledger's columns."""
-    return tuple((_EMPTY_OF[type(signal)] | msgspec.structs.asdict(signal)).values())
+_ABSENT: dict[str, object] = dict.fromkeys(demand.COLUMNS) | {"cancelled": False, "priority": 0}
+for _kind in (Consumption, Order, Lead, Adjustment):
+    # What a kind doesn't have, its class answers for: one attrgetter then reads a line's columns from any kind.
+    for _column, _value in {**_ABSENT, "kind": _kind.__struct_config__.tag}.items():
+        if _column not in _kind.__struct_fields__:
+            setattr(_kind, _column, _value)
 
 
 INTAKE = intake.Intake(
     subject="demand-signals",
-    row=SignalRow,
+    rows=RowType(SignalRow),
     target=demand.TARGET,
-    record=in_columns,
+    record=intake.in_columns(demand.TARGET),
     cells=intake.instants("occurred_at", "shipped_at"),
     store=demand.add,
 )

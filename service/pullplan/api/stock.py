@@ -8,6 +8,7 @@ from litestar import Request, get, post
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.row_types import RowType
 from pullplan.storage import stock
 
 
@@ -36,7 +37,7 @@ class StockCountShown(StockCountRow, kw_only=True):
 
 INTAKE = intake.Intake(
     subject="stock-counts",
-    row=StockCountRow,
+    rows=RowType(StockCountRow),
     target=stock.TARGET,
     record=intake.in_columns(stock.TARGET),
     cells=intake.instants("counted_at"),

@@ -8,6 +8,7 @@ from litestar import Request, get, post
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.row_types import RowType
 from pullplan.storage import supply
 
 
@@ -42,7 +43,7 @@ class OpenSupplyShown(OpenSupplyRow, kw_only=True):
 
 INTAKE = intake.Intake(
     subject="open-supply",
-    row=OpenSupplyRow,
+    rows=RowType(OpenSupplyRow),
     target=supply.TARGET,
     record=intake.in_columns(supply.TARGET),
     cells=intake.instants("receipt_at"),
