@@ -1,9 +1,11 @@
 """What fault tests may ask for, and what every one of them must leave: nothing."""
 
 import asyncio
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 from tests import seeding
 from tests.faults.processes import Queue, mentioning, none_alive, wait_until
@@ -35,3 +37,18 @@ def runs(database_url: str) -> Queue:
     """Give the queue of this test's database, which holds a small network and its demand."""
     asyncio.run(seed(database_url))
     return Queue(database_url)
+
+
+@pytest.fixture
+def empty_database_url(server_url: Callable[[str], str]) -> Iterator[str]:
+    """Give a database without a schema."""
+    name = f"empty_{uuid.uuid4().hex[:12]}"
+
+    async def administer(statement: str) -> None:
+        connection = await asyncpg.connect(server_url("postgres"))
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(administer(f"CREATE DATABASE {name}"))
+    yield server_url(name)
+    asyncio.run(administer(f"DROP DATABASE {name} WITH (FORCE)"))
