@@ -46,7 +46,13 @@ class _Steps:
 
 
 @click.command()
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=DEFAULT_SEED, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=DEFAULT_SEED,
+    show_default=True,
+    help="Another number, another two years of demand.",
+)
 @click.option("--small", is_flag=True, help="About a third of the network: a quick look.")
 @click.option(
     "--data",

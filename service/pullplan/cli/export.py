@@ -16,9 +16,16 @@ _LATEST = "latest"
 @click.command()
 @click.argument("plan_id", metavar="PLAN")
 @click.option(
-    "--format", "file_format", type=click.Choice(list(_MEDIA_TYPES)), default="csv", show_default=True
+    "--format",
+    "file_format",
+    type=click.Choice(list(_MEDIA_TYPES)),
+    default="csv",
+    show_default=True,
+    help="A table with a header line, or one JSON object a line.",
 )
-@click.option("--what", type=click.Choice(_LISTS), default=_LISTS[0], show_default=True)
+@click.option(
+    "--what", type=click.Choice(_LISTS), default=_LISTS[0], show_default=True, help="Which of its lists."
+)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
