@@ -1,6 +1,8 @@
 """How does `pullplan demo` show the whole way from signals to a plan?"""
 
 import json
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, time, timedelta
@@ -24,6 +26,7 @@ from pullplan.cli.summary import names_of, summarise
 _IMITATES = "A group of local breweries (invented, in real towns)"
 _OWN_DATABASE = {"DATABASE_URL": ""}
 """Whatever database the environment names is left alone."""
+_ENDED = "\nThe service has ended. `pullplan demo --keep` leaves it running, with the pages of its API."
 _KEPT = """
 The service runs until Ctrl-C; open its pages, or call it from another terminal:
   API and docs  {url}/docs
@@ -97,9 +100,12 @@ def demo(
       pullplan demo --seed 7 --json | jq .nearest_share
       pullplan demo --data ./network --as-of 2022-01-03
     """  # noqa: D301 - \b is click's mark for text that is not to be wrapped
+    if folder and small:
+        raise click.UsageError("--small is about the demo's own network; leave it out beside --data")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was started is ended
     steps = _Steps()
     with steps.step("read_data" if folder else "make_data"):
-        dataset = read_folder(folder, source=folder.name) if folder else make_demo_data(seed, small=small)
+        dataset = read_folder(folder) if folder else make_demo_data(seed, small=small)
         as_of = as_of or (
             _monday_after_the_last_signal(dataset) if folder else datetime.combine(AS_OF, time())
         )
@@ -107,6 +113,7 @@ def demo(
         write_folder(dataset, save_data)
     for note in dataset.notes:
         click.echo(f"note: {note}", err=True)
+    click.echo("Starting a service of its own: PostgreSQL, API and worker …", err=True)
     with steps.step("start"), ExitStack() as started:
         service = started.enter_context(running_service(environment=_OWN_DATABASE))
         client = started.enter_context(Client(service.url, service.key))
@@ -114,9 +121,8 @@ def demo(
     with running:
         summary = _load_and_plan(client, dataset, steps, as_of, weeks)
         summary |= {} if folder else {"seed": seed}
-        where = {"url": service.url, "key": service.key} if keep else {}
         if as_json:
-            click.echo(json.dumps(summary | where))
+            click.echo(json.dumps(summary | ({"url": service.url, "key": service.key} if keep else {})))
         else:
             _print_report(client, summary, folder)
         if keep:
@@ -124,9 +130,7 @@ def demo(
             with suppress(KeyboardInterrupt):
                 service.wait()
     if not (as_json or keep):
-        click.echo(
-            "\nThe service has ended. `pullplan demo --keep` leaves it running, with the pages of its API."
-        )
+        click.echo(_ENDED)
 
 
 def _load_and_plan(client: Client, dataset: Dataset, steps: _Steps, as_of: datetime, weeks: int) -> Json:

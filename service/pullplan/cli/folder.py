@@ -10,6 +10,7 @@ from typing import NamedTuple, TextIO
 from pullplan.cli.dataset import COLLECTION_BY_NAME, COLLECTIONS, Cell, Dataset, Row, Table
 from pullplan.engine.errors import PullplanError
 
+DEFAULT_SOURCE = "import"
 WHOLE_CAPACITY = "capacity"
 """The one resource of a node whose file says no more than a capacity per week."""
 
@@ -162,7 +163,7 @@ def _capacity_fields() -> dict[str, Callable[[_Record], Cell]]:
     return {"resource_code": lambda _: WHOLE_CAPACITY, "capacity_per_day": per_day}
 
 
-def read_folder(folder: Path, source: str) -> Dataset:
+def read_folder(folder: Path, source: str = DEFAULT_SOURCE) -> Dataset:
     """Read a folder in the documented format; `source` names signals that don't name theirs.
 
     Raises: FolderInvalidError naming the file, and the line where it is one's.

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from pullplan.cli.folder import read_folder
+from pullplan.cli.folder import DEFAULT_SOURCE, read_folder
 from pullplan.cli.loading import load
 from pullplan.cli.progress import bars, rows_bar
 from pullplan.cli.service_options import open_client, talks_to_a_service
@@ -15,7 +15,7 @@ from pullplan.cli.service_options import open_client, talks_to_a_service
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--source",
-    default="import",
+    default=DEFAULT_SOURCE,
     show_default=True,
     help="Names the signals of a file that has no source column.",
 )

@@ -64,7 +64,7 @@ def _forecast(client: Client, forecast_id: str | None) -> Json | None:
 def busiest_nodes(uses: list[Json], loads: list[Json]) -> list[Json]:
     """Take the busiest resources that renew themselves, with the number of buckets in which each is full."""
     full = Counter((load["node_code"], load["resource_code"]) for load in loads if _is_full(load))
-    renewed = [use for use in uses if use["kind"] == "renewed"]
+    renewed = [use for use in uses if use["kind"] == "renewed" and use["capacity"] > 0]
     return [
         use | {"full_buckets": full[use["node_code"], use["resource_code"]]} for use in renewed[:_BUSIEST]
     ]
