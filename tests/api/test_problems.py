@@ -108,6 +108,16 @@ async def test_a_refused_parameter_is_named(client):
     assert [e["field"] for e in problem["errors"]] == ["limit"]
 
 
+async def test_a_misspelt_parameter_and_one_given_twice_are_refused_by_name(client):
+    answer = await client.get("/v1/runs?limt=5&limit=1&limit=2&%00=x")
+    problem = _assert_problem(answer, 422, "content-invalid")
+    assert {(e["field"], e["code"]) for e in problem["errors"]} == {
+        ("limt", "unknown-field"),
+        ("limit", "duplicate"),
+        ("\0", "unknown-field"),
+    }
+
+
 @pytest.mark.parametrize("instant", ["2026-01-01T00:00:00", "yesterday", ""])
 async def test_an_instant_without_an_offset_is_refused_in_a_query(client, instant):
     problem = _assert_problem(

@@ -31,6 +31,7 @@ from pullplan.api import (
 from pullplan.api.access import Keyring
 from pullplan.api.dependencies import DEPENDENCIES
 from pullplan.api.outer import Metrics, Outer
+from pullplan.api.parameters import refuse_unknown_parameters
 from pullplan.api.requests import BODY_BYTES_MAX, StrictRequest
 from pullplan.settings import Settings, read_settings
 from pullplan.storage import database
@@ -78,6 +79,7 @@ def create_app(settings: Settings, database_url: str) -> Outer:
 
     app = Litestar(
         route_handlers=ROUTES,
+        before_request=refuse_unknown_parameters,
         dependencies=DEPENDENCIES,
         exception_handlers=problems.EXCEPTION_HANDLERS,
         lifespan=[resources],

@@ -16,10 +16,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 import yaml
 from litestar import Litestar, Response
-from litestar.di import Dependency
 from litestar.enums import ParamType
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import HeaderParameter, KwargDefinition, ParameterKwarg
+from litestar.params import KwargDefinition
 from litestar.routes import HTTPRoute
 from litestar.types import Empty
 from litestar.typing import FieldDefinition
@@ -27,6 +26,7 @@ from litestar.typing import FieldDefinition
 from pullplan.api import problems
 from pullplan.api.access import Require
 from pullplan.api.app import create_app
+from pullplan.api.parameters import parameters_of
 from pullplan.api.schemas import Json, Schemas
 from pullplan.settings import Settings
 
@@ -70,20 +70,14 @@ def _parameter_type(field: FieldDefinition, given: KwargDefinition) -> Any:
 
 def _parameters(handler: HTTPRouteHandler, schemas: Schemas) -> list[Json]:
     found: list[Json] = []
-    for field in handler.parsed_fn_signature.parameters.values():
-        given = field.kwarg_definition
-        if not isinstance(given, ParameterKwarg) or field.has_metadata(Dependency):
-            continue
+    for name, place, field, given in parameters_of(handler):
         schema = schemas.add(_parameter_type(field, given))
         if field.has_default and field.default is not None and field.default is not Empty:
             schema["default"] = field.default
-        place = ParamType(given.param_type).value
         parameter: Json = {
-            "name": (given.header if isinstance(given, HeaderParameter) else None)
-            or given.name
-            or field.name,
-            "in": place,
-            "required": place == "path" or not field.has_default,
+            "name": name,
+            "in": place.value,
+            "required": place is ParamType.PATH or not field.has_default,
             "schema": schema,
         }
         if given.description:

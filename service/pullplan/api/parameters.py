@@ -1,0 +1,50 @@
+"""Which parameters does a handler take, and is one given that it doesn't?"""
+
+from collections import Counter
+from functools import cache
+from typing import Any
+
+from litestar import Request
+from litestar.di import Dependency
+from litestar.enums import ParamType
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import ParameterKwarg
+from litestar.typing import FieldDefinition
+
+from pullplan.api.errors import ContentInvalidError
+from pullplan.engine.errors import LineProblem
+
+
+def parameters_of(handler: HTTPRouteHandler) -> list[tuple[str, ParamType, FieldDefinition, ParameterKwarg]]:
+    """List a handler's parameters as callers know them: by name and place."""
+    return [
+        (given.header or given.name or field.name, ParamType(given.param_type), field, given)
+        for field in handler.parsed_fn_signature.parameters.values()
+        if isinstance(given := field.kwarg_definition, ParameterKwarg) and not field.has_metadata(Dependency)
+    ]
+
+
+@cache
+def _query_names(handler: HTTPRouteHandler) -> frozenset[str]:
+    return frozenset(name for name, place, _, _ in parameters_of(handler) if place is ParamType.QUERY)
+
+
+async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
+    """Refuse a query parameter that the resource doesn't have, or that is given twice: before anything is done.
+
+    Raises: ContentInvalidError.
+    """
+    if not request.scope["query_string"]:
+        return
+    known = _query_names(request.route_handler)
+    problems = [
+        LineProblem(
+            code="unknown-field" if name not in known else "duplicate",
+            detail=f"{name[:64]!r} is no parameter here" if name not in known else f"{name} is given twice",
+            field=name[:64],
+        )
+        for name, times in Counter(name for name, _ in request.query_params.multi_items()).items()
+        if name not in known or times > 1
+    ]
+    if problems:
+        raise ContentInvalidError("; ".join(problem.detail for problem in problems[:5]), problems)
