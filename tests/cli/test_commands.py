@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from io import StringIO
 
 import pytest
@@ -22,14 +23,25 @@ def test_help_teaches_by_examples(name):
 
 
 def test_importing_what_is_there_already_changes_nothing(kept_demo, pullplan, tmp_path):
-    folder = tmp_path / "again"
-    write_folder(make_demo_data(small=True), folder)
-    (folder / "demand_signals.csv.gz").unlink()
-    before = list(kept_demo.client.items("/v1/products"))
-    ran = pullplan("import", str(folder))
+    write_folder(make_demo_data(small=True), tmp_path)
+    before = [
+        list(kept_demo.client.items(f"/v1/{name}")) for name in ("products", "capacity", "stock-counts")
+    ]
+    ran = pullplan("import", str(tmp_path))
     assert ran.returncode == 0, ran.stderr
-    assert "12 regions" in ran.stdout
-    assert list(kept_demo.client.items("/v1/products")) == before
+    assert "12 regions, 12 of them known already" in ran.stdout
+    told = re.search(r"([\d,]+) demand signals, ([\d,]+) of them known already", ran.stdout)
+    assert told is not None
+    assert int(told[1].replace(",", "")) == kept_demo.summary["signals"]
+    after = [list(kept_demo.client.items(f"/v1/{name}")) for name in ("products", "capacity", "stock-counts")]
+    assert after == before
+    (return_1,) = (
+        signal
+        for signal in kept_demo.client.items("/v1/demand-signals", source="shops")
+        if signal["external_id"] == "return-1"
+    )
+    history = kept_demo.client.get(f"/v1/demand-signals/shops/{return_1['external_id']}/history")
+    assert len(history["items"]) == 1
 
 
 def test_a_refused_line_is_named_by_file_line_and_field_and_nothing_is_stored(kept_demo, pullplan, tmp_path):

@@ -20,7 +20,7 @@ from pullplan.cli.loading import load
 from pullplan.cli.progress import bars, rows_bar, run_bar
 from pullplan.cli.report import console_for, print_summary
 from pullplan.cli.service import running_service
-from pullplan.cli.service_options import DAY, start_of
+from pullplan.cli.service_options import DAY, instant_of
 from pullplan.cli.summary import names_of, summarise
 
 _IMITATES = "A group of local breweries (invented, in real towns)"
@@ -137,7 +137,7 @@ def _load_and_plan(client: Client, dataset: Dataset, steps: _Steps, as_of: datet
     """Load the data as an ERP and shops would, forecast, plan, and read the result back from the API."""
     network = Dataset(tuple(table for table in dataset.tables if table.collection.name != "demand_signals"))
     signals = Dataset(tuple(table for table in dataset.tables if table.collection.name == "demand_signals"))
-    asked: Json = {"as_of": start_of(client, as_of), "bucket": "week", "horizon_buckets": weeks}
+    asked: Json = {"as_of": instant_of(client, as_of), "bucket": "week", "horizon_buckets": weeks}
     with bars() as progress:
         with steps.step("load_network"):
             load(client, network, rows_bar(progress, "ERP: network, stock", network))
@@ -154,7 +154,7 @@ def _load_and_plan(client: Client, dataset: Dataset, steps: _Steps, as_of: datet
             **{
                 name: sum(1 for _ in client.items(f"/v1/{name}")) for name in ("regions", "products", "nodes")
             },
-            "signals": stored.get("demand_signals", 0),
+            "signals": sum(loaded.n_rows for loaded in stored.values()),
             **summarise(client, run["result"].rpartition("/")[2]),
         }
     return summary | {"seconds_by_step": steps.seconds}

@@ -55,5 +55,6 @@ def import_folder(folder: Path, source: str, url: str | None, key: str | None) -
         console.print(f"note: {note}", style="yellow", highlight=False)
     with open_client(url, key) as client, bars() as progress:
         stored = load(client, dataset, rows_bar(progress, "Import", dataset))
-    for name, n_rows in stored.items():
-        click.echo(f"{n_rows:>10,} {name.replace('_', ' ')}")
+    for name, loaded in stored.items():
+        known = f", {loaded.n_known:,} of them known already" if loaded.n_known else ""
+        click.echo(f"{loaded.n_rows:>10,} {name.replace('_', ' ')}{known}")

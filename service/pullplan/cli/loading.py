@@ -5,6 +5,7 @@ import io
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from itertools import batched
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,6 +18,13 @@ BATCH_LINES = 5_000
 _CHUNK_LINES = 1_000
 OnRows = Callable[[str, int], None]
 """Hears the table's name and how many more of its rows are stored."""
+
+
+class Loaded(NamedTuple):
+    """How many rows of a table the service has taken, and how many of them it had already."""
+
+    n_rows: int
+    n_known: int
 
 
 class _Lines:
@@ -67,12 +75,12 @@ def _send(client: Client, table: Table, numbered: Iterator[tuple[int, Row]]) -> 
     return client.send(collection.verb, collection.path, media_type, body, lines.name)
 
 
-def load_table(client: Client, table: Table, on_rows: OnRows) -> int:
-    """Send one table; answer how many rows the service has of it now.
+def load_table(client: Client, table: Table, on_rows: OnRows) -> Loaded:
+    """Send one table.
 
     Raises: ServiceProblemError naming the file's lines that were refused.
     """
-    n_stored = 0
+    n_rows = n_known = 0
     batches: Iterable[Iterable[tuple[int, Row]]] = (
         batched(table.rows(), BATCH_LINES, strict=False)
         if table.collection.verb == "POST"
@@ -80,12 +88,13 @@ def load_table(client: Client, table: Table, on_rows: OnRows) -> int:
     )
     for batch in batches:
         counts = _send(client, table, iter(batch))
-        n_rows = int(counts["stored"]) + int(counts["known"])
-        n_stored += n_rows
-        on_rows(table.collection.name, n_rows)
-    return n_stored
+        n_batch = int(counts["stored"]) + int(counts["known"])
+        n_rows += n_batch
+        n_known += int(counts["known"])
+        on_rows(table.collection.name, n_batch)
+    return Loaded(n_rows, n_known)
 
 
-def load(client: Client, dataset: Dataset, on_rows: OnRows) -> dict[str, int]:
-    """Send every table in load order; answer the rows of each."""
+def load(client: Client, dataset: Dataset, on_rows: OnRows) -> dict[str, Loaded]:
+    """Send every table in load order; answer what became of each."""
     return {table.collection.name: load_table(client, table, on_rows) for table in dataset.tables}

@@ -8,12 +8,14 @@ import click
 from pullplan.cli.client import Json
 from pullplan.cli.progress import bars, run_bar
 from pullplan.cli.report import console_for, print_summary
-from pullplan.cli.service_options import DAY, open_client, start_of, talks_to_a_service
+from pullplan.cli.service_options import DAY, instant_of, open_client, talks_to_a_service
 from pullplan.cli.summary import names_of, summarise
 
 
 @click.command()
-@click.option("--as-of", type=DAY, help="Plan from this day on; later signals are not read.  [default: now]")
+@click.option(
+    "--as-of", type=DAY, help="Plan from this day or time on; later signals are not read.  [default: now]"
+)
 @click.option("--weeks", type=click.IntRange(1, 104), default=8, show_default=True, help="Horizon.")
 @click.option(
     "--objective",
@@ -38,7 +40,7 @@ def plan(
     with open_client(url, key) as client:
         parameters: Json = {"bucket": "week", "horizon_buckets": weeks, "objective": objective}
         if as_of:
-            parameters["as_of"] = start_of(client, as_of)
+            parameters["as_of"] = instant_of(client, as_of)
         with bars() as progress:
             run = client.run("/v1/plans", parameters, run_bar(progress, "Plan"))
         summary = summarise(client, run["result"].rpartition("/")[2])

@@ -50,6 +50,10 @@ def _percent(share: float | None, digits: int = 1) -> str:
     return "–" if share is None else f"{share:.{digits}%}"
 
 
+def _of(share: float | None, whole: str) -> str:
+    return "" if share is None else f"{_percent(share)} of {whole}"
+
+
 def _day(text: str) -> str:
     return f"{date.fromisoformat(text[:10]):%-d %b}"
 
@@ -75,7 +79,7 @@ def _figures(summary: Json, names: Names) -> Table:
     needs_units = summary["needs_units"]
     rows: list[tuple[str, str, str]] = [
         ("needed", _units(needs_units), f"units in {summary['n_needs']:,} lines, after stock and supply"),
-        ("assigned", _units(summary["assigned_units"]), f"{_percent(summary['served_share'])} of the need"),
+        ("assigned", _units(summary["assigned_units"]), _of(summary["served_share"], "the need")),
         ("short", _units(summary["shortfall_units"]), f"{summary['n_shortfalls']:,} lines, reasons below"),
         ("late", _units(summary["late_unit_buckets"]), f"units × {summary['bucket']}s"),
         ("from the nearest node", _percent(summary["nearest_share"]), "of the units assigned"),

@@ -10,7 +10,8 @@ import click
 from pullplan.cli.client import Client
 from pullplan.settings import read_settings
 
-DAY = click.DateTime(formats=["%Y-%m-%d"])
+DAY = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
+"""A day, meaning its start, or a time; where the service plans."""
 _Command = Callable[..., Any]
 
 
@@ -37,7 +38,7 @@ def open_client(url: str | None, key: str | None) -> Client:
     return Client(url or settings.url or f"http://127.0.0.1:{settings.port}", key)
 
 
-def start_of(client: Client, day: datetime) -> str:
-    """Name the instant at which a day starts where the service plans."""
+def instant_of(client: Client, day: datetime) -> str:
+    """Name the instant that a day or time means in the service's time zone."""
     time_zone = ZoneInfo(client.get("/v1/settings")["time_zone"])
     return day.replace(tzinfo=time_zone).isoformat()
