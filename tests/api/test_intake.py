@@ -61,7 +61,7 @@ async def refused(client: httpx.AsyncClient, rows: list[dict[str, Any]]) -> list
     """Send rows in all three formats; each refuses them wholly. Give the problems of the lines."""
     as_json = await client.post(BATCH, json=rows)
     assert as_json.status_code == 422, as_json.text
-    found = []
+    found: list[list[dict[str, Any]]] = []
     for body, headers in ((as_csv(rows), CSV), (as_ndjson(rows), NDJSON)):
         answer = await client.post(BATCH, content=body, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (422, "lines-refused"), answer.text
@@ -77,30 +77,28 @@ async def refused(client: httpx.AsyncClient, rows: list[dict[str, Any]]) -> list
     return by_ndjson
 
 
-@pytest.mark.parametrize(
-    ("changes", "field", "code", "words"),
-    [
-        ({"product_code": "VODKA"}, "product_code", "unknown-code", "there is no product 'VODKA'"),
-        ({"region_code": "NORTH"}, "region_code", "unknown-code", "there is no region 'NORTH'"),
-        ({"units": -3.0}, "units", "invalid", "must not be negative, except with the reason 'return'"),
-        ({"occurred_at": "2026-03-01T12:00:00"}, "occurred_at", "invalid", "timezone"),
-        ({"external_id": "s-1"}, "external_id", "duplicate-line", "repeats 's-1' of"),
-        ({"external_id": "tab\there"}, "external_id", "invalid", "matching regex"),
-        ({"external_id": "nul\0"}, "external_id", "invalid", "matching regex"),
-        ({"source": "a b"}, "source", "invalid", "matching regex"),
-        ({"source": "x" * 65}, "source", "invalid", "length <= 64"),
-        ({"units": 1e13}, "units", "invalid", "<="),
-        ({"occurred_at": "0001-01-01T00:00:00+14:00"}, "occurred_at", "invalid", "between 1900 and 2200"),
-        ({"kind": "gift"}, "kind", "invalid", "gift"),
-    ],
-)
-async def test_a_bad_line_is_named_with_its_field_and_nothing_is_stored(
-    network: httpx.AsyncClient, changes: dict[str, Any], field: str, code: str, words: str
-):
-    problems = await refused(network, [sold(0), sold(1), sold(2, **changes), sold(3)])
-    assert len(problems) == 1
-    assert (problems[0]["line"], problems[0]["field"], problems[0]["code"]) == (3, field, code)
-    assert words in problems[0]["detail"]
+BAD_LINES: list[tuple[dict[str, Any], str, str, str]] = [
+    ({"product_code": "VODKA"}, "product_code", "unknown-code", "there is no product 'VODKA'"),
+    ({"region_code": "NORTH"}, "region_code", "unknown-code", "there is no region 'NORTH'"),
+    ({"units": -3.0}, "units", "invalid", "must not be negative, except with the reason 'return'"),
+    ({"occurred_at": "2026-03-01T12:00:00"}, "occurred_at", "invalid", "timezone"),
+    ({"external_id": "s-1"}, "external_id", "duplicate-line", "repeats 's-1' of"),
+    ({"external_id": "tab\there"}, "external_id", "invalid", "matching regex"),
+    ({"external_id": "nul\0"}, "external_id", "invalid", "matching regex"),
+    ({"source": "a b"}, "source", "invalid", "matching regex"),
+    ({"source": "x" * 65}, "source", "invalid", "length <= 64"),
+    ({"units": 1e13}, "units", "invalid", "<="),
+    ({"occurred_at": "0001-01-01T00:00:00+14:00"}, "occurred_at", "invalid", "between 1900 and 2200"),
+    ({"kind": "gift"}, "kind", "invalid", "gift"),
+]
+
+
+async def test_a_bad_line_is_named_with_its_field_and_nothing_is_stored(network: httpx.AsyncClient):
+    for changes, field, code, words in BAD_LINES:
+        problems = await refused(network, [sold(0), sold(1), sold(2, **changes), sold(3)])
+        assert len(problems) == 1
+        assert (problems[0]["line"], problems[0]["field"], problems[0]["code"]) == (3, field, code)
+        assert words in problems[0]["detail"]
 
 
 async def test_a_repeated_line_names_both_lines(network: httpx.AsyncClient):
@@ -232,11 +230,11 @@ async def test_bodies_beyond_their_bounds_are_too_large(network: httpx.AsyncClie
     assert await count_signals(network) == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"items": []}', b"[{}", b"17", b"[" * 100_000])
-async def test_what_is_no_array_is_refused(network: httpx.AsyncClient, content: bytes):
-    answer = await network.post(BATCH, content=content, headers={"Content-Type": "application/json"})
-    assert answer.status_code in (400, 422)
-    assert answer.headers["content-type"] == "application/problem+json"
+async def test_what_is_no_array_is_refused(network: httpx.AsyncClient):
+    for content in (b"", b"{", b'{"items": []}', b"[{}", b"17", b"[" * 100_000):
+        answer = await network.post(BATCH, content=content, headers={"Content-Type": "application/json"})
+        assert answer.status_code in (400, 422), content[:20]
+        assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_another_media_type_is_not_read(network: httpx.AsyncClient):
@@ -329,7 +327,7 @@ async def test_any_mutation_of_a_valid_batch_is_wholly_stored_or_wholly_refused(
     turn = 0
 
     async def count() -> int:
-        return await connection.fetchval("SELECT count(*) FROM demand_signals")
+        return int(await connection.fetchval("SELECT count(*) FROM demand_signals"))
 
     async def send(mutations: list[tuple[str, int, str, Any]], media_type: str) -> None:
         nonlocal turn

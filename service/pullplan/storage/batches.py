@@ -17,6 +17,7 @@ from pullplan.storage.spool import MAX_PROBLEMS, Spool
 
 SQL = load_queries("batches")
 
+_RESOURCE_DETAIL = "the node has no resource {given!r}"
 _DETAILS = {
     "unknown-code": "there is no {noun} {given!r}, or it is retired",
     "duplicate-line": "repeats {given!r} of {first}",
@@ -103,19 +104,14 @@ async def _problems(connection: Connection, spool: Spool) -> list[LineProblem]:
     found = list(spool.problems)
     for row in await connection.fetch(SQL["list_refused"], MAX_PROBLEMS):
         line, first = spool.line_of(row["ordinal"] - 1), row["first_ordinal"]
-        detail = _DETAILS[row["code"]].format(
-            noun=_noun(row["field"]),
+        of_node = row["code"] == "unknown-code" and row["field"] in ("use_per_unit", "resource_code")
+        detail = (_RESOURCE_DETAIL if of_node else _DETAILS[row["code"]]).format(
+            noun=row["field"].removesuffix("_code"),
             given=row["given"],
             first="" if first is None else spool.named(spool.line_of(first - 1)),
         )
         found.append((line, spool.problem(line, row["code"], detail, row["field"])))
     return [problem for _, problem in sorted(found, key=itemgetter(0))[:MAX_PROBLEMS]]
-
-
-def _noun(field: str) -> str:
-    return (
-        "resource of this node" if field in ("use_per_unit", "resource_code") else field.removesuffix("_code")
-    )
 
 
 def _count(tag: str) -> int:

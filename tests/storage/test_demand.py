@@ -1,0 +1,90 @@
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+
+from pullplan.engine.errors import LinesRefusedError
+from pullplan.storage import database, demand
+from pullplan.storage.spool import Spool
+
+pytestmark = pytest.mark.anyio
+
+
+def spooled(*numbers: int, units: float = 1.0, product_code: str = "GIN") -> Spool:
+    values: dict[str, Any] = dict.fromkeys(demand.COLUMNS) | {
+        "source": "shop",
+        "kind": "consumption",
+        "product_code": product_code,
+        "region_code": "EAST",
+        "units": units,
+        "occurred_at": "2026-03-01T12:00:00Z",
+        "cancelled": False,
+        "priority": 0,
+    }
+    spool = Spool("lines", demand.COLUMNS, demand.TARGET.gathered)
+    records = [tuple((values | {"external_id": f"s-{number}"}).values()) for number in numbers]
+    spool.add(range(1, len(numbers) + 1), records)
+    return spool
+
+
+@pytest.fixture
+async def ledger(pool: database.Pool) -> database.Pool:
+    async with database.transaction(pool) as connection:
+        await connection.execute("INSERT INTO products (product_code) VALUES ('GIN')")
+        await connection.execute("INSERT INTO regions (region_code) VALUES ('EAST')")
+    return pool
+
+
+async def add(pool: database.Pool, spool: Spool, *, partial: bool = False) -> tuple[int, int, int]:
+    with spool:
+        async with database.transaction(pool) as connection:
+            outcome = await demand.add(connection, spool, partial=partial)
+    return outcome.stored, outcome.known, outcome.refused
+
+
+async def revisions(pool: database.Pool) -> list[tuple[str, int, bool]]:
+    rows = await pool.fetch(
+        "SELECT external_id, revision, superseded_at IS NULL AS current FROM demand_signals ORDER BY 1, 2"
+    )
+    return [tuple(row) for row in rows]
+
+
+async def test_a_batch_that_overlaps_a_known_one_adds_only_what_is_new(ledger: database.Pool):
+    assert await add(ledger, spooled(1, 2)) == (2, 0, 0)
+    assert await add(ledger, spooled(2, 3)) == (1, 1, 0)
+    assert await revisions(ledger) == [("s-1", 1, True), ("s-2", 1, True), ("s-3", 1, True)]
+
+
+async def test_one_current_revision_is_left_whatever_is_told_again(ledger: database.Pool):
+    for units in (1.0, 2.0, 1.0):
+        assert await add(ledger, spooled(1, units=units)) == (1, 0, 0)
+    assert await revisions(ledger) == [("s-1", 1, False), ("s-1", 2, False), ("s-1", 3, True)]
+
+
+async def test_a_refused_batch_leaves_nothing_and_a_partial_one_its_good_lines(ledger: database.Pool):
+    with pytest.raises(LinesRefusedError) as refusal:
+        await add(ledger, spooled(1, 2, product_code="RUM"))
+    assert [(p.line, p.field) for p in refusal.value.problems] == [(1, "product_code"), (2, "product_code")]
+    with pytest.raises(LinesRefusedError):
+        await add(ledger, spooled(1, 2, 1))
+    assert await revisions(ledger) == []
+    assert await add(ledger, spooled(1, 2, 1), partial=True) == (2, 0, 1)
+
+
+async def test_batches_that_cross_each_other_store_every_signal_once(ledger: database.Pool):
+    forwards, backwards = range(400), range(399, -1, -1)
+    outcomes = await asyncio.gather(
+        *(add(ledger, spooled(*order)) for order in (forwards, backwards, forwards, backwards))
+    )
+    assert sum(stored for stored, _, _ in outcomes) == 400
+    assert await revisions(ledger) == sorted((f"s-{number}", 1, True) for number in forwards)
+
+
+async def test_the_ledger_itself_refuses_a_second_current_revision(ledger: database.Pool):
+    await add(ledger, spooled(1))
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await ledger.execute(
+            "INSERT INTO demand_signals (source, external_id, kind, product_code, region_code, occurred_at)"
+            " VALUES ('shop', 's-1', 'consumption', 'GIN', 'EAST', now())"
+        )
