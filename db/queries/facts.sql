@@ -1,3 +1,8 @@
+-- name: prepare_snapshot
+-- Right after a large load there are no statistics yet: the planner takes the tables for tiny, and a nested loop
+-- over them runs for hours. Everything here reads whole tables, so that hash joins are never wrong.
+SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true);
+
 -- name: prefer_hash_joins
 -- A snapshot reads whole tables, often just after a load and before any statistics: then a nested loop over the
 -- ledger, once for each counted product x region, takes minutes instead of a second.
@@ -46,10 +51,12 @@ SELECT product_code, region_code, policy, service_level_share, review_period_day
 FROM policies ORDER BY product_code, region_code;
 
 -- name: list_consumption_pairs
-SELECT DISTINCT s.product_code, s.region_code
-FROM demand_signals AS s JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
-WHERE s.superseded_at IS NULL AND s.kind = 'consumption' AND s.occurred_at <= $1
-    AND p.retired_at IS NULL AND r.retired_at IS NULL
+SELECT s.product_code, s.region_code
+FROM (
+    SELECT DISTINCT product_code, region_code FROM demand_signals
+    WHERE superseded_at IS NULL AND kind = 'consumption' AND occurred_at <= $1
+) AS s JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+WHERE p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY s.product_code, s.region_code;
 
 -- name: list_open_orders

@@ -17,14 +17,18 @@ def read_facts(folder: Path) -> PlanningFacts:
 
 
 def what_is_agreed(plan: Plan) -> dict[str, Any]:
-    """Take what people agree upon: lines, reasons, measures and figures; not hashes nor prices, nor the method."""
+    """Take what people agree upon: lines, reasons, measures and figures; not hashes, prices, method or wording."""
     return {
         "needs": _rounded(plan.needs),
         "assignments": _rounded(plan.assignments),
-        "shortfalls": _rounded(plan.shortfalls),
+        "shortfalls": [_without_wording(_rounded(shortfall)) for shortfall in plan.shortfalls],
         "stages": _rounded([{"measure": s.measure, "value": s.value} for s in plan.stages]),
         "figures": _rounded(plan.figures),
     }
+
+
+def _without_wording(shortfall: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in shortfall.items() if name != "detail"}
 
 
 def _rounded(value: Any) -> Any:

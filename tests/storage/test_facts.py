@@ -257,3 +257,12 @@ async def test_a_snapshot_does_not_see_what_is_committed_meanwhile(connection: C
         known = await facts.read_network_facts(connection, horizon, parameters=PlanParameters())
     assert known.nodes == ()
     assert moment.as_of == moment.snapshot_at
+
+
+@pytest.mark.parametrize("query", ["list_stock", "list_consumption_pairs", "list_open_orders", "list_leads"])
+async def test_a_snapshot_never_loops_over_tables_that_have_no_statistics_yet(
+    connection: Connection, query: str
+):
+    async with facts.opened_snapshot(connection, AS_OF, "UTC"):
+        steps = [row[0] for row in await connection.fetch("EXPLAIN " + facts.SQL[query], AS_OF)]
+    assert not any("Nested Loop" in step for step in steps)

@@ -55,6 +55,7 @@ async def opened_snapshot(
     """Hold one consistent, read-only view of the database; as_of None is the moment of the snapshot itself."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute(SQL["prefer_hash_joins"])
+        await connection.execute(SQL["prepare_snapshot"])
         row = await connection.fetchrow(SQL["read_moment"], as_of, time_zone)
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
         yield Moment(**row, time_zone=time_zone)
