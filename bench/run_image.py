@@ -31,16 +31,18 @@ def raise_loopback() -> None:
         fcntl.ioctl(any_socket, 0x8914, up_and_running)  # SIOCSIFFLAGS
 
 
-def process_of(user: str) -> int:
-    """The oldest process of the image's user is its entrypoint."""
-    found = subprocess.run(["pgrep", "-o", "-u", user], capture_output=True, text=True, check=True)
+def process_of(entrypoint: str, user: str) -> int:
+    """The oldest process of that name: what carries it into the container belongs to the same user."""
+    found = subprocess.run(
+        ["pgrep", "-o", "-x", "-u", user, entrypoint], capture_output=True, text=True, check=True
+    )
     return int(found.stdout)
 
 
-def owners_of_processes(ours: int) -> list[int]:
-    """Whose processes run, apart from this script and what carries it."""
+def owners_of_children(pid: int) -> list[int]:
+    """Whose children the service has: the API, the worker, PostgreSQL."""
     listed = subprocess.run(
-        ["ps", "-o", "uid=", "--ppid", str(ours)], capture_output=True, text=True, check=True
+        ["ps", "-o", "uid=", "--ppid", str(pid)], capture_output=True, text=True, check=True
     )
     return sorted({int(uid) for uid in listed.stdout.split()})
 
@@ -69,7 +71,10 @@ def run_until_stopped(config: dict[str, Any], inside: list[str], service_log: Pa
         if running.poll() is not None or time.monotonic() - begun > MOST_SECONDS_TO_HEALTHY:
             sys.exit("the service did not become healthy:\n" + service_log.read_text()[-4000:])
     say("healthy after", f"{time.monotonic() - begun:.1f} s")
-    say("its processes run as", ", ".join(map(str, owners_of_processes(process_of(config["User"])))))
+    say(
+        "its processes run as",
+        ", ".join(map(str, owners_of_children(process_of(config["Entrypoint"][0], config["User"])))),
+    )
 
     timed("migrate beside serve", lambda: tried([*inside, *config["Entrypoint"], "migrate"], service_log))
     demo = timed("demo", lambda: tried([*inside, *config["Entrypoint"], "demo", "--json"], service_log))
@@ -80,7 +85,7 @@ def run_until_stopped(config: dict[str, Any], inside: list[str], service_log: Pa
         sys.exit("the demo assigned nothing")
 
     begun = time.monotonic()
-    os.kill(process_of(config["User"]), getattr(signal, config["StopSignal"]))
+    os.kill(process_of(config["Entrypoint"][0], config["User"]), getattr(signal, config["StopSignal"]))
     status = running.wait(MOST_SECONDS_TO_STOP)
     say("stopped after", f"{time.monotonic() - begun:.1f} s, exit {status}")
     if status != 0:
