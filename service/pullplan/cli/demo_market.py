@@ -52,7 +52,9 @@ def lay_out_market(scale: network.Scale, rng: np.random.Generator) -> Market:
     carried = rng.random(taste.shape) < np.array([[drink.carried_share] for drink in drinks])
     wave = np.cos(2 * np.pi * (years - midsummer_years))
     season = 1 + np.outer([drink.summer_share for drink in drinks], wave)
-    growth = np.log1p([[drink.growth_share_per_year] for drink in drinks]) + rng.normal(0.0, 0.12, taste.shape)
+    growth = np.log1p([[drink.growth_share_per_year] for drink in drinks]) + rng.normal(
+        0.0, 0.12, taste.shape
+    )
     weekday = np.array([_WEEKDAY_SHARES[day.weekday()] for day in days]) * 7 / sum(_WEEKDAY_SHARES)
     level = usual[:, None] * taste * size * carried
     trend = np.exp(growth[:, :, None] * years)
