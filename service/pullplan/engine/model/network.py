@@ -1,0 +1,102 @@
+"""What is the network made of, and how does it pull?"""
+
+from datetime import date
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from pullplan.engine.model.words import (
+    EVERY,
+    BucketCount,
+    CodeOrEvery,
+    Fact,
+    HistoryBasis,
+    NodeStatus,
+    PullPolicyName,
+    ResourceKind,
+    Share,
+)
+
+
+class Product(Fact, frozen=True, kw_only=True):
+    product_code: str
+    weight_kg: float = 1.0
+    value_per_unit: float = 1.0
+    holding_cost_per_unit_per_day: float = 0.0
+
+
+class Region(Fact, frozen=True, kw_only=True):
+    region_code: str
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+class Node(Fact, frozen=True, kw_only=True):
+    node_code: str
+    latitude: float | None = None
+    longitude: float | None = None
+    status: NodeStatus = "online"
+    capacity_share: float = 1.0
+    """What is left of the calendar's capacity while the node is degraded; 1 otherwise."""
+
+
+class Resource(Fact, frozen=True, kw_only=True):
+    """What a node has a limited amount of.
+
+    `renewed`: `capacity_per_day` on each working weekday, gone at the end of its bucket.
+    `stored`: `on_hand` at as_of plus `capacity_per_day` arriving on each working weekday, kept until used.
+    """
+
+    node_code: str
+    resource_code: str
+    kind: ResourceKind = "renewed"
+    capacity_per_day: float
+    working_weekdays: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7)
+    on_hand: float = 0.0
+
+
+class CapacityException(Fact, frozen=True, kw_only=True):
+    """Another capacity per day from `from_date` until (not including) `until_date`, working weekday or not."""
+
+    node_code: str
+    resource_code: str
+    from_date: date
+    until_date: date
+    capacity_per_day: float
+
+
+class Capability(Fact, frozen=True, kw_only=True):
+    node_code: str
+    product_code: str
+    unit_cost: float = 0.0
+    make_lead_time_days: int = 0
+    use_per_unit: dict[str, float] = msgspec.field(default_factory=dict)
+    """Resource code to the amount that one unit takes."""
+    qualified: bool = True
+
+
+class Lane(Fact, frozen=True, kw_only=True):
+    """A given lane. What is None is computed; a forbidden lane is never used."""
+
+    node_code: str
+    region_code: str
+    distance_km: float | None = None
+    transit_days: int | None = None
+    freight_cost_per_unit: float | None = None
+    forbidden: bool = False
+
+
+class PullPolicy(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a product × region pulls; EVERY stands for all. Pair beats product beats region beats all."""
+
+    product_code: CodeOrEvery = EVERY
+    region_code: CodeOrEvery = EVERY
+    policy: PullPolicyName = "base_stock"
+    service_level_share: Annotated[float, Meta(gt=0, lt=1)] = 0.95
+    review_period_days: Annotated[int, Meta(ge=1, le=3650)] | None = None
+    """Days between planning runs; None: the bucket's days."""
+    consume_buckets_back: BucketCount = 0
+    consume_buckets_forward: BucketCount = 0
+    lead_probability_min: Share = 0.5
+    history_basis: HistoryBasis = "automatic"

@@ -1,0 +1,125 @@
+"""What does a plan say, line by line, and how is it proven?"""
+
+from pullplan.engine.model.words import Fact, PassedOverCause, ResourceKind, ShortfallReason, Tier
+
+
+class Need(Fact, frozen=True, kw_only=True):
+    """Units that must arrive in a region in a bucket. need_id counts from 1 in the order of the facts."""
+
+    need_id: int
+    product_code: str
+    region_code: str
+    bucket: int
+    tier: Tier
+    rank: int = 0
+    """Smaller is served first within its tier."""
+    units: float
+    latest_bucket: int
+    """The last bucket in which it may still arrive."""
+
+
+class PassedOver(Fact, frozen=True, kw_only=True):
+    """A nearer (under landed cost: or cheaper) capable node that a line does not use, and why."""
+
+    node_code: str
+    cause: PassedOverCause
+    distance_km: float | None = None
+    capacity_price: float | None = None
+    """For at_capacity: what one more unit made there would be worth in the cost stage."""
+
+
+class Assignment(Fact, frozen=True, kw_only=True):
+    assignment_id: int
+    need_id: int
+    node_code: str
+    start_bucket: int
+    arrival_bucket: int
+    units: float
+    distance_km: float
+    cost_per_unit: float
+    """In the objective's measure: km, kg·km or money."""
+    distance_rank: int
+    """1: the nearest of the nodes that are capable, qualified, online and have a lane."""
+    passed_over: tuple[PassedOver, ...] = ()
+
+
+class Shortfall(Fact, frozen=True, kw_only=True):
+    shortfall_id: int
+    need_id: int
+    units: float
+    reason: ShortfallReason
+    detail: str
+
+
+class CapacityPrice(Fact, frozen=True, kw_only=True):
+    """One stage's price of one more unit of a capacity (≥ 0); prices that are zero are not listed."""
+
+    stage: int
+    node_code: str
+    resource_code: str
+    bucket: int
+    price: float
+
+
+class Stage(Fact, frozen=True, kw_only=True):
+    """One stage of the lexicographic objective with its proof.
+
+    measure: `shortfall:<tier>:<rank>`, `lateness_unit_buckets`, `cost:nearest` or `cost:landed_cost`,
+    `earliness_unit_buckets`.
+    """
+
+    stage: int
+    measure: str
+    value: float
+    lower_bound: float
+    gap: float
+    """(value − lower bound) ÷ max(|value|, the measure of one mean need)."""
+    gap_absolute: float
+    multipliers: tuple[float, ...] = ()
+    """One per earlier stage: what relaxing that stage's achieved value by one would save here."""
+
+
+class ResourceLoad(Fact, frozen=True, kw_only=True):
+    node_code: str
+    resource_code: str
+    bucket: int
+    kind: ResourceKind = "renewed"
+    capacity: float
+    """Of a `stored` resource: what is there in this bucket."""
+    used: float
+
+
+class Figures(Fact, frozen=True, kw_only=True):
+    """What a planner reads first; units are summed over products."""
+
+    needs_units: float = 0.0
+    assigned_units: float = 0.0
+    shortfall_units: float = 0.0
+    served_share: float | None = None
+    nearest_share: float | None = None
+    """Units whose node is the nearest of the capable, qualified, online nodes ÷ units assigned."""
+    unit_km: float = 0.0
+    km_per_unit: float | None = None
+    late_unit_buckets: float = 0.0
+    early_unit_buckets: float = 0.0
+    capacity_use_share: float | None = None
+    """Of renewed capacity over the horizon, mean over node × resource weighted by capacity."""
+    n_needs: int = 0
+    n_assignments: int = 0
+    n_shortfalls: int = 0
+
+
+class Plan(Fact, frozen=True, kw_only=True):
+    method: str
+    reproducible: bool
+    snapshot_hash: str
+    plan_hash: str
+    needs: tuple[Need, ...]
+    assignments: tuple[Assignment, ...]
+    shortfalls: tuple[Shortfall, ...]
+    stages: tuple[Stage, ...]
+    prices: tuple[CapacityPrice, ...]
+    loads: tuple[ResourceLoad, ...]
+    figures: Figures
+    tie_break: str
+    """What the last stage adds to break ties, as the certificate declares it."""

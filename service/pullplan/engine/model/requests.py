@@ -1,0 +1,66 @@
+"""What can a forecast or a plan be asked for?"""
+
+import uuid
+from datetime import date
+from typing import Annotated
+
+from msgspec import Meta
+
+from pullplan.engine.model.network import PullPolicy
+from pullplan.engine.model.words import (
+    Bucket,
+    BucketCount,
+    Days,
+    Fact,
+    Instant,
+    Lanes,
+    Objective,
+    ShortfallMeasure,
+)
+
+
+class Horizon(Fact, frozen=True, kw_only=True):
+    """Which days are planned. `as_of_date` is as_of's day in the deployment's time zone; it lies in bucket 0."""
+
+    as_of_date: date
+    bucket: Bucket = "week"
+    horizon_buckets: int = 8
+
+
+class PlanParameters(Fact, frozen=True, kw_only=True):
+    objective: Objective = "nearest"
+    weigh_distance: bool = False
+    """With `nearest`: distance_km × weight_kg instead of distance_km."""
+    shortfall_measure: ShortfallMeasure = "value"
+    late_buckets: BucketCount | None = None
+    """How late orders, leads and buffers may be served; None: up to the end of the horizon."""
+    forecast_late_buckets: BucketCount = 0
+    earliest_start_date: date | None = None
+    lanes: Lanes = "all"
+    lanes_within_km: Annotated[float, Meta(ge=0, le=40_000)] | None = None
+    circuity_factor: Annotated[float, Meta(ge=1, le=10)] = 1.0
+    same_day_km: Annotated[float, Meta(ge=0, le=40_000)] = 150.0
+    transit_km_per_day: Annotated[float, Meta(ge=1, le=40_000)] = 600.0
+    freight_cost_per_kg_km: Annotated[float, Meta(ge=0, le=1e9)] = 0.0001
+    overdue_days: Days = 14
+
+
+class ForecastRequest(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a caller asks a forecast run for."""
+
+    as_of: Instant | None = None
+    """None: the moment at which the run is queued."""
+    bucket: Bucket = "week"
+    horizon_buckets: Annotated[int, Meta(ge=1, le=104)] = 8
+
+
+class PlanRequest(PlanParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a caller asks a plan run for: the horizon, the plan's parameters and policies laid over the stored ones."""
+
+    as_of: Instant | None = None
+    """None: the moment at which the run is queued."""
+    bucket: Bucket = "week"
+    horizon_buckets: Annotated[int, Meta(ge=1, le=104)] = 8
+    forecast_id: uuid.UUID | None = None
+    """None: a fresh forecast is made within the run where a policy needs one."""
+    policy_overrides: Annotated[tuple[PullPolicy, ...], Meta(max_length=10_000)] = ()

@@ -1,0 +1,34 @@
+"""Which words and bounds do all nouns share?"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+EVERY = "*"
+"""In a policy: every product, or every region."""
+
+Bucket = Literal["day", "week"]
+Tier = Literal["order", "lead", "forecast", "buffer"]
+TIERS: tuple[Tier, ...] = ("order", "lead", "forecast", "buffer")
+NodeStatus = Literal["online", "degraded", "offline"]
+ResourceKind = Literal["renewed", "stored"]
+PullPolicyName = Literal["make_to_order", "base_stock"]
+HistoryBasis = Literal["automatic", "consumption", "order"]
+Objective = Literal["nearest", "landed_cost"]
+ShortfallMeasure = Literal["value", "units", "resource_hours"]
+Lanes = Literal["all", "given_only", "within_km"]
+DemandClass = Literal["smooth", "erratic", "intermittent", "lumpy", "new"]
+PassedOverCause = Literal["not_qualified", "offline", "too_late", "no_lane", "at_capacity", "costs_more"]
+ShortfallReason = Literal["no_capable_node", "not_qualified", "offline", "no_lane", "too_late", "at_capacity"]
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Days = Annotated[int, Meta(ge=0, le=3650)]
+BucketCount = Annotated[int, Meta(ge=0, le=104)]
+CodeOrEvery = Annotated[str, Meta(pattern=r"^(?:\*|[A-Za-z0-9._:~-]{1,64})\Z")]
+Instant = Annotated[datetime, Meta(tz=True)]
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """Base of everything that is read or made: immutable (said by each again: type checkers do not look into the base); fields by name."""
