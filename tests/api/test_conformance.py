@@ -28,6 +28,13 @@ type MakePlan = Callable[[Json], Awaitable[Json]]
 
 MONDAY = "2026-01-05"
 CLASSICS = ("dantzig", "ampl_transp", "powerco")
+CLASSIC_PARAMETERS: Json = {
+    "as_of": f"{MONDAY}T00:00:00+00:00",
+    "bucket": "week",
+    "horizon_buckets": 1,
+    "objective": "landed_cost",
+    "lanes": "given_only",
+}
 N_IOWA_WEEKS = 12
 
 
@@ -99,12 +106,16 @@ def _stage(plan: Json, measure: str) -> Json:
 # --- textbooks ------------------------------------------------------------------------------------------------
 
 
-async def _load_classic(client: httpx.AsyncClient, case: Json) -> None:
+async def _load_classic(client: httpx.AsyncClient, case: Json, node_out: str | None = None) -> None:
     nodes = [node["name"].replace(" ", "-") for node in case["nodes"]]
     regions = [region["name"].replace(" ", "-") for region in case["regions"]]
     await _put(client, "/v1/products", [{"product_code": "P"}])
     await _put(client, "/v1/regions", [{"region_code": region} for region in regions])
-    await _put(client, "/v1/nodes", [{"node_code": node} for node in nodes])
+    await _put(
+        client,
+        "/v1/nodes",
+        [{"node_code": node, "status": "offline" if node == node_out else "online"} for node in nodes],
+    )
     await _put(
         client,
         "/v1/capacity",
@@ -149,20 +160,22 @@ async def test_a_textbook_transport_problem_costs_what_its_book_says(
 ):
     case = cases["classics"][name]
     await _load_classic(client, case)
-    plan = await make_plan(
-        {
-            "as_of": f"{MONDAY}T00:00:00+00:00",
-            "bucket": "week",
-            "horizon_buckets": 1,
-            "objective": "landed_cost",
-            "lanes": "given_only",
-        }
-    )
+    plan = await make_plan(CLASSIC_PARAMETERS)
     cost = _stage(plan, "cost:landed_cost")
     assert cost["value"] == pytest.approx(case["published_optimum"], rel=1e-6)
     assert cost["lower_bound"] == pytest.approx(case["published_optimum"], rel=1e-6)
     assert plan["figures"]["shortfall_units"] == pytest.approx(0, abs=1e-6)
     assert plan["figures"]["assigned_units"] == pytest.approx(sum(r["demand"] for r in case["regions"]))
+
+
+@pytest.mark.parametrize(("node_out", "name"), [("Seattle", "seattle_out"), ("San-Diego", "san_diego_out")])
+async def test_without_one_plant_the_other_serves_what_it_can(
+    client: httpx.AsyncClient, cases: Json, make_plan: MakePlan, node_out: str, name: str
+):
+    await _load_classic(client, cases["classics"]["dantzig"], node_out)
+    plan = await make_plan(CLASSIC_PARAMETERS)
+    assert plan["figures"]["assigned_units"] == pytest.approx(cases["n_minus_1"][name]["served"])
+    assert plan["figures"]["needs_units"] == pytest.approx(cases["n_minus_1"][name]["of"])
 
 
 # --- Iowa's distilleries --------------------------------------------------------------------------------------

@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+from pullplan.cli import COMMANDS
+from pullplan.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+README = (REPOSITORY / "README.md").read_text()
 _MARKED = re.compile(r"<!-- run by tests/cli/test_readme.py -->\n```(\w+)\n(.*?)```", re.DOTALL)
 
 
@@ -27,10 +31,22 @@ def test_the_first_calls_work_as_they_are_written(kept_demo):
 
 
 def test_every_setting_is_in_the_readme():
-    from pullplan.settings import Settings  # noqa: PLC0415 - beside the one test that needs it
-
     for field in Settings.__struct_fields__:
         name = {"database_url": "DATABASE_URL", "data_folder": "PULLPLAN_DATA"}.get(
             field, f"PULLPLAN_{field.upper()}"
         )
         assert f"`{name}`" in README
+
+
+def test_every_path_and_make_target_in_the_readme_exists():
+    paths = re.findall(r"[`(]((?:service|db|openapi)/[\w./]+)[`)]", README)
+    assert len(paths) > 10
+    assert [path for path in paths if not (REPOSITORY / path).exists()] == []
+    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)`", README)) | {"demo", "test"} <= targets
+
+
+def test_every_command_in_the_readme_exists():
+    named = set(re.findall(r"(?:`|^)pullplan ([a-z]+)", README, re.MULTILINE))
+    assert named == {"serve", "demo", "import", "plan", "export", "keys", "work", "migrate"}
+    assert named <= set(COMMANDS)
