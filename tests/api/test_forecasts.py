@@ -17,15 +17,12 @@ MONDAY = date(2024, 1, 1)
 
 
 def _series(product_code: str, region_code: str, **more: Any) -> SeriesForecast:
-    return SeriesForecast(
-        **{
-            "product_code": product_code, "region_code": region_code, "demand_class": "smooth", "model": "AutoETS",
-            "history_buckets": 52, "mean_units": (10.0, 0.5), "p10_units": (5.0, 0.0), "p50_units": (9.0, 0.25),
-            "p90_units": (15.0, 1.5), "adjustment_units": (0.0, -2.0), "error_paths_units": ((0.1, -0.2),),
-            "accuracy": Accuracy(n_origins=4, wape_share=0.3),
-        }
-        | more
-    )  # fmt: skip
+    fields: dict[str, Any] = {
+        "demand_class": "smooth", "model": "AutoETS", "history_buckets": 52, "mean_units": (10.0, 0.5),
+        "p10_units": (5.0, 0.0), "p50_units": (9.0, 0.25), "p90_units": (15.0, 1.5), "adjustment_units": (0.0, -2.0),
+        "error_paths_units": ((0.1, -0.2),), "accuracy": Accuracy(n_origins=4, wape_share=0.3),
+    }  # fmt: skip
+    return SeriesForecast(product_code=product_code, region_code=region_code, **(fields | more))
 
 
 async def _store(connection: Connection) -> UUID:
