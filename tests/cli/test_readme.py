@@ -47,6 +47,8 @@ def test_every_path_and_make_target_in_the_readme_exists():
 
 
 def test_every_command_in_the_readme_exists():
-    named = set(re.findall(r"(?:`|^)pullplan ([a-z]+)", README, re.MULTILINE))
+    named = set(re.findall(r"(?:`|^)pullplan ([a-z]+)", README, re.MULTILINE)) - {
+        "plans"
+    }  # the first sentence
     assert named == {"serve", "demo", "import", "plan", "export", "keys", "work", "migrate"}
     assert named <= set(COMMANDS)
