@@ -1,3 +1,7 @@
+-- name: take_time
+-- A night's load may take longer than any other statement.
+SET LOCAL statement_timeout = '15min';
+
 -- name: create_refused
 -- ordinal: the staged line's; first_ordinal: of the line that it repeats.
 CREATE TEMP TABLE IF NOT EXISTS refused (

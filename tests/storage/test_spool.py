@@ -10,7 +10,7 @@ async def copied(connection: database.Connection, spool: Spool) -> list[tuple[ob
     await connection.execute(
         "CREATE TEMP TABLE copied (id int GENERATED ALWAYS AS IDENTITY, code text, share float8, open boolean, weekdays int[])"
     )
-    await spool.copy_into(connection, "copied")
+    await spool.copy_into(connection, "copied", 30.0)
     rows = await connection.fetch("SELECT code, share, open, weekdays FROM copied ORDER BY id")
     return [tuple(row) for row in rows]
 

@@ -12,6 +12,12 @@ from msgspec import Meta
 CODE_PATTERN = r"\A[A-Za-z0-9._:~-]{1,64}\Z"
 CODE_OR_EVERY_PATTERN = r"\A([A-Za-z0-9._:~-]{1,64}|\*)\Z"
 PRINTABLE_PATTERN = r"\A[^\x00-\x1f\x7f-\x9f]*\Z"
+PATTERN_WORDS = {
+    CODE_PATTERN: "only A–Z a–z 0–9 . _ : ~ - are allowed here, 1 to 64 of them",
+    CODE_OR_EVERY_PATTERN: "only A–Z a–z 0–9 . _ : ~ - are allowed here, 1 to 64 of them, or * alone",
+    PRINTABLE_PATTERN: "control characters are not allowed here",
+}
+"""What a caller reads in place of a pattern."""
 UNITS_MAX = 1e12
 INT32_MAX = 2**31 - 1
 

@@ -1,6 +1,7 @@
 """Is this body what the resource declares? Read strictly: no coercion, no unknown field, no other media type."""
 
 import re
+from ast import literal_eval
 from functools import lru_cache
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 from litestar import Request
 
 from pullplan.api.errors import BodyMalformedError, ContentInvalidError, MediaTypeUnsupportedError
+from pullplan.api.fields import PATTERN_WORDS
 from pullplan.engine.errors import LineProblem
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
@@ -16,6 +18,7 @@ BATCH_ITEMS_MAX = 10_000
 _PLACE = re.compile(r"^(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
 _FIELD = re.compile(r"(?:unknown|required) field `(.*)`$")
+_PATTERN = re.compile(r"matching regex (['\"].*['\"])$")
 _RULE = re.compile(r"^([a-z_]+): ")
 """How a Struct's own rules name the field that breaks them: `until_date: must be after from_date`."""
 
@@ -36,6 +39,8 @@ def describe_invalid(error: msgspec.ValidationError) -> LineProblem:
         code = "unknown-field" if "unknown" in detail else "missing-field"
     elif rule := _RULE.match(detail):
         steps.append(rule[1])
+    elif pattern := _PATTERN.search(detail):
+        detail = PATTERN_WORDS.get(literal_eval(pattern[1]), detail)
     pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
     fields = [step for step in steps if not step.isdigit() and step != "..."]
     return LineProblem(code=code, detail=detail, pointer=pointer, field=fields[-1] if fields else None)

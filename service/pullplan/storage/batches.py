@@ -25,6 +25,10 @@ _DETAILS = {
 }
 
 
+BATCH_SECONDS = 900.0
+"""How long one statement of a batch may take; `take_time` tells the server the same."""
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A table that batches are merged into: its columns as they are given, and its statements."""
 
@@ -76,6 +80,7 @@ async def merge(
 
     Raises: LinesRefusedError when a line is refused and `partial` isn't asked for; then nothing may be kept.
     """
+    await take_time(connection)
     await _stage(connection, spool, into)
     n_refused_here = await connection.fetchval(SQL["count_refused"])
     n_refused = spool.n_refused + n_refused_here
@@ -83,20 +88,25 @@ async def merge(
     if n_refused and not partial:
         raise LinesRefusedError(problems, n_refused)
     for statement in into.merge:
-        stored = _count(await connection.execute(statement))
+        stored = _count(await connection.execute(statement, timeout=BATCH_SECONDS))
     retired = 0
     if replace and into.retire_absent:
-        retired = _count(await connection.execute(into.retire_absent))
+        retired = _count(await connection.execute(into.retire_absent, timeout=BATCH_SECONDS))
     known = spool.n_lines - n_refused_here - stored
     return Outcome(stored=stored, known=known, refused=n_refused, retired=retired, problems=problems)
+
+
+async def take_time(connection: Connection) -> None:
+    """Let the statements of this transaction take as long as a night's load needs."""
+    await connection.execute(SQL["take_time"])
 
 
 async def _stage(connection: Connection, spool: Spool, into: Target) -> None:
     await connection.execute(SQL["create_refused"])
     await connection.execute(SQL["forget_refused"])
     await connection.execute(into.stage)
-    await spool.copy_into(connection, into.staged)
-    await connection.execute(into.refuse)
+    await spool.copy_into(connection, into.staged, BATCH_SECONDS)
+    await connection.execute(into.refuse, timeout=BATCH_SECONDS)
 
 
 async def _problems(connection: Connection, spool: Spool) -> list[LineProblem]:

@@ -59,9 +59,10 @@ async def _add_new(connection: Connection, spool: Spool) -> bool:
         return False
     if await connection.fetchval(SQL["has_unknown_codes"], products, regions):
         return False
+    await batches.take_time(connection)
     try:
         async with connection.transaction():
-            await spool.copy_into(connection, "demand_signals")
+            await spool.copy_into(connection, "demand_signals", batches.BATCH_SECONDS)
     except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
         return False
     return True

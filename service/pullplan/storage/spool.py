@@ -113,7 +113,7 @@ class Spool:
             field=field,
         )
 
-    async def copy_into(self, connection: Connection, table: str) -> None:
+    async def copy_into(self, connection: Connection, table: str, timeout_seconds: float) -> None:
         """Copy every record into a table, in their order."""
         self._file.seek(0)
         await connection.copy_to_table(
@@ -124,4 +124,5 @@ class Spool:
             null="null",
             quote='"',
             escape="\\",
+            timeout=timeout_seconds,
         )
