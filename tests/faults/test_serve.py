@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tests.faults.conftest import seed
 from tests.faults.processes import LEASE_SECONDS, PLAN, none_alive, tree, wait_until
 
 from pullplan.cli.service import Service, running_service
+from pullplan.postgres import EmbeddedServer
 from pullplan.storage import schema
 
 ENVIRONMENT = {"PULLPLAN_LEASE_SECONDS": str(LEASE_SECONDS)}
@@ -219,6 +220,63 @@ def test_a_port_in_use_is_named_before_anything_is_started(tmp_path: Path):
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1 port {port}" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_service_over_the_same_data_is_refused(service: Service):
+    done = subprocess.run(
+        [sys.executable, "-m", "pullplan", "serve", "--port", "0"],
+        env={**os.environ, "PULLPLAN_DATA": str(service.log_file.parent)},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "another pullplan owns" in done.stderr
+
+
+def test_a_foreign_database_that_stops_is_a_503_until_it_is_back(tmp_path: Path):
+    server = EmbeddedServer(tmp_path / "server")
+    url = server.start()
+    try:
+        schema.migrate(url)
+        asyncio.run(seed(url))
+        environment = ENVIRONMENT | {"DATABASE_URL": url}
+        with (
+            running_service(tmp_path / "data", environment=environment) as service,
+            calling(service) as client,
+        ):
+            assert client.get("/v1/runs").status_code == 200
+            os.kill(server.pid or 0, signal.SIGINT)
+            wait_until(lambda: not server.is_running(), 5.0, "the server's end")
+            for path in ("/v1/runs", "/health/ready"):
+                away = client.get(path)
+                assert (away.status_code, away.headers.get("Retry-After")) == (503, "1"), path
+            assert client.post("/v1/plans", json=PLAN).status_code == 503
+            assert client.get("/health/live").status_code == 200
+            server.start()
+            wait_until(lambda: answers(client) == 200, 5.0, "an answer")
+            assert planned(client)["state"] == "succeeded"
+    finally:
+        server.stop()
+
+
+@pytest.mark.long
+def test_a_database_that_keeps_dying_ends_the_service_with_an_error(tmp_path: Path):
+    with running_service(tmp_path / "data") as service:
+        killed: set[int] = set()
+
+        def kill_the_database() -> bool:
+            with suppress(psutil.Error):  # it may end between two questions
+                for process in psutil.Process(service.process.pid).children():
+                    if "bin/postgres" in " ".join(process.cmdline()):
+                        process.kill()
+                        killed.add(process.pid)
+            return service.process.poll() is not None
+
+        wait_until(kill_the_database, 60.0, "the end of serve")
+        assert service.process.returncode == 1
+        assert len(killed) == 4
+        assert "PostgreSQL ended 4 times within a minute" in service.log_file.read_text()
 
 
 def test_a_foreign_database_is_never_migrated_by_serve_and_readiness_names_what_is_missing(

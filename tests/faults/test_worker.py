@@ -4,8 +4,10 @@ import random
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import asyncpg
 import psutil
 import pytest
 from tests.faults.conftest import seed
@@ -24,7 +26,7 @@ from pullplan.storage import queue, schema
 
 SEED = 20261122
 LONG_PLAN = PLAN | {"horizon_buckets": 104}
-TAKEN_OVER_SECONDS = LEASE_SECONDS + 20.0
+TAKEN_OVER_SECONDS = LEASE_SECONDS + 60.0  # the next worker's start and its computing, on a busy machine
 
 
 @pytest.fixture
@@ -139,23 +141,32 @@ def test_a_worker_survives_an_outage_of_its_database(tmp_path: Path):
 
 @pytest.mark.long
 def test_twenty_runs_survive_workers_killed_at_random_moments(runs: Queue, database_url: str, tmp_path: Path):
-    with worker(database_url, tmp_path):
-        row = runs.wait_for(runs.enqueue(LONG_PLAN), "succeeded", "failed")
-        assert row["state"] == "succeeded"
-    usual_seconds = (row["finished_at"] - row["started_at"]).total_seconds()
+    """Kill each run's worker between its claim and its usual end; the next worker ends that run and gets the next one."""
     chance = random.Random(SEED)
     interrupted = 0
-    for _ in range(20):
-        run_id = runs.enqueue(LONG_PLAN)
-        with worker(database_url, tmp_path) as process:
+    with ExitStack() as workers:
+        victim = workers.enter_context(worker(database_url, tmp_path))
+        row = runs.wait_for(runs.enqueue(LONG_PLAN), "succeeded", "failed")
+        usual_seconds = duration_seconds(row)
+        for _ in range(20):
+            run_id = runs.enqueue(LONG_PLAN)
             runs.wait_for(run_id, "running", "succeeded")
-            try:
-                process.wait(chance.uniform(0.0, usual_seconds))
-            except subprocess.TimeoutExpired:
-                process.kill()
-        interrupted += runs.row(run_id)["state"] == "running"
-        with worker(database_url, tmp_path):
+            with suppress(subprocess.TimeoutExpired):
+                victim.wait(chance.uniform(0.0, usual_seconds))
+            victim.kill()
+            victim.wait()
+            row = runs.row(run_id)
+            if row["state"] == "running":
+                interrupted += 1
+            else:
+                usual_seconds = min(usual_seconds, duration_seconds(row))
+            victim = workers.enter_context(worker(database_url, tmp_path))
             row = runs.wait_for(run_id, "succeeded", "failed", seconds=TAKEN_OVER_SECONDS)
-        assert (row["state"], row["plans"]) == ("succeeded", 1)
-        assert row["workers_lost"] == row["attempt"] - 1
+            assert (row["state"], row["plans"]) == ("succeeded", 1)
+            assert row["workers_lost"] == row["attempt"] - 1
     assert interrupted >= 10
+
+
+def duration_seconds(row: asyncpg.Record) -> float:
+    seconds: float = (row["finished_at"] - row["started_at"]).total_seconds()
+    return seconds

@@ -116,6 +116,10 @@ async def lent(pool: Pool, *, acquire_seconds: float = 5.0) -> AsyncIterator[Con
         raise
     try:
         yield connection
+    except asyncpg.InternalClientError as error:
+        # The server's last words came while the connection was idle: it is unusable before it is seen to be closed.
+        connection.terminate()
+        raise DatabaseAwayError(f"the database is going away: {error}") from error
     except Exception as error:
         if is_outage(error) or (isinstance(error, asyncpg.InterfaceError) and _is_gone(connection)):
             raise DatabaseAwayError(f"the database went away: {error}") from error

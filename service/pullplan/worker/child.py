@@ -138,13 +138,13 @@ class Child:
 
     async def kill(self) -> None:
         """End it at once, if it has not ended by itself, and leave nothing of it behind."""
-        if self._process.pid is None:
-            return
-        self._process.kill()
-        await asyncio.to_thread(self._process.join, _REAP_SECONDS)
+        if self._process.pid is not None:
+            self._process.kill()
+            await asyncio.to_thread(self._process.join, _REAP_SECONDS)
         if not self._reading.closed:
             asyncio.get_running_loop().remove_reader(self._reading.fileno())
             self._reading.close()
+        self._writing.close()
 
     def _read(self) -> None:
         try:

@@ -109,12 +109,14 @@ class _Worker:
         self._woken.clear()
 
     async def _insist[T](self, step: Callable[[Connection], Awaitable[T]]) -> T:
-        """Try a step until the database takes it."""
+        """Try a step until the database takes it; what it can never take (DataError) ends the worker instead."""
         failures = 0
         while True:
             try:
                 async with database.lent(self._pool) as connection:
                     return await step(connection)
+            except asyncpg.DataError:
+                raise
             except _DATABASE_TROUBLE as error:
                 if failures == 0:
                     log.warning("the database does not answer; trying on", reason=str(error))
