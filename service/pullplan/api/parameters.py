@@ -34,7 +34,7 @@ async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
 
     Raises: ContentInvalidError.
     """
-    if not request.scope["query_string"]:
+    if not request.scope["query_string"] or not request.route_handler.include_in_schema:
         return
     known = _query_names(request.route_handler)
     problems = [
