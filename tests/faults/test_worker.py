@@ -119,6 +119,7 @@ def test_a_run_taken_over_from_a_stalled_worker_is_stored_once(
     assert (row["state"], row["plans"], row["attempt"]) == ("succeeded", 1, 3)
 
 
+@pytest.mark.long
 def test_a_worker_survives_an_outage_of_its_database(tmp_path: Path):
     server = EmbeddedServer(tmp_path / "server")
     url = server.start()
