@@ -67,7 +67,7 @@ def test_a_problem_is_placed_in_the_callers_terms():
 
 def test_only_the_first_problems_are_kept_and_all_are_counted():
     with Spool("lines", ("code",)) as spool:
-        for line in range(1000):
+        for line in reversed(range(1000)):
             spool.refuse(line, "invalid", "is wrong", None)
         assert (spool.n_refused, len(spool.problems)) == (1000, MAX_PROBLEMS)
         assert [line for line, _ in spool.problems] == list(range(MAX_PROBLEMS))

@@ -7,7 +7,7 @@ given to `refuse`, and reading goes on, so that a caller learns of all bad lines
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, islice
+from itertools import accumulate, compress, islice
 from typing import Any, BinaryIO
 
 import msgspec
@@ -133,15 +133,15 @@ def read_csv(file: BinaryIO, rows: RowType, refuse: Refuse, cells: Cells) -> Ite
     _check_header(header, rows)
     special = [(name, cells[name]) for name in header if name in cells]
     for lines, records in _csv_blocks(reader, len(header), refuse):
-        good_lines, named = [], []
-        for line, record in zip(lines, records, strict=True):
-            values: dict[str, object] = {
-                name: cell for name, cell in zip(header, record, strict=False) if cell
-            }
-            if _read_special(line, values, special, refuse):
-                good_lines.append(line)
-                named.append(values)
-        yield from _convert(good_lines, named, rows, refuse)
+        named = [
+            {name: cell for name, cell in zip(header, record, strict=True) if cell} for record in records
+        ]
+        broken = _read_special(lines, named, special, refuse)
+        if broken:
+            whole = [at not in broken for at in range(len(named))]
+            yield from _convert(list(compress(lines, whole)), list(compress(named, whole)), rows, refuse)
+        else:
+            yield from _convert(lines, named, rows, refuse)
 
 
 def _text_lines(file: BinaryIO) -> Iterator[str]:
@@ -219,21 +219,26 @@ def _with_all_cells(
 
 
 def _read_special(
-    line: int, values: dict[str, object], special: list[tuple[str, Callable[[str], object]]], refuse: Refuse
-) -> bool:
-    """Read the cells whose text isn't the value itself; False when one can't be read."""
+    lines: Sequence[int],
+    named: list[dict[str, Any]],
+    special: list[tuple[str, Callable[[str], object]]],
+    refuse: Refuse,
+) -> set[int]:
+    """Read the cells whose text isn't the value itself; give the places of those that can't be read."""
+    broken: set[int] = set()
     for name, read in special:
-        if name in values:
-            try:
-                values[name] = read(str(values[name]))
-            except ValueError as error:
-                refuse(line, "invalid", str(error), name)
-                return False
-    return True
+        for at, cells in enumerate(named):
+            if name in cells and at not in broken:
+                try:
+                    cells[name] = read(cells[name])
+                except ValueError as error:
+                    refuse(lines[at], "invalid", str(error), name)
+                    broken.add(at)
+    return broken
 
 
 def _convert(
-    lines: list[int], named: list[dict[str, object]], rows: RowType, refuse: Refuse
+    lines: Sequence[int], named: list[dict[str, Any]], rows: RowType, refuse: Refuse
 ) -> Iterator[Block]:
     converted = rows.convert(named)
     if converted is not None:

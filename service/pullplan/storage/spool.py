@@ -5,7 +5,7 @@ that COPY reads: a JSON array of plain values without its brackets is a CSV line
 the backslash and the null is `null`. That holds for text without control characters, which no request may contain.
 """
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from operator import itemgetter
 from tempfile import SpooledTemporaryFile
@@ -87,10 +87,11 @@ class Spool:
         return None if values is None else list(values)
 
     def refuse(self, line: int, code: str, detail: str, field: str | None = None) -> None:
-        """Note the problem of a line that is left out; the first hundred are kept."""
+        """Note the problem of a line that is left out; the first hundred lines' are kept, in whatever order they come."""
         self.n_refused += 1
-        if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append((line, self.problem(line, code, detail, field)))
+        if len(self.problems) < MAX_PROBLEMS or line < self.problems[-1][0]:
+            insort(self.problems, (line, self.problem(line, code, detail, field)), key=itemgetter(0))
+            del self.problems[MAX_PROBLEMS:]
 
     def line_of(self, ordinal: int) -> int:
         """Find the line of a record by its place in the spool, from 0."""
