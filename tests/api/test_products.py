@@ -14,7 +14,12 @@ async def test_a_product_is_created_once_and_changed_only_as_it_was_read(client:
     stale = await client.put("/v1/products/GIN", json={"name": "Sloe"}, headers={"If-Match": '"1"'})
     assert stale.status_code == 412
     shown = (await client.get("/v1/products/GIN")).json()
-    assert (shown["name"], shown["unit"], shown["weight_kg"], shown["revision"]) == ("Dry gin", "unit", 1.0, 2)
+    assert (shown["name"], shown["unit"], shown["weight_kg"], shown["revision"]) == (
+        "Dry gin",
+        "unit",
+        1.0,
+        2,
+    )
 
 
 async def test_a_change_without_a_precondition_is_refused(client: httpx.AsyncClient):
@@ -63,7 +68,9 @@ async def test_replacing_retires_what_is_not_named_and_says_how_many_first(clien
 
 async def test_an_older_source_revision_never_overwrites_a_later_one(client: httpx.AsyncClient):
     await client.put("/v1/products", json=[{"product_code": "GIN", "name": "new", "source_revision": 7}])
-    late = await client.put("/v1/products", json=[{"product_code": "GIN", "name": "old", "source_revision": 6}])
+    late = await client.put(
+        "/v1/products", json=[{"product_code": "GIN", "name": "old", "source_revision": 6}]
+    )
     assert late.status_code == 422
     assert late.json()["errors"][0] == {
         "code": "source-revision-stale",
