@@ -14,6 +14,7 @@ import asyncpg
 import httpx
 from bench.figure import figure, percentile
 from bench.loading import api_process, embedded_url, peak_megabytes
+
 from pullplan.cli.service import running_service
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figure import figure
+
 from pullplan.cli.service import running_service
 
 REPOSITORY = Path(__file__).resolve().parent.parent
