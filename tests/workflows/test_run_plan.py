@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,7 +15,8 @@ from tests.seeding import AS_OF, Rows, demand, insert, network, signal, stock
 from pullplan.engine.model import ForecastRequest, PlanParameters, PlanRequest
 from pullplan.engine.netting import forecast_steps
 from pullplan.engine.plan import make_plan
-from pullplan.storage import database, facts, forecasts, listings, plans, queue
+from pullplan.postgres import EmbeddedServer
+from pullplan.storage import database, facts, forecasts, listings, plans, queue, schema
 from pullplan.storage.database import Connection
 from pullplan.workflows.finish_run import RunLostError
 from pullplan.workflows.run_forecast import run_forecast
@@ -138,6 +140,17 @@ async def test_facts_inserted_in_two_orders_make_the_same_plan(
         await administrator.execute(f"DROP DATABASE {other} WITH (FORCE)")
     finally:
         await administrator.close()
+
+
+async def test_two_servers_make_the_same_plan(database_url: str, tmp_path: Path):
+    """Against PULLPLAN_TEST_DATABASE_URL (in CI PostgreSQL 15) the other server is of another version."""
+    embedded = EmbeddedServer(tmp_path)
+    embedded_url = embedded.start()
+    try:
+        schema.migrate(embedded_url)
+        assert await hashes_in(embedded_url, whole_world()) == await hashes_in(database_url, whole_world())
+    finally:
+        embedded.stop()
 
 
 async def test_a_plan_as_of_an_earlier_day_does_not_depend_on_later_signals(

@@ -11,6 +11,8 @@ import httpx
 
 _TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 _POLL_SECONDS = (0.1, 0.2, 0.3, 0.5)
+_AWAY_RETRIES = 60
+"""Reads wait so often for a database that is away: the run that they follow goes on without them."""
 _ENDED = ("succeeded", "failed", "cancelled")
 Json = dict[str, Any]
 OnProgress = Callable[[str, float], None]
@@ -77,8 +79,16 @@ class Client:
 
         Raises: ServiceProblemError for any answer that isn't a success.
         """
-        with self._reached():
-            response = self._http.request(verb, path, **sent)
+        for away in count():
+            with self._reached():
+                response = self._http.request(verb, path, **sent)
+            if (
+                response.status_code != httpx.codes.SERVICE_UNAVAILABLE
+                or verb != "GET"
+                or away == _AWAY_RETRIES
+            ):
+                break
+            time.sleep(float(response.headers.get("Retry-After", 1)))
         if not response.is_success:
             raise ServiceProblemError(_problem(response), line_name)
         return response

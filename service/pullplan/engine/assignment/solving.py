@@ -45,6 +45,8 @@ class _Proof:
     """A solved stage: prices per capacity row and reduced costs per column, all ≥ 0, in the stage's measure."""
 
     row_prices: FloatArray
+    row_savings: FloatArray
+    """What one more unit of capacity would save in this stage alone, the earlier ones being kept."""
     reduced_costs: FloatArray
     multipliers: FloatArray
     closes_columns: IntArray
@@ -73,6 +75,7 @@ def assign(options: Options, progress: Callable[[str, float], None] | None = Non
     measures = stage_measures(options)
     search = _open(programme)
     stage_prices = []
+    capacity_savings = np.zeros(options.capacities.available.shape)
     if programme.n_columns > 0:
         _start_near_the_end(search, measures)
     for k, measure in enumerate(measures):
@@ -80,7 +83,15 @@ def assign(options: Options, progress: Callable[[str, float], None] | None = Non
             progress(measure.name, k / len(measures))
         proof = _prove(search, programme.column_cost(measure))
         _close(search, proof)
-        stage_prices.append(_stage_prices(programme, measure, proof))
+        if measure.name.startswith("cost:"):
+            capacity_savings = _by_capacity(programme, proof.row_savings)
+        stage_prices.append(
+            StagePrices(
+                measure=measure.name,
+                capacity=_by_capacity(programme, proof.row_prices),
+                multipliers=proof.multipliers,
+            )
+        )
     if programme.n_columns > 0:
         _solve(search, _distance_ranks(programme))
     columns = np.zeros(programme.n_columns) if search.columns is None else search.columns
@@ -90,6 +101,7 @@ def assign(options: Options, progress: Callable[[str, float], None] | None = Non
         units=units,
         shortfall_units=shortfall_units,
         stage_prices=tuple(stage_prices),
+        capacity_savings=capacity_savings,
         method=METHOD,
         tie_break=TIE_BREAK,
     )
@@ -154,6 +166,7 @@ def _prove(search: _Search, costs: FloatArray) -> _Proof:
     # By the stage's own duals: what earlier proofs add where nothing is closed yet is rounding, however multiplied.
     return _Proof(
         row_prices=prices,
+        row_savings=np.maximum(0.0, raw_prices),
         reduced_costs=reduced_costs,
         multipliers=multipliers,
         closes_columns=np.flatnonzero((raw_reduced > limit) & ~search.column_is_closed),
@@ -231,14 +244,12 @@ def _close(search: _Search, proof: _Proof) -> None:
         search.highs.changeRowBounds(int(first + row), full, full)
 
 
-def _stage_prices(programme: Programme, measure: StageMeasure, proof: _Proof) -> StagePrices:
-    """Turn row prices into prices of a unit of capacity; of a store, what arrives counts in every later row."""
+def _by_capacity(programme: Programme, row_prices: FloatArray) -> FloatArray:
+    """Turn row prices into prices of a unit of capacity; of a store, what arrives counts in every later row.
+
+    Shapes: (n_resources × n_buckets,) → (n_resources, n_buckets)
+    """
     capacities = programme.options.capacities
-    shape = capacities.available.shape
-    prices = (proof.row_prices / programme.row_scale).reshape(shape)
+    prices = (row_prices / programme.row_scale).reshape(capacities.available.shape)
     arriving = np.cumsum(prices[:, ::-1], axis=1)[:, ::-1]
-    return StagePrices(
-        measure=measure.name,
-        capacity=np.where(capacities.is_stored[:, None], arriving, prices),
-        multipliers=proof.multipliers,
-    )
+    return np.where(capacities.is_stored[:, None], arriving, prices)

@@ -57,7 +57,7 @@ def _passed_over(options: Options, routes: Routes, option: int, cost: float) -> 
             node_code=options.capabilities.rows[capability].node_code,
             cause=cause,
             distance_km=distance_km,
-            capacity_price=route.capacity_price if route is not None and cause == "at_capacity" else None,
+            capacity_price=route.saving if route is not None and cause == "at_capacity" else None,
         )
 
 

@@ -25,7 +25,7 @@ class PassedOver(Fact, frozen=True, kw_only=True):
     cause: PassedOverCause
     distance_km: float | None = None
     capacity_price: float | None = None
-    """For at_capacity: what one more unit made there would be worth in the cost stage."""
+    """For at_capacity: what room for one more unit there would save in the cost stage, earlier stages being kept."""
 
 
 class Assignment(Fact, frozen=True, kw_only=True):

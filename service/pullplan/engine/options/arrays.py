@@ -128,5 +128,8 @@ class Solution:
     units: FloatArray
     shortfall_units: FloatArray
     stage_prices: tuple[StagePrices, ...]
+    capacity_savings: FloatArray
+    """(n_resources, n_buckets): what one more unit of capacity would save in the cost stage alone, earlier stages
+    being kept: for people. The stage's own prices prove, and count what a unit is worth to shortfall as well."""
     method: str
     tie_break: str
