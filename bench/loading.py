@@ -31,6 +31,10 @@ def iowa_folder() -> Path:
     return shared / "data" / "iowa_spirits"
 
 
+TARGETED = "application/x-ndjson"
+"""The format that the target is for; every cell of a CSV is text that must first become a value."""
+
+
 def signals() -> list[dict[str, str]]:
     with gzip.open(iowa_folder() / "signals_daily.csv.gz", "rt") as file:
         return list(csv.DictReader(file))
@@ -198,8 +202,8 @@ def loading_against_copy() -> list[dict[str, Any]]:
                 rate / copy_rate,
                 "share",
                 reference=1.0,
-                must=">= 0.4",
-                reached=rate / copy_rate >= 0.4,
+                must=">= 0.4" if media_type == TARGETED else "-",
+                reached=rate / copy_rate >= 0.4 if media_type == TARGETED else None,
             ),
             figure("  signals over HTTP", rate, "signals/s", reference=copy_rate, must="-", reached=None),
         ]
