@@ -100,7 +100,7 @@ def build_programme(options: Options) -> Programme:
         start_batch=batch_of_option[start_option],
         n_classes=int(class_of_need.max(initial=-1)) + 1,
         n_batches=int(batch_of_option.max(initial=-1)) + 1,
-        row_scale=np.repeat(_largest_use(options), options.horizon.horizon_buckets),
+        row_scale=np.repeat(largest_use(options), options.horizon.horizon_buckets),
     )
 
 
@@ -147,7 +147,8 @@ def _number_rows(*columns: IntArray) -> IntArray:
     return number
 
 
-def _largest_use(options: Options) -> FloatArray:
+def largest_use(options: Options) -> FloatArray:
+    """Scale every resource by the most that one unit of anything takes of it: (n_resources,)."""
     largest = np.zeros(len(options.capacities.keys))
     entries = options.capabilities.use.tocoo()
     np.maximum.at(largest, entries.coords[1], entries.data)

@@ -1,0 +1,150 @@
+"""At which prices does every need's cheapest way fill capacity just so, and who then takes what?
+
+Source: the planning model, section 6.1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from pullplan.engine.assignment.blocks import Block, Market
+from pullplan.engine.assignment.completing import Completion, cheapest_ways, complete, needs_to_open, width_of
+from pullplan.engine.assignment.shortage import (
+    Shortage,
+    least_shortage,
+    market_left,
+    nothing_short,
+    prove_cost,
+)
+from pullplan.engine.assignment.smoothing import find_prices, search_blocks
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+SAMPLE_BLOCKS = 60
+SAMPLE_NEEDS_PER_BLOCK = 20
+SAMPLE_COOLING = (1.0, 1 / 3, 1 / 10, 1 / 30)
+QUICK_COOLING = 1 / 300, 1 / 3_000, 1 / 30_000
+CAREFUL_COOLING = np.geomspace(10.0, 1e-4, 12)
+"""Temperatures, of the spread of costs."""
+TOLERANCE = 1e-3
+"""Of the mean capacity: the completion makes capacity hold exactly."""
+
+
+@dataclass(frozen=True)
+class PricedPlan:
+    """Who takes what, what the shortfall stages proved, and what proves the cost."""
+
+    lines: Completion
+    shortage: Shortage
+    cost_prices: FloatArray
+    cost_multipliers: FloatArray
+
+
+def price(market: Market, n_stages: int) -> PricedPlan | None:
+    """Serve as much as can be served at the least cost; None where prices don't settle.
+
+    Raises: AssignmentFailedError where HiGHS ends without an optimum.
+    """
+    if all(np.isfinite(block.cost).any(axis=0).all() for block in market.blocks):
+        nothing = nothing_short(market, n_stages)
+        row_prices = _search_quickly(market_left(market, nothing))
+        plan = None if row_prices is None else _complete(market, nothing, row_prices)
+        if plan is not None:
+            return plan
+    shortage = least_shortage(market, n_stages)
+    return _complete(market, shortage, _search_carefully(market_left(market, shortage)))
+
+
+def _complete(market: Market, shortage: Shortage, row_prices: FloatArray) -> PricedPlan | None:
+    left = market_left(market, shortage)
+    lines = complete(left, row_prices)
+    if lines is None:
+        return None
+    prices, multipliers = prove_cost(market, left, shortage, lines.row_prices)
+    return PricedPlan(lines, shortage, prices, multipliers)
+
+
+def _search_quickly(market: Market) -> FloatArray | None:
+    """Cool a sample down, then all needs; None where capacity seems too little, or nearly so."""
+    undecided = _undecided(market)
+    spread = _spread(undecided.blocks)
+    if spread == 0:
+        return np.zeros(len(market.capacity))
+    prices = _search_sample(undecided, spread)
+    if prices is None:
+        return None
+    prices, fits = _cool(
+        undecided, prices, spread * np.array([SAMPLE_COOLING[-1], *QUICK_COOLING]), needs_to_open(market)
+    )
+    return prices if fits else None
+
+
+def _search_carefully(market: Market) -> FloatArray:
+    """Cool what the least shortage leaves undecided, slowly: it is little, and no sample of it would fit."""
+    undecided = _undecided(market)
+    spread = _spread(undecided.blocks)
+    prices = np.zeros(len(market.capacity))
+    if spread == 0:
+        return prices
+    return _cool(undecided, prices, spread * CAREFUL_COOLING, needs_to_open(market))[0]
+
+
+def _cool(
+    market: Market, prices: FloatArray, temperatures: FloatArray, n_open: int
+) -> tuple[FloatArray, bool]:
+    """Lower the temperature until no more needs are soft than the completion takes."""
+    blocks = search_blocks(market, market.blocks)
+    fits = True
+    for temperature in temperatures.tolist():
+        prices, fits = find_prices(blocks, market, prices, temperature, TOLERANCE)
+        _, margin = cheapest_ways(market, prices)
+        if not fits or temperature <= width_of(margin, n_open):
+            break
+    return prices, fits
+
+
+def _search_sample(market: Market, spread: float) -> FloatArray | None:
+    some = market.blocks[:: max(1, len(market.blocks) // SAMPLE_BLOCKS)]
+    most_needs = max(len(block.units) for block in some)
+    sample = search_blocks(market, some, max(1, most_needs // SAMPLE_NEEDS_PER_BLOCK))
+    share = sum(float(b.units.sum()) for b in sample) / sum(float(b.units.sum()) for b in market.blocks)
+    of_sample = replace(market, capacity=market.capacity * share)
+    prices = np.zeros(len(market.capacity))
+    for cooling in SAMPLE_COOLING:
+        prices, fits = find_prices(sample, of_sample, prices, cooling * spread, TOLERANCE)
+        if not fits:
+            return None
+    return prices
+
+
+def _undecided(market: Market) -> Market:
+    """Take out the needs that have one way left, and the capacity that they use."""
+    capacity = market.capacity.copy()
+    blocks = []
+    for block in market.blocks:
+        is_way = np.isfinite(block.cost)
+        decided = is_way.sum(axis=0) < 2
+        if not decided.any():
+            blocks.append(block)
+            continue
+        made = (is_way[:, decided] * block.units[decided]).sum(axis=1)
+        capacity[block.rows] -= made @ block.use
+        if not decided.all():
+            kept = block.cost[:, ~decided], block.units[~decided], block.stage[~decided]
+            blocks.append(replace(block, cost=kept[0], units=kept[1], stage=kept[2]))
+    return replace(market, blocks=blocks, capacity=capacity)
+
+
+def _spread(blocks: Sequence[Block]) -> float:
+    """Take how much dearer the mean way is than the cheapest, in the mean."""
+    total = n_needs = 0.0
+    for block in blocks:
+        finite = np.isfinite(block.cost)
+        reachable = finite.any(axis=0)
+        cost = np.where(finite, block.cost, 0.0)[:, reachable].sum(axis=0) / finite[:, reachable].sum(axis=0)
+        total += float((cost - block.cost[:, reachable].min(axis=0)).sum()) if reachable.any() else 0.0
+        n_needs += float(reachable.sum())
+    return total / n_needs if n_needs else 0.0

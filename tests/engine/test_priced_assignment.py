@@ -1,0 +1,282 @@
+"""Is what prices find the same as what the whole programme proves, and does it hold?"""
+
+from collections.abc import Sequence
+from random import Random
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from tests.engine.instances import MONDAY, networks
+from tests.engine.oracle import is_close
+
+from pullplan.engine.assignment import completing
+from pullplan.engine.assignment.priced import assign_by_prices
+from pullplan.engine.assignment.solving import assign_whole
+from pullplan.engine.certificate import certify
+from pullplan.engine.explanation import explain, resource_loads
+from pullplan.engine.model import (
+    TIERS,
+    Capability,
+    Horizon,
+    Lane,
+    Need,
+    Node,
+    PlanningFacts,
+    PlanParameters,
+    Product,
+    Region,
+    Resource,
+    Tier,
+)
+from pullplan.engine.options import Options, Solution, build_options
+
+
+@pytest.fixture(autouse=True)
+def few_needs_open_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small instances would else be completed whole, and nothing ever widened."""
+    monkeypatch.setattr(completing, "FEWEST_OPEN_NEEDS", 3)
+    monkeypatch.setattr(completing, "OPEN_NEEDS_PER_ROW", 1)
+    monkeypatch.setattr(completing, "MOST_OPEN_SHARE", 1.0)
+
+
+def network(
+    seed: int,
+    *,
+    load: float,
+    n_nodes: int = 5,
+    n_products: int = 6,
+    n_regions: int = 8,
+    tiers: Sequence[Tier] = ("order",),
+    n_ranks: int = 1,
+    two_resources: bool = False,
+) -> tuple[PlanningFacts, list[Need]]:
+    """Draw a network of one bucket; `load` is needs ÷ capacity, roughly."""
+    chance = np.random.default_rng(seed)
+    resources = ("hours", "ovens") if two_resources else ("hours",)
+    needs = [
+        Need(
+            need_id=0,
+            product_code=f"P{p}",
+            region_code=f"R{r}",
+            bucket=0,
+            tier=tier,
+            rank=int(chance.integers(0, n_ranks)),
+            units=float(chance.gamma(1, 20)) + 0.01,
+            latest_bucket=0,
+        )
+        for p in range(n_products)
+        for r in range(n_regions)
+        for tier in tiers
+    ]
+    capacity = sum(n.units for n in needs) * 1.1 / load / n_nodes
+    facts = PlanningFacts(
+        horizon=Horizon(as_of_date=MONDAY, bucket="day", horizon_buckets=1),
+        parameters=PlanParameters(
+            objective="landed_cost" if seed % 2 else "nearest",
+            shortfall_measure="value" if seed % 3 else "units",
+            lanes="given_only",
+        ),
+        products=tuple(
+            Product(product_code=f"P{p}", value_per_unit=float(chance.uniform(1, 50)))
+            for p in range(n_products)
+        ),
+        regions=tuple(Region(region_code=f"R{r}") for r in range(n_regions)),
+        nodes=tuple(Node(node_code=f"N{n}") for n in range(n_nodes)),
+        resources=tuple(
+            Resource(
+                node_code=f"N{n}",
+                resource_code=code,
+                capacity_per_day=capacity * float(chance.dirichlet([3, 3])[0]) * 2,
+            )
+            for n in range(n_nodes)
+            for code in resources
+        ),
+        capabilities=tuple(
+            Capability(
+                node_code=f"N{n}",
+                product_code=f"P{p}",
+                unit_cost=float(chance.uniform(5, 50)),
+                use_per_unit={code: float(chance.uniform(0.5, 2)) for code in resources},
+            )
+            for n in range(n_nodes)
+            for p in range(n_products)
+            if chance.random() < 0.6
+        ),
+        lanes=tuple(
+            Lane(
+                node_code=f"N{n}",
+                region_code=f"R{r}",
+                distance_km=float(chance.uniform(1, 4000)),
+                transit_days=0,
+                freight_cost_per_unit=float(chance.uniform(1, 100)),
+                forbidden=bool(chance.random() < 0.1),
+            )
+            for n in range(n_nodes)
+            for r in range(n_regions)
+        ),
+    )
+    return facts, [msgspec.structs.replace(need, need_id=i + 1) for i, need in enumerate(needs)]
+
+
+def priced_solution(options: Options) -> Solution:
+    solution = assign_by_prices(options)
+    assert solution is not None
+    return solution
+
+
+def assert_holds(options: Options, solution: Solution) -> None:
+    served = np.bincount(options.option_need[solution.option_index], solution.units, len(options.needs))
+    assert served + solution.shortfall_units == pytest.approx(options.need_units, rel=1e-9)
+    assert (solution.units > 0).all()
+    assert (solution.shortfall_units >= 0).all()
+    assert (np.diff(solution.option_index) > 0).all()
+    for load in resource_loads(options, solution):
+        assert load.used <= load.capacity * (1 + 1e-9) + 1e-6
+
+
+def assert_equal_stages(options: Options, solution: Solution) -> None:
+    found, expected = certify(options, solution), certify(options, assign_whole(options))
+    for stage, whole in zip(found, expected, strict=True):
+        assert is_close(stage.value, whole.value, share=1e-6), (stage, whole)
+        assert abs(stage.gap) < 1e-6, stage
+
+
+def test_hundreds_of_random_networks_are_as_good_as_the_whole_programme_stage_by_stage() -> None:
+    n_priced = 0
+    for seed in range(300):
+        load = (0.6, 0.9, 1.0, 1.3, 2.0)[seed % 5]
+        options = build_options(
+            *network(
+                seed,
+                load=load,
+                tiers=TIERS[: 1 + seed % 3],
+                n_ranks=1 + seed % 2,
+                two_resources=seed % 7 == 0,
+            )
+        )
+        solution = assign_by_prices(options)
+        if solution is not None:
+            n_priced += 1
+            assert_holds(options, solution)
+            assert_equal_stages(options, solution)
+    assert n_priced > 270
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(networks())
+def test_networks_with_every_kind_of_obstacle_are_priced_right_or_left_to_the_whole_programme(
+    drawn: tuple[PlanningFacts, list[Need]],
+) -> None:
+    facts, needs = drawn
+    one = msgspec.structs.replace(facts.horizon, horizon_buckets=1)
+    now = [msgspec.structs.replace(need, bucket=0, latest_bucket=0) for need in needs]
+    options = build_options(msgspec.structs.replace(facts, horizon=one), now)
+    solution = assign_by_prices(options)
+    if solution is not None:
+        assert_holds(options, solution)
+        assert_equal_stages(options, solution)
+
+
+def test_exact_ties_between_nodes_at_one_place_are_settled_within_capacity() -> None:
+    for seed in range(12):
+        facts, needs = network(seed, load=(0.8, 1.4)[seed % 2], n_nodes=4)
+        same_lanes = {lane.region_code: lane for lane in facts.lanes if lane.node_code == "N0"}
+        lanes = tuple(
+            msgspec.structs.replace(same_lanes[lane.region_code], node_code=lane.node_code)
+            for lane in facts.lanes
+        )
+        same = tuple(
+            msgspec.structs.replace(c, unit_cost=7.0, use_per_unit={"hours": 1.0}) for c in facts.capabilities
+        )
+        options = build_options(msgspec.structs.replace(facts, lanes=lanes, capabilities=same), needs)
+        solution = priced_solution(options)
+        assert_holds(options, solution)
+        assert_equal_stages(options, solution)
+
+
+def test_a_network_without_any_capacity_leaves_everything_short() -> None:
+    facts, needs = network(1, load=1.0)
+    idle = tuple(msgspec.structs.replace(r, capacity_per_day=0.0) for r in facts.resources)
+    options = build_options(msgspec.structs.replace(facts, resources=idle), needs)
+    solution = priced_solution(options)
+    assert len(solution.option_index) == 0
+    assert solution.shortfall_units == pytest.approx(options.need_units)
+    assert_equal_stages(options, solution)
+
+
+def test_one_node_serves_what_it_can() -> None:
+    for load in (0.5, 1.0, 3.0):
+        options = build_options(*network(2, load=load, n_nodes=1))
+        solution = priced_solution(options)
+        assert_holds(options, solution)
+        assert_equal_stages(options, solution)
+
+
+def test_one_need_takes_its_best_node() -> None:
+    facts, needs = network(3, load=0.01)
+    options = build_options(facts, needs[:1])
+    solution = priced_solution(options)
+    assert_holds(options, solution)
+    assert_equal_stages(options, solution)
+
+
+def test_products_that_share_no_node_do_not_disturb_each_other() -> None:
+    facts, needs = network(4, load=1.2, n_nodes=6)
+    apart = tuple(c for c in facts.capabilities if int(c.node_code[1:]) % 2 == int(c.product_code[1:]) % 2)
+    options = build_options(msgspec.structs.replace(facts, capabilities=apart), needs)
+    solution = priced_solution(options)
+    assert_holds(options, solution)
+    assert_equal_stages(options, solution)
+
+
+def test_units_over_many_orders_are_assigned_to_the_bound() -> None:
+    facts, needs = network(5, load=1.0)
+    chance = np.random.default_rng(5)
+    spread = [msgspec.structs.replace(n, units=float(10 ** chance.uniform(-6, 5))) for n in needs]
+    options = build_options(facts, spread)
+    solution = priced_solution(options)
+    assert_holds(options, solution)
+    assert_equal_stages(options, solution)
+
+
+@pytest.mark.parametrize("load", [0.8, 1.4])
+def test_the_order_of_facts_does_not_change_a_priced_plan(load: float) -> None:
+    facts, needs = network(6, load=load, tiers=TIERS[:2])
+    chance = Random(0)
+    shuffled = {
+        name: tuple(chance.sample(getattr(facts, name), len(getattr(facts, name))))
+        for name in ("products", "regions", "nodes", "resources", "capabilities", "lanes")
+    }
+    options = build_options(facts, needs)
+    other = build_options(msgspec.structs.replace(facts, **shuffled), needs)
+    one, two = priced_solution(options), priced_solution(other)
+    assert explain(options, one) == explain(other, two)
+    assert certify(options, one) == certify(other, two)
+
+
+def test_where_time_matters_prices_are_not_used() -> None:
+    facts, needs = network(7, load=1.0)
+    longer = msgspec.structs.replace(facts.horizon, horizon_buckets=3)
+    later = [msgspec.structs.replace(n, bucket=2, latest_bucket=2) for n in needs]
+    assert assign_by_prices(build_options(msgspec.structs.replace(facts, horizon=longer), later)) is None
+
+
+def test_a_large_instance_of_one_bucket_is_priced_and_says_so() -> None:
+    facts, needs = network(8, load=0.9, n_nodes=8, n_products=40, n_regions=80)
+    assert len(needs) >= PRICED_FROM_NEEDS
+    options = build_options(facts, needs)
+    said: list[tuple[str, float]] = []
+    solution = assign(options, lambda stage, share: said.append((stage, share)))
+    assert "prices" in solution.method
+    assert [stage for stage, _ in said] == [p.measure for p in solution.stage_prices]
+    assert [share for _, share in said] == sorted(share for _, share in said)
+    assert_holds(options, solution)
+    assert_equal_stages(options, solution)
+    assert "whole" not in solution.method
+
+
+def test_a_reference_instance_reaches_its_bound_over_every_way() -> None:
+    measured = measure(4, 0.9, "priced")
+    assert measured["gap"] < 1e-8
+    assert measured["shortfall_gap"] < 1e-8
