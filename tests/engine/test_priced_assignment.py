@@ -6,13 +6,14 @@ from random import Random
 import msgspec
 import numpy as np
 import pytest
+from bench.assigning import measure
 from hypothesis import HealthCheck, given, settings
 from tests.engine.instances import MONDAY, networks
 from tests.engine.oracle import is_close
 
 from pullplan.engine.assignment import completing
 from pullplan.engine.assignment.priced import assign_by_prices
-from pullplan.engine.assignment.solving import assign_whole
+from pullplan.engine.assignment.solving import PRICED_FROM_NEEDS, assign, assign_whole
 from pullplan.engine.certificate import certify
 from pullplan.engine.explanation import explain, resource_loads
 from pullplan.engine.model import (

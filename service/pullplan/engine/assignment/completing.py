@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 from pullplan.engine.assignment.blocks import Market
-from pullplan.engine.assignment.shortage import lp_of
-from pullplan.engine.assignment.stages import open_search, solve
+from pullplan.engine.assignment.stages import column_values, lp_of, open_search, solve
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -126,57 +125,69 @@ def _pairs_within(market: Market, row_prices: FloatArray, width: float) -> IntAr
 def _solve(
     market: Market, chosen: IntArray, pairs: IntArray, good_prices: FloatArray, trust: float
 ) -> _Programme:
-    """Give every closed need what it chose and solve the rest; what a row is over or under may cost a price within `trust`."""
-    first_need, n_rows, n_pairs = market.first_need, len(market.capacity), len(pairs)
-    open_need, open_position = np.unique(pairs // WAYS, return_inverse=True)
-    is_open = np.zeros(first_need[-1], dtype=bool)
-    is_open[open_need] = True
-    cut = np.searchsorted(pairs, first_need * WAYS)
-    left, value = market.capacity.copy(), 0.0
-    cost, open_units = np.empty(n_pairs), np.zeros(len(open_need))
-    row, column, use = [n_rows_offset := np.empty(0, dtype=np.int64)], [n_rows_offset], [np.empty(0)]
-    for b, block in enumerate(market.blocks):
-        needs = slice(int(first_need[b]), int(first_need[b + 1]))
-        fixed_units = np.where(is_open[needs], 0.0, block.units)
-        way_of_fixed = chosen[needs]
-        taken = np.where(fixed_units > 0, block.cost[way_of_fixed, np.arange(len(fixed_units))], 0.0)
-        value += float(taken @ fixed_units)
-        left[block.rows] -= np.bincount(way_of_fixed, fixed_units, len(block.use)) @ block.use
-        of_block = slice(int(cut[b]), int(cut[b + 1]))
-        need, way = pairs[of_block] // WAYS - needs.start, pairs[of_block] % WAYS
-        cost[of_block] = block.cost[way, need]
-        open_units[open_position[of_block]] = block.units[need]
-        pair, resource = np.nonzero(block.use[way])
-        row.append(len(open_need) + block.rows[resource])
-        column.append(of_block.start + pair)
-        use.append(block.use[way][pair, resource])
-    scale = float(open_units.mean()) if len(open_units) else 1.0
-    spare, full = np.arange(n_rows), np.flatnonzero(market.is_full)
-    matrix = csr_array(
-        (
-            np.concatenate([np.ones(n_pairs), *use, -np.ones(n_rows), np.ones(len(full))]),
-            (
-                np.concatenate([open_position, *row, len(open_need) + spare, len(open_need) + full]),
-                np.concatenate(
-                    [np.arange(n_pairs), *column, n_pairs + spare, n_pairs + n_rows + np.arange(len(full))]
-                ),
-            ),
-        ),
-        shape=(len(open_need) + n_rows, n_pairs + n_rows + len(full)),
-    )
-    upper = np.concatenate([open_units, left]) / scale
-    lower = np.concatenate([open_units, np.where(market.is_full, left, -np.inf)]) / scale
-    search = open_search(lp_of(matrix, lower, upper), len(open_need))
+    """Give every closed need what it chose and solve the rest.
+
+    What a row is over, or a full row under, costs a price that is `trust` away from the good one.
+    """
+    is_open = np.zeros(market.first_need[-1], dtype=bool)
+    is_open[pairs // WAYS] = True
+    closed_value, left = _take_chosen(market, chosen, ~is_open)
+    cost, units, uses = _open_columns(market, pairs)
+    _, row_of_pair = np.unique(pairs // WAYS, return_inverse=True)
+    full = np.flatnonzero(market.is_full)
+    n_needs, n_rows, n_pairs = len(units), len(left), len(pairs)
+    pair, spare = np.arange(n_pairs), np.arange(n_rows)
+    entries = [
+        (np.ones(n_pairs), row_of_pair, pair),
+        (uses.data, n_needs + uses.coords[1], uses.coords[0]),
+        (-np.ones(n_rows), n_needs + spare, n_pairs + spare),
+        (np.ones(len(full)), n_needs + full, n_pairs + n_rows + np.arange(len(full))),
+    ]
+    value, row, column = (np.concatenate(of) for of in zip(*entries, strict=True))
+    matrix = csr_array((value, (row, column)), shape=(n_needs + n_rows, n_pairs + n_rows + len(full)))
+    scale = float(units.mean()) if n_needs else 1.0
+    lower = np.concatenate([units, np.where(market.is_full, left, -np.inf)]) / scale
+    search = open_search(lp_of(matrix, lower, np.append(units, left) / scale), n_needs)
     row_prices, _ = solve(search, np.concatenate([cost, good_prices + trust, trust - good_prices[full]]))
-    assert search.columns is not None
-    units = search.columns * scale
+    columns = column_values(search.highs) * scale
     return _Programme(
-        units=units[:n_pairs],
+        units=columns[:n_pairs],
         is_open=is_open,
         row_prices=np.where(market.is_full, row_prices, np.maximum(0.0, row_prices)),
-        overload=float(units[n_pairs:].sum()),
-        value=value + float(cost @ units[:n_pairs]),
+        overload=float(columns[n_pairs:].sum()),
+        value=closed_value + float(cost @ columns[:n_pairs]),
     )
+
+
+def _take_chosen(market: Market, chosen: IntArray, is_closed: BoolArray) -> tuple[float, FloatArray]:
+    """Add up what the closed needs cost, and what they leave of capacity."""
+    value, left = 0.0, market.capacity.copy()
+    for block, first in zip(market.blocks, market.first_need.tolist(), strict=False):
+        needs = np.flatnonzero(is_closed[first : first + len(block.units)])
+        way, units = chosen[first + needs], block.units[needs]
+        value += float(block.cost[way, needs] @ units)
+        left[block.rows] -= np.bincount(way, units, len(block.use)) @ block.use
+    return value, left
+
+
+def _open_columns(market: Market, pairs: IntArray) -> tuple[FloatArray, FloatArray, coo_array]:
+    """Write pairs as columns: their costs, their needs' units, and (n_pairs, n_rows) what they use."""
+    first_need = market.first_need
+    cut = np.searchsorted(pairs, first_need * WAYS)
+    costs, units, uses = ([np.empty(0)] for _ in range(3))
+    rows, columns = ([np.empty(0, dtype=np.int64)] for _ in range(2))
+    for b in np.flatnonzero(np.diff(cut)).tolist():
+        block = market.blocks[b]
+        need, way = pairs[cut[b] : cut[b + 1]] // WAYS - first_need[b], pairs[cut[b] : cut[b + 1]] % WAYS
+        costs.append(block.cost[way, need])
+        units.append(block.units[np.unique(need)])
+        pair, row = np.nonzero(block.use[way])
+        uses.append(block.use[way][pair, row])
+        rows.append(block.rows[row])
+        columns.append(cut[b] + pair)
+    at = np.concatenate(columns), np.concatenate(rows)
+    use = coo_array((np.concatenate(uses), at), shape=(len(pairs), len(market.capacity)))
+    return np.concatenate(costs), np.concatenate(units), use
 
 
 def _hold_against_all(
@@ -210,14 +221,15 @@ def _lines(
 ) -> tuple[IntArray, IntArray, FloatArray]:
     """List who takes what: dust goes to the need's largest line, so that every need adds up."""
     need_units = np.concatenate([block.units for block in market.blocks])
-    fixed = np.flatnonzero(~programme.is_open & (need_units > 0))
     need, way, units = pairs // WAYS, pairs % WAYS, programme.units
     keep = units > DUST_SHARE * need_units[need]
-    need = np.concatenate([need[keep], fixed])
-    way = np.concatenate([way[keep], chosen[fixed]])
-    units = np.concatenate([units[keep], need_units[fixed]])
+    need, way, units = need[keep], way[keep], units[keep]
     by_size = np.lexsort((-way, units, need))
     largest = by_size[np.flatnonzero(np.diff(need[by_size], append=-1))]
     units[largest] += (need_units - np.bincount(need, units, len(need_units)))[need[largest]]
-    order = np.lexsort((way, need))
+    # An open need that is smaller than the solver's tolerance may have no line: it takes its cheapest way.
+    closed = np.setdiff1d(np.arange(len(need_units)), need)
+    need = np.concatenate([need, closed])
+    order = np.argsort(need, kind="stable")
+    way, units = np.concatenate([way, chosen[closed]]), np.concatenate([units, need_units[closed]])
     return need[order], way[order], units[order]

@@ -24,6 +24,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 SAMPLE_BLOCKS = 60
+WIDTH_BLOCKS = 400
+"""Of so many is measured how far apart costs are."""
 SAMPLE_NEEDS_PER_BLOCK = 20
 SAMPLE_COOLING = (1.0, 1 / 3, 1 / 10, 1 / 30)
 QUICK_COOLING = 1 / 300, 1 / 3_000, 1 / 30_000
@@ -50,16 +52,17 @@ def price(market: Market, n_stages: int) -> PricedPlan | None:
     """
     if all(np.isfinite(block.cost).any(axis=0).all() for block in market.blocks):
         nothing = nothing_short(market, n_stages)
-        row_prices = _search_quickly(market_left(market, nothing))
-        plan = None if row_prices is None else _complete(market, nothing, row_prices)
+        left = market_left(market, nothing)
+        row_prices = _search_quickly(left)
+        plan = None if row_prices is None else _complete(market, left, nothing, row_prices)
         if plan is not None:
             return plan
     shortage = least_shortage(market, n_stages)
-    return _complete(market, shortage, _search_carefully(market_left(market, shortage)))
-
-
-def _complete(market: Market, shortage: Shortage, row_prices: FloatArray) -> PricedPlan | None:
     left = market_left(market, shortage)
+    return _complete(market, left, shortage, _search_carefully(left))
+
+
+def _complete(market: Market, left: Market, shortage: Shortage, row_prices: FloatArray) -> PricedPlan | None:
     lines = complete(left, row_prices)
     if lines is None:
         return None
@@ -97,17 +100,19 @@ def _cool(
 ) -> tuple[FloatArray, bool]:
     """Lower the temperature until no more needs are soft than the completion takes."""
     blocks = search_blocks(market, market.blocks)
+    some = replace(market, blocks=_some(market.blocks, WIDTH_BLOCKS))
+    n_open = max(1, n_open * len(some.blocks) // len(market.blocks))
     fits = True
     for temperature in temperatures.tolist():
         prices, fits = find_prices(blocks, market, prices, temperature, TOLERANCE)
-        _, margin = cheapest_ways(market, prices)
+        _, margin = cheapest_ways(some, prices)
         if not fits or temperature <= width_of(margin, n_open):
             break
     return prices, fits
 
 
 def _search_sample(market: Market, spread: float) -> FloatArray | None:
-    some = market.blocks[:: max(1, len(market.blocks) // SAMPLE_BLOCKS)]
+    some = _some(market.blocks, SAMPLE_BLOCKS)
     most_needs = max(len(block.units) for block in some)
     sample = search_blocks(market, some, max(1, most_needs // SAMPLE_NEEDS_PER_BLOCK))
     share = sum(float(b.units.sum()) for b in sample) / sum(float(b.units.sum()) for b in market.blocks)
@@ -138,10 +143,14 @@ def _undecided(market: Market) -> Market:
     return replace(market, blocks=blocks, capacity=capacity)
 
 
+def _some(blocks: Sequence[Block], n_blocks: int) -> Sequence[Block]:
+    return blocks[:: max(1, len(blocks) // n_blocks)]
+
+
 def _spread(blocks: Sequence[Block]) -> float:
     """Take how much dearer the mean way is than the cheapest, in the mean."""
     total = n_needs = 0.0
-    for block in blocks:
+    for block in _some(blocks, WIDTH_BLOCKS):
         finite = np.isfinite(block.cost)
         reachable = finite.any(axis=0)
         cost = np.where(finite, block.cost, 0.0)[:, reachable].sum(axis=0) / finite[:, reachable].sum(axis=0)

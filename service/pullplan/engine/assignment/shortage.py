@@ -7,13 +7,12 @@ rows for good: the market that is left holds exactly the plans with the least sh
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import highspy
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from pullplan.engine.assignment.blocks import Block, Market
-from pullplan.engine.assignment.stages import Proof, Search, close, combine, open_search, prove
+from pullplan.engine.assignment.stages import Proof, Search, close, combine, lp_of, open_search, prove
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -69,7 +68,8 @@ def least_shortage(market: Market, n_stages: int) -> Shortage:
 
 def market_left(market: Market, shortage: Shortage) -> Market:
     """Keep the ways and rows of the plans with the least shortfall; to stay short is one more way, and costs nothing."""
-    is_closed = np.zeros(sum(int(c.is_open.sum()) for c in shortage.classes), dtype=bool)
+    reduced_costs = shortage.proofs[-1].reduced_costs
+    is_closed = np.zeros(len(reduced_costs), dtype=bool)
     is_full = np.zeros(len(market.capacity), dtype=bool)
     for proof in shortage.proofs:
         is_closed[proof.closes_columns] = True
@@ -77,10 +77,15 @@ def market_left(market: Market, shortage: Shortage) -> Market:
     blocks = []
     first = 0
     for block, classes in zip(market.blocks, shortage.classes, strict=True):
+        columns = slice(first, first + int(classes.is_open.sum()))
+        first = columns.stop
         stays = classes.is_open.copy()
-        n_columns = int(stays.sum())
-        stays[classes.is_open] = ~is_closed[first : first + n_columns]
-        first += n_columns
+        stays[classes.is_open] = ~is_closed[columns]
+        reduced = np.full(stays.shape, np.inf)
+        reduced[classes.is_open] = reduced_costs[columns]
+        # A class smaller than the solver's tolerance may have been overlooked: it keeps the way that is nearest to open.
+        overlooked = np.flatnonzero(~stays.any(axis=1))
+        stays[overlooked, reduced[overlooked].argmin(axis=1)] = True
         blocks.append(_with_ways(block, stays[classes.class_of_need].T))
     return replace(market, blocks=blocks, is_full=is_full)
 
@@ -162,20 +167,3 @@ def _open(market: Market, classes: Sequence[_Classes]) -> Search:
         np.append(units, market.capacity) / scale,
     )
     return open_search(lp, n_classes)
-
-
-def lp_of(matrix: csr_array, lower: FloatArray, upper: FloatArray) -> highspy.HighsLp:
-    """Write rows down for HiGHS: columns ≥ 0, without costs."""
-    matrix.sort_indices()
-    lp = highspy.HighsLp()
-    lp.num_row_, lp.num_col_ = matrix.shape
-    lp.col_cost_ = np.zeros(lp.num_col_)
-    lp.col_lower_ = np.zeros(lp.num_col_)
-    lp.col_upper_ = np.full(lp.num_col_, highspy.kHighsInf)
-    lp.row_lower_ = lower
-    lp.row_upper_ = upper
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_ = matrix.indptr
-    lp.a_matrix_.index_ = matrix.indices
-    lp.a_matrix_.value_ = matrix.data
-    return lp

@@ -76,7 +76,7 @@ def find_prices(
         if np.abs(excess).max(initial=0.0) <= tolerance * typical_capacity:
             return prices, True
         direction = _newton_direction(look, free, LONGEST_STEP * temperature)
-        stepped = _climb(blocks, market, prices, look, direction, temperature)
+        stepped = _climb(blocks, market, (prices, look), direction, temperature)
         if stepped is None:
             return prices, False
         prices, look = stepped
@@ -96,12 +96,12 @@ def _newton_direction(look: _Look, free: BoolArray, longest: float) -> FloatArra
 def _climb(
     blocks: Sequence[SearchBlock],
     market: Market,
-    prices: FloatArray,
-    look: _Look,
+    at: tuple[FloatArray, _Look],
     direction: FloatArray,
     temperature: float,
 ) -> tuple[FloatArray, _Look] | None:
     """Halve the step until the dual rises enough."""
+    prices, look = at
     step = 1.0
     while step >= SMALLEST_STEP:
         trial = prices + step * direction

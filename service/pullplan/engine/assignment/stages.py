@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import highspy
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from pullplan.engine.assignment.programme import power_of_two
 from pullplan.engine.errors import AssignmentFailedError
@@ -48,6 +49,23 @@ class Search:
     row_is_closed: npt.NDArray[np.bool_]
     columns: FloatArray | None = None
     proofs: list[Proof] = field(default_factory=list)
+
+
+def lp_of(matrix: csr_array, lower: FloatArray, upper: FloatArray) -> highspy.HighsLp:
+    """Write rows down for HiGHS: columns ≥ 0, without costs."""
+    matrix.sort_indices()
+    lp = highspy.HighsLp()
+    lp.num_row_, lp.num_col_ = matrix.shape
+    lp.col_cost_ = np.zeros(lp.num_col_)
+    lp.col_lower_ = np.zeros(lp.num_col_)
+    lp.col_upper_ = np.full(lp.num_col_, highspy.kHighsInf)
+    lp.row_lower_ = lower
+    lp.row_upper_ = upper
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_ = matrix.indptr
+    lp.a_matrix_.index_ = matrix.indices
+    lp.a_matrix_.value_ = matrix.data
+    return lp
 
 
 def open_search(lp: highspy.HighsLp, first_capacity_row: int) -> Search:
