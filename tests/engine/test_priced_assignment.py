@@ -1,6 +1,10 @@
 """Is what prices find the same as what the whole programme proves, and does it hold?"""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 
 import msgspec
@@ -281,3 +285,29 @@ def test_a_reference_instance_reaches_its_bound_over_every_way() -> None:
     measured = measure(4, 0.9, "priced")
     assert measured["gap"] < 1e-8
     assert measured["shortfall_gap"] < 1e-8
+
+
+LINES_OF_A_SMALL_INSTANCE = """
+from bench.assigning import to_market
+from bench.instances import reference_instance
+from pullplan.engine.assignment.pricing import price
+
+lines = price(to_market(reference_instance(6, capacity_factor=1.1)), n_stages=1).lines
+print(lines.need.tolist(), lines.way.tolist(), lines.units.tolist(), lines.row_prices.tolist())
+"""
+
+
+def test_a_process_with_another_hash_seed_finds_the_very_same_plan() -> None:
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", LINES_OF_A_SMALL_INSTANCE],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            cwd=Path(__file__).parents[2],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(said) == 1
+    assert len(said.pop()) > 1_000

@@ -26,6 +26,7 @@ MOST_OPEN_SHARE = 0.5
 CLOSED_GAP = 1e-10
 """Of the value: what is left is the programme's own rounding."""
 OVERLOAD_SHARE = 1e-9
+"""Of the mean capacity."""
 CEILING_WIDTHS = 10.0
 DUST_SHARE = 1e-9
 WAYS = 4096
@@ -77,7 +78,7 @@ def complete(market: Market, row_prices: FloatArray) -> Completion | None:
             return None
         programme = _solve(market, chosen, pairs, good_prices, CEILING_WIDTHS * (width or 1.0))
         bound, cheaper = _hold_against_all(market, programme, chosen, pairs)
-        if programme.overload > OVERLOAD_SHARE * float(market.capacity.sum()):
+        if programme.overload > OVERLOAD_SHARE * float(market.capacity.mean()):
             width *= 2
             cheaper = _pairs_within(market, good_prices, width)
         elif programme.value - bound <= CLOSED_GAP * abs(programme.value) or not len(cheaper):
