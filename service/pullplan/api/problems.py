@@ -145,7 +145,8 @@ def answer_validation(request: Request[Any, Any, Any], error: ValidationExceptio
 def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Answer what the framework refuses: no such path, no such method, a body beyond the limit."""
     status = HTTPStatus(error.status_code)
-    allowed = {"allow": value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    allowed = {"allow": headers["allow"]} if "allow" in headers else {}
     details = {
         404: "there is nothing at this path",
         405: f"this path takes {allowed.get('allow', 'other methods')}, not {request.method}",
