@@ -26,6 +26,14 @@ class PassedOver(Fact, frozen=True, kw_only=True):
     distance_km: float | None = None
     capacity_price: float | None = None
     """For at_capacity: what room for one more unit there would save in the cost stage, earlier stages being kept."""
+    forcing_measure: str | None = None
+    """The first stage, up to the cost, that is proven to get worse when the line is forced there; the cost stage
+    where none is. None (as both costs) where the node can't be forced: it has no way to serve the need."""
+    forcing_cost_per_unit: float | None = None
+    """Reduced cost (≥ 0) of the node's best option at that stage's stored prices and multipliers."""
+    forcing_cost: float | None = None
+    """Units × reduced cost: every plan that keeps the stages before and makes the line's units there has a value of
+    at least that stage's lower bound plus this."""
 
 
 class Assignment(Fact, frozen=True, kw_only=True):
