@@ -1,6 +1,5 @@
 """What is the best that each node could have done for each need, what stood in its way, and what would forcing it cost?"""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +26,8 @@ class Route:
     forcing_measure: str
     """The first stage up to the cost that must get worse when the node is forced; the cost stage where none must."""
     forcing_cost_per_unit: float
-    """That stage's least reduced cost over all of the node's options, at the stage's own prices and multipliers."""
+    """That stage's least reduced cost, at its own prices and multipliers, over the options that the stages before leave
+    open."""
 
 
 Routes = dict[tuple[int, int], Route]
@@ -64,29 +64,22 @@ def _forcing(
 ) -> tuple[IntArray, FloatArray]:
     """Tell each route's first stage that forcing must worsen (else the last), and by how much a unit.
 
+    An option with a positive reduced cost in a stage is closed to the stages after it: a plan that meets the first
+    stage's lower bound has no unit there, because each would lift it above the bound by that much.
+
     Shapes: `order` (n_options,) sorts options by route, `first` (n_routes,) → (n_routes,), (n_routes,)
     """
     stage = np.zeros(len(first), dtype=np.int64)
     per_unit = np.zeros(len(first))
-    for k, least in enumerate(_least_by_stage(options, solution, measures, order, first)):
-        open_still = per_unit == 0
-        stage[open_still] = k
-        per_unit[open_still] = least[open_still]
-    return stage, per_unit
-
-
-def _least_by_stage(
-    options: Options,
-    solution: Solution,
-    measures: tuple[StageMeasure, ...],
-    order: IntArray,
-    first: IntArray,
-) -> Iterator[FloatArray]:
-    """Find each route's least reduced cost stage by stage."""
+    is_open = np.ones(len(order), dtype=bool)
     if len(first) == 0:
-        return
+        return stage, per_unit
     mean_units = float(options.need_units.mean())
     for k, measure in enumerate(measures):
-        reduced = reduced_costs(options, measures[: k + 1], solution.stage_prices[k])
-        least = np.minimum.reduceat(reduced[order], first)
-        yield np.where(least > NOTHING_BELOW * measure.one_mean_need / mean_units, least, 0.0)
+        reduced = reduced_costs(options, measures[: k + 1], solution.stage_prices[k])[order]
+        reduced[reduced <= NOTHING_BELOW * measure.one_mean_need / mean_units] = 0.0
+        least = np.minimum.reduceat(np.where(is_open, reduced, np.inf), first)
+        undecided = per_unit == 0
+        stage[undecided], per_unit[undecided] = k, least[undecided]
+        is_open &= reduced == 0
+    return stage, per_unit

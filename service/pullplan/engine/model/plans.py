@@ -30,10 +30,11 @@ class PassedOver(Fact, frozen=True, kw_only=True):
     """The first stage, up to the cost, that is proven to get worse when the line is forced there; the cost stage
     where none is. None (as both costs) where the node can't be forced: it has no way to serve the need."""
     forcing_cost_per_unit: float | None = None
-    """Reduced cost (≥ 0) of the node's best option at that stage's stored prices and multipliers."""
+    """In that stage's measure, ≥ 0: the least reduced cost, at the stage's stored prices and multipliers, of the ways
+    that the stages before leave open. Exact for the next unit where prices are unique."""
     forcing_cost: float | None = None
-    """Units × reduced cost: every plan that keeps the stages before and makes the line's units there has a value of
-    at least that stage's lower bound plus this."""
+    """Units × forcing_cost_per_unit, a proven lower bound: a plan that makes the line's units there, and meets the lower
+    bounds of the stages before, has in this stage at least its lower bound plus this."""
 
 
 class Assignment(Fact, frozen=True, kw_only=True):

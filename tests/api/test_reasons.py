@@ -1,0 +1,160 @@
+"""One line of a plan: found by its number, and explained in figures and in words."""
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+
+from pullplan.engine.model import (
+    Assignment,
+    Figures,
+    Horizon,
+    Need,
+    PassedOver,
+    Plan,
+    PlanningFacts,
+    PlanParameters,
+    PlanRequest,
+    Shortfall,
+    Stage,
+)
+from pullplan.storage import plans
+from pullplan.storage.database import Connection
+
+pytestmark = pytest.mark.anyio
+
+MONDAY = date(2024, 1, 1)
+NEAREST, FAR = 1, 2
+PASSED = (
+    PassedOver(
+        node_code="FULL",
+        cause="at_capacity",
+        distance_km=20.0,
+        capacity_price=50.0,
+        forcing_measure="cost:nearest",
+        forcing_cost_per_unit=30.0,
+        forcing_cost=390.0,
+    ),
+    PassedOver(
+        node_code="LATER",
+        cause="too_late",
+        distance_km=30.0,
+        forcing_measure="lateness_unit_buckets",
+        forcing_cost_per_unit=1.0,
+        forcing_cost=13.0,
+    ),
+    PassedOver(
+        node_code="SCARCE",
+        cause="at_capacity",
+        distance_km=35.0,
+        forcing_measure="shortfall:order:0",
+        forcing_cost_per_unit=0.5,
+        forcing_cost=6.5,
+    ),
+    PassedOver(node_code="SHUT", cause="offline", distance_km=40.0),
+    PassedOver(node_code="CHEAP", cause="costs_more", distance_km=90.0, forcing_measure="cost:nearest",
+               forcing_cost_per_unit=0.0, forcing_cost=0.0),
+)  # fmt: skip
+MEASURES = {"shortfall:order:0": 0.0, "lateness_unit_buckets": 0.0, "cost:nearest": 0.25}
+PLAN = Plan(
+    method="by hand",
+    reproducible=True,
+    snapshot_hash="1" * 64,
+    plan_hash="2" * 64,
+    needs=(
+        Need(need_id=1, product_code="LOAF", region_code="TOWN", bucket=1, tier="order", units=22.0, latest_bucket=1),
+    ),
+    assignments=(
+        Assignment(assignment_id=NEAREST, need_id=1, node_code="FULL", start_bucket=0, arrival_bucket=1, units=7.0,
+                   distance_km=20.0, cost_per_unit=20.0, distance_rank=1),
+        Assignment(assignment_id=FAR, need_id=1, node_code="USED", start_bucket=0, arrival_bucket=1, units=13.0,
+                   distance_km=70.0, cost_per_unit=70.0, distance_rank=4, passed_over=PASSED),
+    ),
+    shortfalls=(Shortfall(shortfall_id=1, need_id=1, units=2.0, reason="at_capacity", detail="all full"),),
+    stages=tuple(
+        Stage(stage=k + 1, measure=measure, value=9.0, lower_bound=9.0 - gap, gap=gap / 9.0, gap_absolute=gap)
+        for k, (measure, gap) in enumerate(MEASURES.items())
+    ),
+    prices=(),
+    loads=(),
+    figures=Figures(),
+    tie_break="by code",
+)  # fmt: skip
+
+
+async def _store(connection: Connection) -> str:
+    plan_id = uuid4()
+    record = plans.PlanRecord(
+        plan_id=plan_id,
+        run_id=plan_id,
+        forecast_id=None,
+        as_of=datetime(2024, 1, 3, tzinfo=UTC),
+        parameters=msgspec.to_builtins(PlanRequest()),
+        snapshot_at=datetime(2024, 1, 4, tzinfo=UTC),
+        wall_seconds=1.5,
+        code_version="0.1.0",
+    )
+    facts = PlanningFacts(horizon=Horizon(as_of_date=MONDAY, horizon_buckets=2), parameters=PlanParameters())
+    async with connection.transaction():
+        await plans.insert(connection, record, PLAN, facts, [MONDAY, MONDAY + timedelta(weeks=1)])
+    return f"/v1/plans/{plan_id}"
+
+
+@pytest.mark.parametrize("table", ["assignments", "shortfalls"])
+async def test_a_line_read_alone_is_the_line_of_the_list(client, connection, table):
+    path = f"{await _store(connection)}/{table}"
+    listed = (await client.get(path)).json()["items"]
+    assert listed
+    for item in listed:
+        number = item[f"{table.removesuffix('s')}_id"]
+        assert (await client.get(f"{path}/{number}")).json() == item
+
+
+async def test_a_reason_ranks_the_line_and_names_what_forcing_each_other_node_costs(client, connection):
+    reason = (await client.get(f"{await _store(connection)}/assignments/{FAR}/reason")).json()
+    assert (reason["node_code"], reason["distance_rank"], reason["rank_among_capable"]) == ("USED", 4, 5)
+    for told, stored in zip(reason["passed_over"], PASSED, strict=True):
+        assert told.items() >= msgspec.to_builtins(stored).items()
+    gaps = {told["node_code"]: told["forcing_gap_absolute"] for told in reason["passed_over"]}
+    assert gaps == {"FULL": 0.25, "LATER": 0.0, "SCARCE": 0.0, "SHUT": None, "CHEAP": 0.25}
+
+
+async def test_a_reason_is_told_in_sentences(client, connection):
+    reason = (await client.get(f"{await _store(connection)}/assignments/{FAR}/reason")).json()
+    assert reason["sentence"] == (
+        "USED makes 13 LOAF for TOWN, needed from 2024-01-08, started from 2024-01-01: 70 km, "
+        "4th nearest of the nodes that can; 5 nearer nodes passed over"
+    )
+    assert [told["sentence"] for told in reason["passed_over"]] == [
+        (
+            "FULL, 20 km: full (one more unit there would save 50 km; "
+            "making the line there would cost at least 390 more units × km)"
+        ),
+        "LATER, 30 km: can't deliver in time (making the line there would make at least 13 more units × weeks late)",
+        (
+            "SCARCE, 35 km: full (making the line there would leave orders of priority 0 short by at least 6.5 more, "
+            "by value)"
+        ),
+        "SHUT, 40 km: down",
+        "CHEAP, 90 km: costs more",
+    ]
+
+
+async def test_a_line_at_its_nearest_node_needs_no_other_reason(client, connection):
+    reason = (await client.get(f"{await _store(connection)}/assignments/{NEAREST}/reason")).json()
+    assert (reason["distance_rank"], reason["rank_among_capable"], reason["passed_over"]) == (1, 1, [])
+    assert reason["sentence"].endswith("the nearest of the nodes that can; no nearer nodes passed over")
+
+
+@pytest.mark.parametrize("line", ["assignments/3", "assignments/3/reason", "shortfalls/2"])
+async def test_a_line_that_is_not_there_is_a_404(client, connection, line):
+    for path in (f"{await _store(connection)}/{line}", f"/v1/plans/{UUID(int=1)}/{line}"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "resource-unknown")
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "2147483648", "99999999999999999999"])
+async def test_a_number_that_no_line_can_have_is_refused(client, connection, number):
+    for line in (f"assignments/{number}", f"assignments/{number}/reason", f"shortfalls/{number}"):
+        assert (await client.get(f"{await _store(connection)}/{line}")).status_code == 422
