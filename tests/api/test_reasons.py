@@ -8,6 +8,7 @@ import pytest
 
 from pullplan.engine.model import (
     Assignment,
+    ConfirmedStage,
     Figures,
     Horizon,
     Need,
@@ -19,7 +20,7 @@ from pullplan.engine.model import (
     Shortfall,
     Stage,
 )
-from pullplan.storage import plans
+from pullplan.storage import confirmations, plans
 from pullplan.storage.database import Connection
 
 pytestmark = pytest.mark.anyio
@@ -158,3 +159,97 @@ async def test_a_line_that_is_not_there_is_a_404(client, connection, line):
 async def test_a_number_that_no_line_can_have_is_refused(client, connection, number):
     for line in (f"assignments/{number}", f"assignments/{number}/reason", f"shortfalls/{number}"):
         assert (await client.get(f"{await _store(connection)}/{line}")).status_code == 422
+
+
+# --- confirmed by a run --------------------------------------------------------------------------------------
+
+STAGES = tuple(
+    ConfirmedStage(
+        measure=measure, planned_value=9.0, forced_value=9.0 + extra, extra=extra, is_worse=extra > 0
+    )
+    for measure, extra in [
+        ("shortfall:order:0", 0.0),
+        ("lateness_unit_buckets", 0.0),
+        ("cost:nearest", 400.0),
+    ]
+)
+
+
+async def _confirm(connection: Connection, path: str, missed_units: float = 0.0) -> str:
+    record = confirmations.ConfirmationRecord(
+        confirmation_id=uuid4(),
+        plan_id=UUID(path.rpartition("/")[2]),
+        assignment_id=FAR,
+        node_code="FULL",
+        units=20.0,
+        missed_units=missed_units,
+        stated_measure="cost:nearest",
+        stated_cost=390.0,
+        stages=STAGES,
+        wall_seconds=0.5,
+        code_version="0.1.0",
+    )
+    async with connection.transaction():
+        await confirmations.insert(connection, record)
+    return f"{path}/confirmations/{record.confirmation_id}"
+
+
+async def test_asking_to_confirm_starts_a_run_that_names_line_and_node(client, connection):
+    path = await _store(connection)
+    answer = await client.post(f"{path}/assignments/{FAR}/confirm", json={"node_code": "LATER"})
+    assert answer.status_code == 202
+    run = answer.json()
+    assert (run["kind"], run["state"]) == ("confirmation", "queued")
+    assert run["parameters"] == {
+        "plan_id": path.rpartition("/")[2],
+        "assignment_id": FAR,
+        "node_code": "LATER",
+    }
+    listed = (await client.get("/v1/runs?kind=confirmation")).json()["items"]
+    assert [item["run_id"] for item in listed] == [run["run_id"]]
+
+
+@pytest.mark.parametrize(
+    ("line", "node_code", "refusal"),
+    [
+        (FAR, "SHUT", (422, "node_code: SHUT can't make this line: offline")),
+        (FAR, "USED", (422, "node_code: USED is none of the nodes that this line passes over")),
+        (NEAREST, "USED", (422, "node_code: USED is none of the nodes that this line passes over")),
+        (3, "FULL", (404, "there is no assignment 3")),
+    ],
+)
+async def test_what_can_not_be_confirmed_is_said_at_once(client, connection, line, node_code, refusal):
+    path = await _store(connection)
+    answer = await client.post(f"{path}/assignments/{line}/confirm", json={"node_code": node_code})
+    assert (answer.status_code, answer.json()["detail"]) == refusal
+    assert await connection.fetch("SELECT FROM runs") == []
+
+
+async def test_confirming_needs_the_scope_to_run_plans(client, connection, key_with):
+    path = await _store(connection)
+    headers = {"Authorization": f"Bearer {await key_with('read')}"}
+    answer = await client.post(
+        f"{path}/assignments/{FAR}/confirm", json={"node_code": "FULL"}, headers=headers
+    )
+    assert answer.status_code == 403
+
+
+async def test_a_confirmation_tells_the_first_stage_that_is_worse_beside_what_was_stated(client, connection):
+    found = (await client.get(await _confirm(connection, await _store(connection)))).json()
+    assert (found["stated_measure"], found["stated_cost"]) == ("cost:nearest", 390.0)
+    assert (found["confirmed_measure"], found["confirmed_cost"]) == ("cost:nearest", 400.0)
+    assert found["stages"] == [msgspec.to_builtins(stage) for stage in STAGES]
+
+
+async def test_a_node_that_can_not_make_the_units_at_all_confirms_no_cost(client, connection):
+    path = await _confirm(connection, await _store(connection), missed_units=6.0)
+    found = (await client.get(path)).json()
+    assert (found["missed_units"], found["confirmed_measure"], found["confirmed_cost"]) == (6.0, None, None)
+
+
+async def test_a_confirmation_is_found_under_its_own_plan_only(client, connection):
+    found = await _confirm(connection, await _store(connection))
+    other = f"{await _store(connection)}/confirmations/{found.rpartition('/')[2]}"
+    for path in (other, f"{found[:-36]}{UUID(int=7)}"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "resource-unknown")

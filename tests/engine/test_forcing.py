@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from datetime import date
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from tests.engine.forced import forced_values
 from tests.engine.instances import networks, regional_network
+from tests.engine.oracle import is_close, lexicographic_optimum
 
 from pullplan.engine.assignment import assign
 from pullplan.engine.certificate import certify
-from pullplan.engine.explanation import explain
+from pullplan.engine.explanation import explain, solve_forced
 from pullplan.engine.model import (
     Assignment,
     Capability,
+    Forced,
     Horizon,
     Lane,
     Need,
@@ -54,15 +56,17 @@ def confirmed_extra(
     """
     stages, lines = plan
     there = sum(x.units for x in lines if (x.need_id, x.node_code) == (line.need_id, passed.node_code))
-    values = forced_values(*network, line.need_id, passed.node_code, there + line.units * share)
-    if values is None:
+    units = there + line.units * share
+    forced = Forced(need_id=line.need_id, node_code=passed.node_code, units=units)
+    missed, compared = solve_forced(*network, forced, {stage.measure: stage.value for stage in stages})
+    if missed > 1e-9 * units:
         return None
-    for stage in stages:
-        extra = values.get(stage.measure, 0.0) - stage.value
+    for stage, confirmed in zip(stages, compared, strict=True):
+        assert confirmed.measure == stage.measure
         if stage.measure == passed.forcing_measure:
-            return extra
-        assert extra >= -rounding(stage)
-        if extra > rounding(stage):
+            return confirmed.extra
+        assert confirmed.extra >= -rounding(stage)
+        if confirmed.is_worse:
             return None
     raise AssertionError(passed)
 
@@ -105,6 +109,32 @@ def test_forcing_a_little_costs_exactly_what_is_stated_in_whatever_stage(seed: i
         stage = stage_of[passed.forcing_measure or ""]
         assert extra == pytest.approx(stated * LITTLE, rel=1e-4, abs=1e-10 * abs(stage.value))
         assert whole is None or whole >= stated * (1 - 1e-6) - 1e-10 * abs(stage.value)
+
+
+@small
+@given(networks())
+def test_a_forced_plan_is_what_an_independent_programme_finds_with_the_other_ways_taken_away(
+    network: tuple[PlanningFacts, list[Need]],
+) -> None:
+    facts, needs = network
+    stages, lines = planned(facts, needs)
+    for line in lines[:2]:
+        for passed in line.passed_over:
+            if passed.forcing_cost is None:
+                continue
+            forced = Forced(need_id=line.need_id, node_code=passed.node_code, units=line.units)
+            missed, compared = solve_forced(facts, needs, forced, {s.measure: s.value for s in stages})
+            whole = needs[line.need_id - 1]
+            must = msgspec.structs.replace(whole, need_id=0, tier="order", rank=-1, units=line.units)
+            left = msgspec.structs.replace(whole, units=max(0.0, whole.units - line.units))
+            split = [left if need is whole else need for need in needs]
+            first, *rest = lexicographic_optimum(facts, [*split, must], only_node={0: passed.node_code})
+            assert (missed > 1e-6) == (first > 1e-6)
+            if missed == 0:
+                values = [stage.forced_value for stage in compared]
+                assert [is_close(v, e, share=1e-5) for v, e in zip(values, rest, strict=True)] == [
+                    True
+                ] * len(values)
 
 
 # --- worked by hand ------------------------------------------------------------------------------------------

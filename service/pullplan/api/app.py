@@ -12,6 +12,7 @@ from pullplan import lifeline, telemetry
 from pullplan.api import (
     capabilities,
     capacity,
+    confirmations,
     demand,
     docs,
     forecasts,
@@ -45,6 +46,7 @@ ROUTES = [
     *plans.ROUTES,
     *plan_lines.ROUTES,
     *reasons.ROUTES,
+    *confirmations.ROUTES,
     *products.ROUTES,
     *regions.ROUTES,
     *nodes.ROUTES,

@@ -46,7 +46,11 @@ class AssignmentReason(msgspec.Struct, kw_only=True):
     sentence: str
 
 
-async def _line(connection: database.Connection, plan: StoredPlan, assignment_id: int) -> AssignmentRow:
+async def get_line(connection: database.Connection, plan: StoredPlan, assignment_id: int) -> AssignmentRow:
+    """Get one line of a plan.
+
+    Raises: ResourceUnknownError.
+    """
     row = await plans.find_assignment(connection, plan.plan_id, assignment_id)
     return _known(row, "assignment", assignment_id, AssignmentRow)
 
@@ -95,7 +99,7 @@ async def get_assignment(
     transaction: Transaction, plan_id: FromPath[UUID], assignment_id: LineInPath
 ) -> AssignmentRow:
     """Show one line: which node makes what for which region, and which nearer nodes were passed over."""
-    return await _line(transaction, await get_stored(transaction, plan_id), assignment_id)
+    return await get_line(transaction, await get_stored(transaction, plan_id), assignment_id)
 
 
 @get(
@@ -109,7 +113,7 @@ async def get_reason(
 ) -> AssignmentReason:
     """Say why a line is made where it is made: for every nearer (or cheaper) node the cause, what room there would save, and the least that forcing the line there would cost, in the first stage that must get worse."""
     plan = await get_stored(transaction, plan_id)
-    return explain(plan, await _line(transaction, plan, assignment_id))
+    return explain(plan, await get_line(transaction, plan, assignment_id))
 
 
 @get(

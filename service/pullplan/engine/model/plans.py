@@ -37,6 +37,26 @@ class PassedOver(Fact, frozen=True, kw_only=True):
     bounds of the stages before, has in this stage at least its lower bound plus this."""
 
 
+class Forced(Fact, frozen=True, kw_only=True):
+    """Units of a need that must be made at one node."""
+
+    need_id: int
+    node_code: str
+    units: float
+
+
+class ConfirmedStage(Fact, frozen=True, kw_only=True):
+    """What a stage measures in the plan, and in the best plan with units forced."""
+
+    measure: str
+    planned_value: float
+    forced_value: float
+    extra: float
+    """forced_value − planned_value; an early stage that is worse may leave a later one better."""
+    is_worse: bool
+    """By more than rounding."""
+
+
 class Assignment(Fact, frozen=True, kw_only=True):
     assignment_id: int
     need_id: int
