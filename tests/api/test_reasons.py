@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from pullplan.api.wording import Wording, say_rank
 from pullplan.engine.model import (
     Assignment,
     ConfirmedStage,
@@ -130,9 +131,9 @@ async def test_a_reason_is_told_in_sentences(client, connection):
     assert [told["sentence"] for told in reason["passed_over"]] == [
         (
             "FULL, 20 km: full (one more unit there would save 50 km; "
-            "making the line there would cost at least 390 more units × km)"
+            "making the line there would cost at least 390 unit-km more)"
         ),
-        "LATER, 30 km: can't deliver in time (making the line there would make at least 13 more units × weeks late)",
+        "LATER, 30 km: can't deliver in time (making the line there would make at least 13 more unit-weeks late)",
         (
             "SCARCE, 35 km: full (making the line there would leave orders of priority 0 short by at least 6.5 more, "
             "by value)"
@@ -253,3 +254,30 @@ async def test_a_confirmation_is_found_under_its_own_plan_only(client, connectio
     for path in (other, f"{found[:-36]}{UUID(int=7)}"):
         answer = await client.get(path)
         assert (answer.status_code, answer.json()["code"]) == (404, "resource-unknown")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        (
+            {"objective": "landed_cost"},
+            "would save 50 of cost; making the line there would cost at least 390 more)",
+        ),
+        (
+            {"objective": "nearest", "weigh_distance": True},
+            "would save 50 kg·km; making the line there would cost at least 390 kg·km more)",
+        ),
+    ],
+)
+def test_a_sentence_names_the_objectives_own_measure(parameters, words):
+    wording = Wording(bucket="week", shortfall_measure="units", **parameters)
+    assert wording.passed_over(PASSED[0]).endswith(words)
+    assert wording.passed_over(PASSED[2]).endswith("leave orders of priority 0 short by at least 6.5 more)")
+
+
+@pytest.mark.parametrize(
+    ("rank", "words"),
+    [(1, "the nearest"), (2, "2nd nearest"), (3, "3rd nearest"), (11, "11th nearest"), (22, "22nd nearest")],
+)
+def test_ranks_are_said_as_people_say_them(rank, words):
+    assert say_rank(rank) == words

@@ -93,10 +93,9 @@ class Wording:
             )
             return f"leave {tier}s of priority {rank} short by {amount} more{by}"
         if kind == "lateness_unit_buckets":
-            return f"make {amount} more units × {self.bucket}s late"
-        return f"cost {amount} more" + (
-            "" if self.objective == "landed_cost" else f" units × {self.cost_unit}"
-        )
+            return f"make {amount} more unit-{self.bucket}s late"
+        unit = {"km": " unit-km", "kg·km": " kg·km"}.get(self.cost_unit, "")
+        return f"cost {amount}{unit} more"
 
     def line(self, line: Line) -> str:
         """Say what a node makes for whom, and where it stands by distance."""
