@@ -27,6 +27,7 @@ from pullplan.api import (
     service,
     stock,
     supply,
+    verifications,
 )
 from pullplan.api.access import Keyring
 from pullplan.api.dependencies import DEPENDENCIES
@@ -43,6 +44,7 @@ ROUTES = [
     *forecasts.ROUTES,
     *plans.ROUTES,
     *plan_lines.ROUTES,
+    *verifications.ROUTES,
     *products.ROUTES,
     *regions.ROUTES,
     *nodes.ROUTES,

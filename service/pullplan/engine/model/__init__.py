@@ -36,7 +36,20 @@ from pullplan.engine.model.plans import (
     Shortfall,
     Stage,
 )
-from pullplan.engine.model.requests import ForecastRequest, Horizon, PlanParameters, PlanRequest
+from pullplan.engine.model.requests import (
+    ForecastRequest,
+    Horizon,
+    PlanParameters,
+    PlanRequest,
+    VerificationRequest,
+)
+from pullplan.engine.model.verifications import (
+    Checked,
+    CheckedStage,
+    Finding,
+    FindingCode,
+    Verification,
+)
 from pullplan.engine.model.words import (
     EVERY,
     TIERS,
@@ -71,12 +84,16 @@ __all__ = [
     "Capability",
     "CapacityException",
     "CapacityPrice",
+    "Checked",
+    "CheckedStage",
     "CodeOrEvery",
     "DailyUnits",
     "Days",
     "DemandClass",
     "Fact",
     "Figures",
+    "Finding",
+    "FindingCode",
     "Forecast",
     "ForecastFacts",
     "ForecastRequest",
@@ -114,4 +131,6 @@ __all__ = [
     "Stage",
     "StockPosition",
     "Tier",
+    "Verification",
+    "VerificationRequest",
 ]
