@@ -11,6 +11,8 @@ from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates, bucket_of, c
 from pullplan.engine.model import Capability, CapacityException, Need, PlanningFacts, Product
 
 EARTH_RADIUS_KM = 6371.0088
+_FAR_BUCKETS = 5000
+"""Beyond this a bucket may have no date."""
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -83,6 +85,8 @@ class Ground:
     def when(self, bucket: int) -> str:
         """Name a bucket as people do."""
         horizon = self.facts.horizon
+        if not -_FAR_BUCKETS <= bucket <= _FAR_BUCKETS:
+            return f"bucket {bucket}"
         day = bucket_dates(horizon)[0] + timedelta(days=bucket * self.days_per_bucket)
         return f"the week of {day}" if horizon.bucket == "week" else str(day)
 
