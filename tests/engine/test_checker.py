@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from pathlib import Path
 from time import process_time
@@ -13,13 +13,20 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from tests.engine.instances import facts_of_case, iowa_facts, networks, regional_network, transportation_facts
+from tests.engine.instances import (
+    MONDAY,
+    facts_of_case,
+    iowa_facts,
+    networks,
+    regional_network,
+    transportation_facts,
+)
 from tests.engine.planned import changed, plan_of, stated, within_the_rules
 
 from pullplan.engine.assignment import assign
 from pullplan.engine.checker import check
 from pullplan.engine.checker.exactness import Judge, sum_of_products
-from pullplan.engine.model import Assignment, CapacityPrice, Need, Plan, PlanningFacts
+from pullplan.engine.model import Assignment, CapacityPrice, Need, Plan, PlanningFacts, ReleasedWork
 from pullplan.engine.options import Solution, StagePrices, build_options, stage_measures
 
 small = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -93,6 +100,34 @@ def test_plans_of_the_iowa_weeks_are_valid(shared: Path) -> None:
         verification = check(facts, plan_of(facts, needs))
         assert verification.findings == (), case
         assert verification.stages[0].value == pytest.approx(case["short_units"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weigh_distance": True, "circuity_factor": 1.3, "same_day_km": 20.0},
+        {"shortfall_measure": "resource_hours", "lanes": "within_km", "lanes_within_km": 200.0},
+        {"objective": "landed_cost", "freight_cost_per_kg_km": 0.02, "transit_km_per_day": 50.0},
+        {"earliest_start_date": MONDAY + timedelta(days=9), "late_buckets": 1, "forecast_late_buckets": 1},
+    ],
+    ids="-".join,
+)
+def test_plans_under_every_parameter_are_valid(changes: dict[str, object]) -> None:
+    facts, needs = regional_network(7, load=1.1, tiers=("order", "forecast"))
+    degraded = msgspec.structs.replace(facts.nodes[0], status="degraded", capacity_share=0.4)
+    facts = msgspec.structs.replace(
+        facts,
+        nodes=(degraded, *facts.nodes[1:]),
+        parameters=msgspec.structs.replace(facts.parameters, **changes),
+    )
+    last = facts.horizon.horizon_buckets
+    needs = [
+        msgspec.structs.replace(n, latest_bucket=facts.parameters.latest_bucket(n.tier, n.bucket, last))
+        for n in needs
+    ]
+    plan = plan_of(facts, needs)
+    assert plan.assignments
+    assert check(facts, plan).findings == ()
 
 
 # --- what was changed is found -------------------------------------------------------------------------------
@@ -294,6 +329,54 @@ def test_loads_figures_stages_and_multipliers_are_held_to_the_lines(shared: Path
     )
     nowhere = CapacityPrice(stage=1, node_code="NOWHERE", resource_code="hours", bucket=0, price=1.0)
     assert "price_invalid" in codes(facts, changed(plan, prices=(*plan.prices, nowhere)))
+
+
+@pytest.mark.parametrize("name", ["larger", "stored_material"])
+def test_what_released_work_takes_is_not_there_for_new_work(shared: Path, name: str) -> None:
+    facts, needs = case_of(shared, name)
+    plan = plan_of(facts, needs)
+    line = max(plan.assignments, key=lambda a: a.units)
+    need = plan.needs[line.need_id - 1]
+    start = facts.horizon.as_of_date + timedelta(days=line.start_bucket)
+    work = ReleasedWork(
+        work_order_id="W1",
+        product_code=need.product_code,
+        region_code=need.region_code,
+        node_code=line.node_code,
+        units=1e6,
+        start_date=start,
+        arrival_date=start,
+    )
+    busy = msgspec.structs.replace(facts, released_work=(work,))
+    assert {"over_capacity", "load_wrong"} <= codes(busy, plan)
+    assert check(busy, plan_of(busy, needs)).findings == ()
+
+
+@small
+@given(networks(), st.data())
+def test_any_number_that_is_changed_of_what_a_plan_says_is_found(
+    network: Network, data: st.DataObject
+) -> None:
+    facts, needs = within_the_rules(*network)
+    plan = plan_of(facts, needs)
+    place = data.draw(st.sampled_from(["assignments", "shortfalls", "stages", "loads"]))
+    rows = [*getattr(plan, place)]
+    assume(rows)
+    at = data.draw(st.integers(0, len(rows) - 1))
+    numbers = {
+        "assignments": ["units", "distance_km", "cost_per_unit", "start_bucket", "arrival_bucket", "need_id"],
+        "shortfalls": ["units", "need_id"],
+        "stages": ["stage", "value", "lower_bound", "gap", "gap_absolute"],
+        "loads": ["bucket", "capacity", "used"],
+    }
+    name = data.draw(st.sampled_from(numbers[place]))
+    was = getattr(rows[at], name)
+    whole = st.sampled_from([-1, 0, 1, 2, 3, 99, 10**9])
+    other = data.draw(whole if isinstance(was, int) else st.floats() | st.sampled_from([was + 0.5, -was]))
+    assume(isinstance(was, int) or not abs(other - was) <= 1e-3)
+    assume(other != was)
+    rows[at] = msgspec.structs.replace(rows[at], **{name: other})
+    assert not check(facts, changed(plan, **{place: tuple(rows)})).valid
 
 
 def test_a_need_that_the_facts_do_not_know_is_found(shared: Path) -> None:
