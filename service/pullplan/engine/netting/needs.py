@@ -14,8 +14,8 @@ from pullplan.engine.netting.pegging import TIER_ORDER, DemandLine, Units, consu
 from pullplan.engine.netting.supply import arriving_supply, receipt_bucket
 from pullplan.engine.netting.targets import buffer_targets, reference_lead_days
 
-DUST_UNITS = 1e-9
-"""What floating point leaves behind; not a need."""
+DUST_UNITS = 5e-7
+"""What floating point and a dying series' smoothed forecast leave behind; a millionth of a unit is a need."""
 
 
 @dataclass
