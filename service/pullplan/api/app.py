@@ -29,6 +29,7 @@ from pullplan.api import (
     service,
     stock,
     supply,
+    verifications,
 )
 from pullplan.api.access import Keyring
 from pullplan.api.dependencies import DEPENDENCIES
@@ -47,6 +48,7 @@ ROUTES = [
     *plan_lines.ROUTES,
     *reasons.ROUTES,
     *confirmations.ROUTES,
+    *verifications.ROUTES,
     *products.ROUTES,
     *regions.ROUTES,
     *nodes.ROUTES,

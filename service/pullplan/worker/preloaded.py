@@ -11,7 +11,13 @@ from pullplan.workflows.finish_run import RunLostError  # noqa: E402 - as above
 from pullplan.workflows.run_confirmation import run_confirmation  # noqa: E402 - as above
 from pullplan.workflows.run_forecast import run_forecast  # noqa: E402 - as above
 from pullplan.workflows.run_plan import run_plan  # noqa: E402 - as above
+from pullplan.workflows.verify_plan import verify_plan  # noqa: E402 - as above
 
 __all__ = ["WORKFLOWS", "RunLostError"]
 
-WORKFLOWS = {"forecast": run_forecast, "plan": run_plan, "confirmation": run_confirmation}
+WORKFLOWS = {
+    "forecast": run_forecast,
+    "plan": run_plan,
+    "verification": verify_plan,
+    "confirmation": run_confirmation,
+}

@@ -38,7 +38,20 @@ from pullplan.engine.model.plans import (
     Shortfall,
     Stage,
 )
-from pullplan.engine.model.requests import ForecastRequest, Horizon, PlanParameters, PlanRequest
+from pullplan.engine.model.requests import (
+    ForecastRequest,
+    Horizon,
+    PlanParameters,
+    PlanRequest,
+    VerificationRequest,
+)
+from pullplan.engine.model.verifications import (
+    Checked,
+    CheckedStage,
+    Finding,
+    FindingCode,
+    Verification,
+)
 from pullplan.engine.model.words import (
     EVERY,
     TIERS,
@@ -73,6 +86,8 @@ __all__ = [
     "Capability",
     "CapacityException",
     "CapacityPrice",
+    "Checked",
+    "CheckedStage",
     "CodeOrEvery",
     "ConfirmedStage",
     "DailyUnits",
@@ -80,6 +95,8 @@ __all__ = [
     "DemandClass",
     "Fact",
     "Figures",
+    "Finding",
+    "FindingCode",
     "Forced",
     "Forecast",
     "ForecastFacts",
@@ -118,4 +135,6 @@ __all__ = [
     "Stage",
     "StockPosition",
     "Tier",
+    "Verification",
+    "VerificationRequest",
 ]
