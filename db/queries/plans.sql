@@ -61,6 +61,15 @@ WHERE plan_id = $1 AND assignment_id > $2
     AND ($5::text IS NULL OR node_code = $5) AND ($6::text IS NULL OR tier = $6)
 ORDER BY assignment_id LIMIT $7;
 
+-- name: find_assignment
+SELECT assignment_id, need_id, product_code, region_code, node_code, tier, need_bucket_date, start_bucket_date,
+    arrival_bucket_date, units, distance_km, cost_per_unit, distance_rank, passed_over
+FROM plan_assignments WHERE plan_id = $1 AND assignment_id = $2;
+
+-- name: find_shortfall
+SELECT shortfall_id, need_id, product_code, region_code, tier, need_bucket_date, units, reason, detail
+FROM plan_shortfalls WHERE plan_id = $1 AND shortfall_id = $2;
+
 -- name: list_shortfalls
 SELECT shortfall_id, need_id, product_code, region_code, tier, need_bucket_date, units, reason, detail
 FROM plan_shortfalls

@@ -35,6 +35,14 @@ pytestmark = pytest.mark.anyio
 MONDAY = date(2024, 1, 1)
 DATES = [MONDAY + timedelta(weeks=week) for week in range(2)]
 N_NEEDS = 1203  # more than two chunks of a stream
+NEAR = PassedOver(
+    node_code="NEAR",
+    cause="at_capacity",
+    capacity_price=3.5,
+    forcing_measure="cost:nearest",
+    forcing_cost_per_unit=2.0,
+    forcing_cost=3.0,
+)
 PLAN = Plan(
     method="by hand",
     reproducible=True,
@@ -51,7 +59,7 @@ PLAN = Plan(
         Assignment(
             assignment_id=i, need_id=i, node_code="MILL" if i % 2 else "YARD", start_bucket=0, arrival_bucket=1,
             units=1.5, distance_km=12.5, cost_per_unit=12.5, distance_rank=2,
-            passed_over=(PassedOver(node_code="NEAR", cause="at_capacity", capacity_price=3.5),),
+            passed_over=(NEAR,),
         )
         for i in range(1, N_NEEDS + 1)
     ),
@@ -207,7 +215,15 @@ async def test_pages_lines_and_cells_say_the_same(client, connection, table):
 async def test_an_assignment_says_why_nearer_nodes_were_passed_over(client, connection):
     first = (await client.get(f"/v1/plans/{await _store(connection)}/assignments?limit=1")).json()["items"][0]
     assert first["passed_over"] == [
-        {"node_code": "NEAR", "cause": "at_capacity", "distance_km": None, "capacity_price": 3.5}
+        {
+            "node_code": "NEAR",
+            "cause": "at_capacity",
+            "distance_km": None,
+            "capacity_price": 3.5,
+            "forcing_measure": "cost:nearest",
+            "forcing_cost_per_unit": 2.0,
+            "forcing_cost": 3.0,
+        }
     ]
     assert (first["need_bucket_date"], first["start_bucket_date"]) == ("2024-01-08", "2024-01-01")
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from pullplan import postgres
 from pullplan.cli.client import Client
 
 PULLPLAN = (sys.executable, "-m", "pullplan")
@@ -24,6 +25,7 @@ class KeptDemo(NamedTuple):
     client: Client
     counts: dict[str, int]
     """What the service listed right after the demo, before any test changed it."""
+    database_url: str
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +51,9 @@ def kept_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptDemo]:
             name: len(list(client.items(f"/v1/{collection}")))
             for name, collection in (collections | {"signals": "demand-signals"}).items()
         }
-        yield KeptDemo(summary, client, counts)
+        folders = Path(environment["TMPDIR"]).iterdir()
+        (database_url,) = filter(None, map(postgres.find_running, folders))
+        yield KeptDemo(summary, client, counts, database_url)
     process.send_signal(signal.SIGINT)
     assert process.wait(_END_SECONDS) == 0, errors.read_text()
     process.stdout.close()

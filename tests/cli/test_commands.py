@@ -1,9 +1,11 @@
 """Do import, plan and export do what their help says, and say clearly what was wrong?"""
 
+import asyncio
 import csv
 import json
 import re
 from io import StringIO
+from uuid import UUID
 
 import pytest
 from click.testing import CliRunner
@@ -13,9 +15,10 @@ from pullplan.cli.demo_data import make_demo_data
 from pullplan.cli.folder import write_folder
 from pullplan.cli.report import console_for, print_summary
 from pullplan.cli.summary import names_of
+from pullplan.storage import database
 
 
-@pytest.mark.parametrize("name", ["demo", "import", "plan", "export"])
+@pytest.mark.parametrize("name", ["demo", "import", "plan", "export", "verify"])
 def test_help_teaches_by_examples(name):
     shown = CliRunner().invoke(main, [name, "--help"])
     assert shown.exit_code == 0
@@ -99,6 +102,55 @@ def test_the_latest_plan_is_exported_as_csv_and_as_json_lines(pullplan, kept_dem
     assert ran.returncode == 0, ran.stderr
     written = [json.loads(line) for line in output.read_text().splitlines()]
     assert written == list(kept_demo.client.items(f"/v1/plans/{newest}/needs"))
+
+
+def test_the_latest_plan_is_verified_in_words_and_as_an_object(pullplan, kept_demo):
+    newest = kept_demo.client.get("/v1/plans", limit=1)["items"][0]
+    told = pullplan("verify", "latest")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert f"Plan {newest['plan_id']} is valid." in told.stdout
+    assert f"{newest['figures']['n_assignments']:,} assignments" in told.stdout
+    assert "proven at least" in told.stdout
+    for plan_id in (newest["plan_id"], kept_demo.summary["plan_id"]):
+        ran = pullplan("verify", plan_id, "--json")
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        found = json.loads(ran.stdout)
+        assert (found["plan_id"], found["valid"], found["findings"]) == (plan_id, True, [])
+        listed = kept_demo.client.get(f"/v1/plans/{plan_id}/verifications")["items"]
+        assert listed[0]["verification_id"] == found["verification_id"]
+
+
+def test_a_plan_that_does_not_hold_is_told_sentence_by_sentence_and_ends_with_1(kept_demo, pullplan):
+    plan_id = kept_demo.summary["plan_id"]
+
+    def scale_every_line(factor: float) -> None:
+        async def scale() -> None:
+            connection = await database.connect(kept_demo.database_url)
+            try:
+                await connection.execute(
+                    "UPDATE plan_assignments SET units = units * $2 WHERE plan_id = $1",
+                    *(UUID(plan_id), factor),
+                )
+            finally:
+                await connection.close()
+
+        asyncio.run(scale())
+
+    scale_every_line(2.0)
+    try:
+        told, said = pullplan("verify", plan_id), pullplan("verify", plan_id, "--json")
+    finally:
+        scale_every_line(0.5)
+    assert (told.returncode, said.returncode) == (1, 1), told.stderr
+    assert f"Plan {plan_id} is NOT valid." in told.stdout
+    assert "too many" in told.stdout
+    found = json.loads(said.stdout)
+    assert f"Wrong with it ({found['n_findings']:,}):" in told.stdout
+    assert f"{found['n_findings'] - 20:,} more; --json has them" in told.stdout
+    assert {"need_not_covered", "over_capacity", "figure_wrong", "value_wrong"} <= {
+        finding["code"] for finding in found["findings"]
+    }
+    assert pullplan("verify", plan_id).returncode == 0
 
 
 def test_what_is_not_there_is_said_without_a_traceback(pullplan):

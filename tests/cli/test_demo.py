@@ -109,6 +109,34 @@ def test_the_plan_shows_what_a_demo_is_for(kept_demo: KeptDemo):
     }
 
 
+def test_what_a_reason_states_a_run_confirms(kept_demo: KeptDemo):
+    """Of the largest lines at a farther node: the first stage that gets worse in truth, by no less than was stated."""
+    client, plan = kept_demo.client, f"/v1/plans/{kept_demo.summary['plan_id']}"
+    (lines,) = _lists(kept_demo, "assignments")
+    costly = [line for line in lines if any(passed["forcing_cost"] for passed in line["passed_over"])]
+    assert costly
+    for line in sorted(costly, key=lambda line: -line["units"])[:3]:
+        path = f"{plan}/assignments/{line['assignment_id']}"
+        told = next(
+            passed for passed in client.get(f"{path}/reason")["passed_over"] if passed["forcing_cost"]
+        )
+        run = client.run(f"{path}/confirm", {"node_code": told["node_code"]}, lambda _step, _share: None)
+        found = client.get(run["result"])
+        assert (found["stated_measure"], found["stated_cost"]) == (
+            told["forcing_measure"],
+            told["forcing_cost"],
+        )
+        assert [stage["planned_value"] for stage in found["stages"]] == [
+            stage["value"] for stage in client.get(plan)["stages"]
+        ]
+        if found["confirmed_measure"] == told["forcing_measure"]:
+            assert found["confirmed_cost"] >= told["forcing_cost"] * (1 - 1e-6)
+        else:
+            measures = [stage["measure"] for stage in found["stages"]]
+            earlier = measures[: measures.index(told["forcing_measure"])]
+            assert found["missed_units"] > 0 or found["confirmed_measure"] in earlier
+
+
 def test_another_seed_gives_other_figures(kept_demo: KeptDemo):
     ran = subprocess.run(
         [*PULLPLAN, "demo", "--small", "--json", "--seed", "7"],

@@ -320,24 +320,34 @@ def networks(draw: st.DrawFn) -> tuple[PlanningFacts, list[Need]]:
     return facts, needs
 
 
-def regional_network(seed: int, *, load: float, tiers: Sequence[Tier]) -> tuple[PlanningFacts, list[Need]]:
-    """Draw 12 regions, 8 nodes (one offline), 5 products and 6 weeks; `load` is needs ÷ capacity, roughly."""
+def regional_network(
+    seed: int,
+    *,
+    load: float,
+    tiers: Sequence[Tier],
+    n_nodes: int = 8,
+    n_products: int = 5,
+    n_regions: int = 12,
+    n_buckets: int = 6,
+) -> tuple[PlanningFacts, list[Need]]:
+    """Draw regions, nodes (one of them offline) and products; `load` is needs ÷ capacity, roughly."""
     chance = np.random.default_rng(seed)
-    n_buckets = 6
 
     def place() -> dict[str, float]:
         return {"latitude": float(chance.uniform(41, 43)), "longitude": float(chance.uniform(-96, -91))}
 
-    nodes = [Node(node_code=f"N{n}", status="offline" if n == 3 else "online", **place()) for n in range(8)]
+    nodes = [
+        Node(node_code=f"N{n}", status="offline" if n == 3 else "online", **place()) for n in range(n_nodes)
+    ]
     products = [
         Product(
             product_code=f"P{p}",
             value_per_unit=float(10 ** chance.uniform(-2, 3)),
             holding_cost_per_unit_per_day=float(chance.uniform(0.01, 0.2)),
         )
-        for p in range(5)
+        for p in range(n_products)
     ]
-    regions = [Region(region_code=f"R{r:02}", **place()) for r in range(12)]
+    regions = [Region(region_code=f"R{r:02}", **place()) for r in range(n_regions)]
     needs = [
         Need(
             need_id=0,

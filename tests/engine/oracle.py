@@ -1,9 +1,10 @@
 """What is the optimum of a small network? Plain loops and scipy, option by option, sharing no code with the engine."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 
 import numpy as np
 from scipy.optimize import linprog
@@ -94,9 +95,18 @@ def capacity_rows(
     return rows, limits, names
 
 
-def lexicographic_optimum(facts: PlanningFacts, needs: Sequence[Need]) -> list[float]:
-    """Solve stage by stage, each earlier value a row of the next programme: one value per stage."""
-    ways = ways_to_serve(facts, needs)
+def lexicographic_optimum(
+    facts: PlanningFacts, needs: Sequence[Need], only_node: Mapping[int, str] = MappingProxyType({})
+) -> list[float]:
+    """Solve stage by stage, each earlier value a row of the next programme: one value per stage.
+
+    `only_node` names, by need_id, the one node that may serve a need.
+    """
+    ways = [
+        way
+        for way in ways_to_serve(facts, needs)
+        if only_node.get(way.need.need_id, way.capability.node_code) == way.capability.node_code
+    ]
     value_of = {p.product_code: p.value_per_unit for p in facts.products}
     n = len(ways) + len(needs)
     stages = []

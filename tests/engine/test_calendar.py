@@ -76,6 +76,11 @@ def test_bucket_0_has_the_capacity_of_its_days_from_as_of_on_only() -> None:
     assert capacity_by_bucket(hours(), [], NODE, WEEKS) == [50.0, 70.0, 70.0]
 
 
+def test_the_days_of_a_week_add_up_to_the_week_exactly() -> None:
+    # Added one by one, seven sevenths of 220 are 219.99999999999997: a need of 220 would be short.
+    assert capacity_by_bucket(hours(capacity_per_day=220 / 7), [], NODE, WEEKS)[1:] == [220.0, 220.0]
+
+
 def test_an_earliest_start_takes_the_capacity_of_the_days_before_it() -> None:
     assert capacity_by_bucket(hours(), [], NODE, WEEKS, date(2021, 3, 10)) == [0.0, 50.0, 70.0]
     assert capacity_by_bucket(hours(), [], NODE, WEEKS, date(2021, 2, 1)) == [50.0, 70.0, 70.0]

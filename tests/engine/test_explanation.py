@@ -81,6 +81,17 @@ def explained(facts: PlanningFacts, *needs: Need) -> tuple[tuple[Assignment, ...
     return explain(options, assign(options))
 
 
+def forced(
+    passed: PassedOver, line: Assignment, per_unit: float, measure: str = "cost:nearest"
+) -> PassedOver:
+    return msgspec.structs.replace(
+        passed,
+        forcing_measure=measure,
+        forcing_cost_per_unit=per_unit,
+        forcing_cost=per_unit * line.units,
+    )
+
+
 def only_shortfall(facts: PlanningFacts, need: Need = NEED) -> Shortfall:
     assignments, shortfalls = explained(facts, need)
     assert assignments == ()
@@ -97,7 +108,11 @@ def test_a_line_names_every_nearer_node_that_makes_the_product_and_why_not() -> 
     assert (used.node_code, used.units, used.distance_rank) == ("USED", 13.0, 3)
     assert used.cost_per_unit == used.distance_km == 70.0
     assert used.passed_over == (
-        PassedOver(node_code="FULL", cause="at_capacity", distance_km=20.0, capacity_price=50.0),
+        forced(
+            PassedOver(node_code="FULL", cause="at_capacity", distance_km=20.0, capacity_price=50.0),
+            used,
+            0.0,
+        ),
         PassedOver(node_code="LATER", cause="too_late", distance_km=30.0),
         PassedOver(node_code="LEARNER", cause="not_qualified", distance_km=40.0),
         PassedOver(node_code="SHUT", cause="offline", distance_km=50.0),
@@ -119,7 +134,8 @@ def test_a_nearer_node_that_could_only_arrive_later_than_the_line_is_too_late() 
     )
     (line,) = explained(changed(FACTS, capabilities=slow), msgspec.structs.replace(NEED, units=5.0))[0]
     assert line.node_code == "LATER"
-    assert line.passed_over == (PassedOver(node_code="FULL", cause="too_late", distance_km=20.0),)
+    late = PassedOver(node_code="FULL", cause="too_late", distance_km=20.0)
+    assert line.passed_over == (forced(late, line, 1.0, "lateness_unit_buckets"),)
 
 
 def test_landed_cost_tells_nearer_but_dearer_nodes_from_cheaper_but_full_ones() -> None:
@@ -136,9 +152,12 @@ def test_landed_cost_tells_nearer_but_dearer_nodes_from_cheaper_but_full_ones() 
     lines = {line.node_code: line for line in explained(facts)[0]}
     assert set(lines) == {"FULL", "USED"}
     assert lines["FULL"].passed_over == ()
-    assert lines["USED"].passed_over == (
-        PassedOver(node_code="FULL", cause="at_capacity", distance_km=20.0, capacity_price=4.0),
-        PassedOver(node_code="LATER", cause="costs_more", distance_km=30.0),
+    used = lines["USED"]
+    full = PassedOver(node_code="FULL", cause="at_capacity", distance_km=20.0, capacity_price=4.0)
+    later = PassedOver(node_code="LATER", cause="costs_more", distance_km=30.0)
+    assert used.passed_over == (
+        forced(full, used, 0.0, "cost:landed_cost"),
+        forced(later, used, 10.0 - 6.0, "cost:landed_cost"),
     )
 
 
@@ -157,9 +176,8 @@ def test_landed_cost_also_names_cheaper_nodes_that_are_farther() -> None:
         ),
     )
     lines = {line.node_code: line for line in explained(facts)[0]}
-    assert lines["FULL"].passed_over == (
-        PassedOver(node_code="USED", cause="at_capacity", distance_km=70.0, capacity_price=2.0),
-    )
+    used = PassedOver(node_code="USED", cause="at_capacity", distance_km=70.0, capacity_price=2.0)
+    assert lines["FULL"].passed_over == (forced(used, lines["FULL"], 0.0, "cost:landed_cost"),)
 
 
 def test_a_product_that_no_node_makes_has_no_capable_node() -> None:

@@ -303,6 +303,12 @@ def test_base_stock_without_a_forecast_plans_orders_alone():
     assert by_tier(net(facts_of(orders=(order(4.0),), policies=(PullPolicy(),)))) == {"order": 4.0}
 
 
+def test_a_millionth_of_a_unit_is_a_need_and_a_smoothed_forecasts_last_traces_are_none():
+    assert by_bucket(net(facts_of(orders=(order(1e-6),))), 4) == [1e-6, 0.0, 0.0, 0.0]
+    fading = forecast_of(series(2.0, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12))
+    assert by_bucket(net(facts_of(policies=(PullPolicy(),), forecast=fading)), 4)[1:] == [0.0, 0.0, 0.0]
+
+
 def test_negative_stock_is_filled_up_in_bucket_0():
     needs = net(facts_of(orders=(order(4.0, 1),), stock=(counted(-3.0),)))
     assert [(n.bucket, n.tier, n.units) for n in needs] == [(0, "buffer", 3.0), (1, "order", 4.0)]

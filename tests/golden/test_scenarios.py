@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from tests.golden.agree import read_facts, what_is_agreed
 
+from pullplan.engine.checker import check
 from pullplan.engine.plan import make_plan
 
 SCENARIOS = sorted(path.parent for path in Path(__file__).parent.glob("*/facts.json"))
@@ -19,3 +20,9 @@ def test_the_plan_is_the_one_that_was_agreed(folder: Path):
 def test_the_agreed_plan_is_proven_the_best(folder: Path):
     for stage in make_plan(read_facts(folder)).stages:
         assert abs(stage.gap) <= 1e-9, stage
+
+
+@pytest.mark.parametrize("folder", SCENARIOS, ids=lambda folder: folder.name)
+def test_the_agreed_plan_passes_a_checker_that_shares_nothing_with_the_planner(folder: Path):
+    facts = read_facts(folder)
+    assert check(facts, make_plan(facts)).findings == ()

@@ -60,7 +60,7 @@ def assignment(assignment_id: int, need_id: int, node_code: str, units: float) -
         distance_km=12.5,
         cost_per_unit=12.5,
         distance_rank=2,
-        passed_over=(PassedOver(node_code="NEAR", cause="at_capacity", capacity_price=3.5),),
+        passed_over=(NEAR,),
     )
 
 
@@ -70,6 +70,14 @@ def load(node_code: str, bucket: int, capacity: float, used: float, **more: Any)
     )
 
 
+NEAR = PassedOver(
+    node_code="NEAR",
+    cause="at_capacity",
+    capacity_price=3.5,
+    forcing_measure="cost:nearest",
+    forcing_cost_per_unit=2.0,
+    forcing_cost=3.0,
+)
 PLAN = Plan(
     method="by hand",
     reproducible=True,
@@ -155,7 +163,15 @@ async def test_lines_are_read_with_the_codes_and_dates_of_their_need(connection:
     assert (line["product_code"], line["region_code"], line["tier"]) == ("BREAD", "NORTH", "order")
     assert (line["need_bucket_date"], line["start_bucket_date"]) == (DATES[1], DATES[0])
     assert line["passed_over"] == [
-        {"node_code": "NEAR", "cause": "at_capacity", "distance_km": None, "capacity_price": 3.5}
+        {
+            "node_code": "NEAR",
+            "cause": "at_capacity",
+            "distance_km": None,
+            "capacity_price": 3.5,
+            "forcing_measure": "cost:nearest",
+            "forcing_cost_per_unit": 2.0,
+            "forcing_cost": 3.0,
+        }
     ]
     [shortfall] = await all_of(connection, plans.SHORTFALLS, plan_id)
     assert (shortfall["region_code"], shortfall["tier"], shortfall["reason"]) == (

@@ -12,6 +12,7 @@ from pullplan import lifeline, telemetry
 from pullplan.api import (
     capabilities,
     capacity,
+    confirmations,
     demand,
     docs,
     forecasts,
@@ -22,11 +23,13 @@ from pullplan.api import (
     policies,
     problems,
     products,
+    reasons,
     regions,
     runs,
     service,
     stock,
     supply,
+    verifications,
 )
 from pullplan.api.access import Keyring
 from pullplan.api.dependencies import DEPENDENCIES
@@ -43,6 +46,9 @@ ROUTES = [
     *forecasts.ROUTES,
     *plans.ROUTES,
     *plan_lines.ROUTES,
+    *reasons.ROUTES,
+    *confirmations.ROUTES,
+    *verifications.ROUTES,
     *products.ROUTES,
     *regions.ROUTES,
     *nodes.ROUTES,

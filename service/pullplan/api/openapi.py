@@ -36,7 +36,7 @@ _TAGS = {
     "network": "What can be made where, how much of it, and where it can be sent. Load products, regions and nodes first.",
     "demand": "What was used, ordered and may be ordered.",
     "stock": "What was counted, and what is already coming.",
-    "runs": "Long work: forecasts and plans are runs that are queued, computed and followed.",
+    "runs": "Long work: forecasts, plans and verifications are runs that are queued, computed and followed.",
     "forecasts": "Expected demand by product, region and bucket, with quantiles and measured accuracy.",
     "plans": "Which node makes what for which region, when and why; what falls short; and the proof.",
 }

@@ -145,8 +145,11 @@ def answer_validation(request: Request[Any, Any, Any], error: ValidationExceptio
 def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Answer what the framework refuses: no such path, no such method, a body beyond the limit."""
     status = HTTPStatus(error.status_code)
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    allowed = {"allow": headers["allow"]} if "allow" in headers else {}
     details = {
         404: "there is nothing at this path",
+        405: f"this path takes {allowed.get('allow', 'other methods')}, not {request.method}",
         413: "the body is larger than this resource accepts at once",
     }
     return problem(
@@ -154,7 +157,7 @@ def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Respon
         status=status,
         code="body-too-large" if status == 413 else status.phrase.lower().replace(" ", "-"),
         detail=details.get(status, error.detail or status.phrase),
-        headers={name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"},
+        headers=allowed,
     )
 
 

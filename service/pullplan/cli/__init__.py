@@ -28,6 +28,9 @@ COMMANDS = {
     ),
     "plan": _Place("pullplan.cli.plan:plan", "Make a plan and show what a planner reads first."),
     "export": _Place("pullplan.cli.export:export", "Write the lines of a plan as CSV or JSON lines."),
+    "verify": _Place(
+        "pullplan.cli.verify:verify", "Check a stored plan against its facts, without the solver."
+    ),
     "work": _Place("pullplan.cli.work:work", "Compute runs from the queue; start as many as you want."),
     "migrate": _Place("pullplan.cli.migrate:migrate", "Bring the database's schema up to date."),
     "keys": _Place("pullplan.cli.keys:keys", "Create, list and retire API keys."),

@@ -128,7 +128,7 @@ class Client:
                 written += output.write(text)
         return written
 
-    def run(self, path: str, parameters: Json, on_progress: OnProgress) -> Json:
+    def run(self, path: str, parameters: Json | None, on_progress: OnProgress) -> Json:
         """Start long work and follow it to its end; answer the run.
 
         Raises: ServiceProblemError when it failed or was cancelled.

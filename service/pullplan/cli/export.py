@@ -5,12 +5,11 @@ from pathlib import Path
 
 import click
 
-from pullplan.cli.client import Client
+from pullplan.cli.plan_choice import chosen_plan_id
 from pullplan.cli.service_options import open_client, talks_to_a_service
 
 _MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 _LISTS = ("assignments", "needs", "shortfalls", "prices", "loads")
-_LATEST = "latest"
 
 
 @click.command()
@@ -44,8 +43,7 @@ def export(
       pullplan export 0193c0de-… --what needs --output needs.csv
     """  # noqa: D301 - \b is click's mark for text that is not to be wrapped
     with open_client(url, key) as client:
-        if plan_id == _LATEST:
-            plan_id = _latest_plan_id(client)
+        plan_id = chosen_plan_id(client, plan_id)
         path = f"/v1/plans/{plan_id}/{what}"
         if output is None:
             client.download(path, _MEDIA_TYPES[file_format], sys.stdout)
@@ -53,10 +51,3 @@ def export(
         with output.open("w", encoding="utf-8", newline="") as file:
             client.download(path, _MEDIA_TYPES[file_format], file)
         click.echo(f"{output}: {what} of plan {plan_id}", err=True)
-
-
-def _latest_plan_id(client: Client) -> str:
-    newest_first = client.get("/v1/plans", limit=1)["items"]
-    if not newest_first:
-        raise click.ClickException("there is no plan yet; make one with `pullplan plan`")
-    return str(newest_first[0]["plan_id"])

@@ -6,26 +6,21 @@ from datetime import date, datetime
 from itertools import groupby
 from typing import Any
 
+import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from pullplan.api.wording import Wording, say_rank
 from pullplan.cli.client import Json
+from pullplan.engine.model import PassedOver
 
 Names = dict[str, dict[str, str]]
 _WIDTH = 112
 _SHOWN_SHORTFALLS = 4
 _DETAIL_CHARACTERS = 200
 _ROUNDING_GAP = 1e-9
-_CAUSES = {
-    "not_qualified": "not qualified for it",
-    "offline": "down",
-    "too_late": "can't deliver in time",
-    "no_lane": "no lane",
-    "at_capacity": "full",
-    "costs_more": "costs more",
-}
 _REASONS = {
     "no_capable_node": "no node makes it",
     "not_qualified": "no node is qualified",
@@ -137,20 +132,11 @@ def _used_up(summary: Json, names: Names) -> Iterator[tuple[str, list[str]]]:
         yield resource_code, [names["nodes"].get(use["node_code"], use["node_code"]) for use in uses]
 
 
-def _ordinal(rank: int) -> str:
-    return {1: "the nearest", 2: "2nd nearest", 3: "3rd nearest"}.get(rank, f"{rank}th nearest")
-
-
-def _passed_over(passed: Json, names: Names, unit: str) -> str:
-    name = names["nodes"].get(passed["node_code"], passed["node_code"])
-    far = "" if passed["distance_km"] is None else f", {passed['distance_km']:,.0f} km"
-    price = passed.get("capacity_price")
-    worth = f" (one more unit there would save {_units(price)} {unit})" if price else ""
-    return f"{name}{far}: {_CAUSES.get(passed['cause'], passed['cause'])}{worth}"
-
-
 def _assignments(summary: Json, names: Names) -> Group:
-    unit = "km" if summary["objective"] == "nearest" else "of cost"
+    wording = Wording(
+        **{name: summary[name] for name in ("objective", "bucket", "shortfall_measure")},
+        name_node=lambda code: names["nodes"].get(code, code),
+    )
     lines: list[Text] = []
     for line in summary["assignments"]:
         product = names["products"].get(line["product_code"], line["product_code"])
@@ -162,12 +148,12 @@ def _assignments(summary: Json, names: Names) -> Group:
         text.append(f" → {node}", style="bold")
         text.append(
             f", started {_day(line['start_bucket_date'])}, {line['distance_km']:,.0f} km, "
-            f"{_ordinal(line['distance_rank'])}",
+            f"{say_rank(line['distance_rank'])}",
             style="dim",
         )
         lines.append(text)
         lines += [
-            Text(f"   not {_passed_over(passed, names, unit)}", style="yellow")
+            Text(f"   not {wording.passed_over(msgspec.convert(passed, PassedOver))}", style="yellow")
             for passed in line["passed_over"][:3]
         ]
     return Group(*lines)

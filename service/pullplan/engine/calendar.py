@@ -1,5 +1,6 @@
 """Which days make a bucket, how much capacity does it have, and when does work arrive?"""
 
+import math
 from collections.abc import Sequence
 from datetime import date, timedelta
 from itertools import pairwise
@@ -72,17 +73,18 @@ def capacity_by_bucket(
     by_start = sorted(exceptions, key=lambda e: e.from_date, reverse=True)
     capacity = []
     for first, end in pairwise(dates):
-        total = 0.0
+        by_day = []
         for offset in range((end - first).days):
             day = first + timedelta(days=offset)
             if day < (opens if resource.kind == "renewed" else horizon.as_of_date):
                 continue
             override = next((e for e in by_start if e.from_date <= day < e.until_date), None)
             if override is not None:
-                total += override.capacity_per_day
+                by_day.append(override.capacity_per_day)
             elif day.isoweekday() in resource.working_weekdays:
-                total += resource.capacity_per_day
-        capacity.append(total)
+                by_day.append(resource.capacity_per_day)
+        # Rounded once: seven sevenths of a week must be the week.
+        capacity.append(math.fsum(by_day))
     if resource.kind == "stored":
         capacity[0] += resource.on_hand
         return capacity if node.status != "offline" else [0.0] * len(capacity)

@@ -66,6 +66,36 @@ def lower_bound(
 
     Valid for any prices and multipliers ≥ 0.
     """
+    by_option, by_shortfall, capacity_price = _priced(options, measures, prices)
+    cheapest = _cheapest_way(options, by_option, by_shortfall)
+    return float(
+        options.need_units @ cheapest
+        - (capacity_price * options.capacities.available).sum()
+        - prices.multipliers @ np.array(achieved)
+    )
+
+
+def reduced_costs(options: Options, measures: Sequence[StageMeasure], prices: StagePrices) -> FloatArray:
+    """Price every option in the last of `measures` above the cheapest way of its need (≥ 0).
+
+    Any plan that keeps the stages before and serves u units of a need by this option has a value of at least
+    bound + u × reduced cost. Proof: in the sum of `lower_bound` those u units pay this option's price instead of
+    the cheapest way's; every other term bounds such a plan as it bounds any other.
+
+    Shapes: (n_options,)
+    """
+    by_option, by_shortfall, _ = _priced(options, measures, prices)
+    reduced: FloatArray = by_option - _cheapest_way(options, by_option, by_shortfall)[options.option_need]
+    return reduced
+
+
+def _priced(
+    options: Options, measures: Sequence[StageMeasure], prices: StagePrices
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Price one unit of every option and of every need's shortfall, and each capacity.
+
+    Shapes: (n_options,), (n_needs,), (n_resources, n_buckets)
+    """
     *earlier, measure = measures
     capacity_price = valid_capacity_prices(options, prices.capacity)
     by_option = measure.by_option + options.option_capacity_price(capacity_price)
@@ -73,13 +103,13 @@ def lower_bound(
     for multiplier, before in zip(prices.multipliers.tolist(), earlier, strict=True):
         by_option += multiplier * before.by_option
         by_shortfall += multiplier * before.by_shortfall
-    cheapest = by_shortfall
+    return by_option, by_shortfall, capacity_price
+
+
+def _cheapest_way(options: Options, by_option: FloatArray, by_shortfall: FloatArray) -> FloatArray:
+    cheapest = by_shortfall.copy()
     np.minimum.at(cheapest, options.option_need, by_option)
-    return float(
-        options.need_units @ cheapest
-        - (capacity_price * options.capacities.available).sum()
-        - prices.multipliers @ np.array(achieved)
-    )
+    return cheapest
 
 
 def valid_capacity_prices(options: Options, prices: FloatArray) -> FloatArray:

@@ -34,7 +34,10 @@ class LinesRefusedError(PullplanError):
     code = "lines-refused"
 
     def __init__(self, problems: list[LineProblem], refused_lines: int) -> None:
-        super().__init__(f"{refused_lines} lines were refused, nothing was stored")
+        super().__init__(
+            ("1 line was" if refused_lines == 1 else f"{refused_lines} lines were")
+            + " refused, nothing was stored"
+        )
         self.problems = problems
         self.refused_lines = refused_lines
 

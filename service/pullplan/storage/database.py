@@ -10,7 +10,8 @@ import msgspec
 from pullplan.engine.errors import DatabaseAwayError
 
 type OwnConnection = asyncpg.Connection[asyncpg.Record]
-type Connection = OwnConnection | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+type LentConnection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+type Connection = OwnConnection | LentConnection
 type Pool = asyncpg.Pool[asyncpg.Record]
 
 _AWAY_CLASSES = ("08",)
@@ -125,7 +126,16 @@ async def lent(pool: Pool, *, acquire_seconds: float = 5.0) -> AsyncIterator[Con
             raise DatabaseAwayError(f"the database went away: {error}") from error
         raise
     finally:
+        await _give_back(pool, connection)
+
+
+async def _give_back(pool: Pool, connection: LentConnection) -> None:
+    """Return a connection to the pool; one that dies only now has done its work, and the pool has dropped it."""
+    try:
         await pool.release(connection)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
+        if not (is_outage(error) or isinstance(error, asyncpg.InternalClientError)):
+            raise
 
 
 @asynccontextmanager

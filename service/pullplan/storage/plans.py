@@ -133,6 +133,16 @@ async def find_facts(connection: Connection, plan_id: UUID) -> PlanningFacts | N
     return None if packed is None else msgspec.msgpack.decode(zlib.decompress(packed), type=PlanningFacts)
 
 
+async def find_assignment(connection: Connection, plan_id: UUID, assignment_id: int) -> asyncpg.Record | None:
+    """Find one line of a plan."""
+    return await connection.fetchrow(SQL["find_assignment"], plan_id, assignment_id)
+
+
+async def find_shortfall(connection: Connection, plan_id: UUID, shortfall_id: int) -> asyncpg.Record | None:
+    """Find one shortfall of a plan."""
+    return await connection.fetchrow(SQL["find_shortfall"], plan_id, shortfall_id)
+
+
 async def list_all(
     connection: Connection,
     *,

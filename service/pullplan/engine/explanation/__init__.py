@@ -1,6 +1,7 @@
 """Why this node, and why not enough? Words and figures for every line of a plan."""
 
+from pullplan.engine.explanation.forcing import solve_forced
 from pullplan.engine.explanation.lines import explain
 from pullplan.engine.explanation.loads import resource_loads
 
-__all__ = ["explain", "resource_loads"]
+__all__ = ["explain", "resource_loads", "solve_forced"]

@@ -30,13 +30,15 @@ def explain(options: Options, solution: Solution) -> tuple[tuple[Assignment, ...
                 distance_km=float(options.option_distance_km[option]),
                 cost_per_unit=cost,
                 distance_rank=int(options.option_distance_rank[option]),
-                passed_over=tuple(_passed_over(options, routes, option, cost)),
+                passed_over=tuple(_passed_over(options, routes, option, cost, units)),
             )
         )
     return tuple(assignments), explain_shortfalls(options, solution)
 
 
-def _passed_over(options: Options, routes: Routes, option: int, cost: float) -> Iterator[PassedOver]:
+def _passed_over(
+    options: Options, routes: Routes, option: int, cost: float, units: float
+) -> Iterator[PassedOver]:
     """Go through the product's other nodes that are nearer, or under landed cost cheaper, than the line's own."""
     need = int(options.option_need[option])
     own = int(options.option_capability[option])
@@ -58,6 +60,9 @@ def _passed_over(options: Options, routes: Routes, option: int, cost: float) -> 
             cause=cause,
             distance_km=distance_km,
             capacity_price=route.saving if route is not None and cause == "at_capacity" else None,
+            forcing_measure=None if route is None else route.forcing_measure,
+            forcing_cost_per_unit=None if route is None else route.forcing_cost_per_unit,
+            forcing_cost=None if route is None else units * route.forcing_cost_per_unit,
         )
 
 

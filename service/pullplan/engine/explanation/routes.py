@@ -1,20 +1,33 @@
-"""What is the best that each node could have done for each need, and what stood in its way?"""
+"""What is the best that each node could have done for each need, what stood in its way, and what would forcing it cost?"""
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from pullplan.engine.options import Options, Solution
+from pullplan.engine.certificate import reduced_costs
+from pullplan.engine.options import Options, Solution, StageMeasure, stage_measures
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+NOTHING_BELOW = 1e-7
+"""Of what a unit of the mean need measures in a stage: a smaller reduced cost is rounding, and is told as 0."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """One node for one need: its least late, then least reduced, option."""
+    """One node for one need: its least late, then least reduced, option, and what every option of it would cost."""
 
     late_buckets: int
     cost: float
     saving: float
     """What one more unit of that option would save in the cost stage: Σ saving of capacity × use."""
+    forcing_measure: str
+    """The first stage up to the cost that must get worse when the node is forced; the cost stage where none must."""
+    forcing_cost_per_unit: float
+    """That stage's least reduced cost, at its own prices and multipliers, over the options that the stages before leave
+    open."""
 
 
 Routes = dict[tuple[int, int], Route]
@@ -23,8 +36,8 @@ Routes = dict[tuple[int, int], Route]
 
 def best_by_route(options: Options, solution: Solution) -> Routes:
     """Find every route's best option under the prices of the cost stage."""
-    prices = next(p for p in solution.stage_prices if p.measure.startswith("cost:"))
-    proving_price = options.option_capacity_price(prices.capacity)
+    cost_stage = next(k for k, p in enumerate(solution.stage_prices) if p.measure.startswith("cost:"))
+    proving_price = options.option_capacity_price(solution.stage_prices[cost_stage].capacity)
     saving = options.option_capacity_price(solution.capacity_savings)
     cost = options.option_cost
     late = options.option_late_buckets
@@ -32,6 +45,41 @@ def best_by_route(options: Options, solution: Solution) -> Routes:
     pair = options.option_need[order] * max(1, len(options.capabilities.rows))
     _, first = np.unique(pair + options.option_capability[order], return_index=True)
     best = order[first]
-    rows = zip(late[best].tolist(), cost[best].tolist(), saving[best].tolist(), strict=True)
+    measures = stage_measures(options)[: cost_stage + 1]
+    stage, per_unit = _forcing(options, solution, measures, order, first)
+    names = [measures[k].name for k in stage.tolist()]
+    rows = zip(
+        late[best].tolist(), cost[best].tolist(), saving[best].tolist(), names, per_unit.tolist(), strict=True
+    )
     pairs = zip(options.option_need[best].tolist(), options.option_capability[best].tolist(), strict=True)
     return {pair: Route(*row) for pair, row in zip(pairs, rows, strict=True)}
+
+
+def _forcing(
+    options: Options,
+    solution: Solution,
+    measures: tuple[StageMeasure, ...],
+    order: IntArray,
+    first: IntArray,
+) -> tuple[IntArray, FloatArray]:
+    """Tell each route's first stage that forcing must worsen (else the last), and by how much a unit.
+
+    An option with a positive reduced cost in a stage is closed to the stages after it: a plan that meets the first
+    stage's lower bound has no unit there, because each would lift it above the bound by that much.
+
+    Shapes: `order` (n_options,) sorts options by route, `first` (n_routes,) → (n_routes,), (n_routes,)
+    """
+    stage = np.zeros(len(first), dtype=np.int64)
+    per_unit = np.zeros(len(first))
+    is_open = np.ones(len(order), dtype=bool)
+    if len(first) == 0:
+        return stage, per_unit
+    mean_units = float(options.need_units.mean())
+    for k, measure in enumerate(measures):
+        reduced = reduced_costs(options, measures[: k + 1], solution.stage_prices[k])[order]
+        reduced[reduced <= NOTHING_BELOW * measure.one_mean_need / mean_units] = 0.0
+        least = np.minimum.reduceat(np.where(is_open, reduced, np.inf), first)
+        undecided = per_unit == 0
+        stage[undecided], per_unit[undecided] = k, least[undecided]
+        is_open &= reduced == 0
+    return stage, per_unit

@@ -28,7 +28,9 @@ from pullplan.engine.model.network import (
 from pullplan.engine.model.plans import (
     Assignment,
     CapacityPrice,
+    ConfirmedStage,
     Figures,
+    Forced,
     Need,
     PassedOver,
     Plan,
@@ -36,7 +38,20 @@ from pullplan.engine.model.plans import (
     Shortfall,
     Stage,
 )
-from pullplan.engine.model.requests import ForecastRequest, Horizon, PlanParameters, PlanRequest
+from pullplan.engine.model.requests import (
+    ForecastRequest,
+    Horizon,
+    PlanParameters,
+    PlanRequest,
+    VerificationRequest,
+)
+from pullplan.engine.model.verifications import (
+    Checked,
+    CheckedStage,
+    Finding,
+    FindingCode,
+    Verification,
+)
 from pullplan.engine.model.words import (
     EVERY,
     TIERS,
@@ -71,12 +86,18 @@ __all__ = [
     "Capability",
     "CapacityException",
     "CapacityPrice",
+    "Checked",
+    "CheckedStage",
     "CodeOrEvery",
+    "ConfirmedStage",
     "DailyUnits",
     "Days",
     "DemandClass",
     "Fact",
     "Figures",
+    "Finding",
+    "FindingCode",
+    "Forced",
     "Forecast",
     "ForecastFacts",
     "ForecastRequest",
@@ -114,4 +135,6 @@ __all__ = [
     "Stage",
     "StockPosition",
     "Tier",
+    "Verification",
+    "VerificationRequest",
 ]

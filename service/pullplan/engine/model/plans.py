@@ -26,6 +26,35 @@ class PassedOver(Fact, frozen=True, kw_only=True):
     distance_km: float | None = None
     capacity_price: float | None = None
     """For at_capacity: what room for one more unit there would save in the cost stage, earlier stages being kept."""
+    forcing_measure: str | None = None
+    """The first stage, up to the cost, that is proven to get worse when the line is forced there; the cost stage
+    where none is. None (as both costs) where the node can't be forced: it has no way to serve the need."""
+    forcing_cost_per_unit: float | None = None
+    """In that stage's measure, ≥ 0: the least reduced cost, at the stage's stored prices and multipliers, of the ways
+    that the stages before leave open. Exact for the next unit where prices are unique."""
+    forcing_cost: float | None = None
+    """Units × forcing_cost_per_unit, a proven lower bound: a plan that makes the line's units there, and meets the lower
+    bounds of the stages before, has in this stage at least its lower bound plus this."""
+
+
+class Forced(Fact, frozen=True, kw_only=True):
+    """Units of a need that must be made at one node."""
+
+    need_id: int
+    node_code: str
+    units: float
+
+
+class ConfirmedStage(Fact, frozen=True, kw_only=True):
+    """What a stage measures in the plan, and in the best plan with units forced."""
+
+    measure: str
+    planned_value: float
+    forced_value: float
+    extra: float
+    """forced_value − planned_value; an early stage that is worse may leave a later one better."""
+    is_worse: bool
+    """By more than rounding."""
 
 
 class Assignment(Fact, frozen=True, kw_only=True):

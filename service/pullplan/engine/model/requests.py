@@ -16,6 +16,7 @@ from pullplan.engine.model.words import (
     Lanes,
     Objective,
     ShortfallMeasure,
+    Tier,
 )
 
 
@@ -44,6 +45,14 @@ class PlanParameters(Fact, frozen=True, kw_only=True):
     freight_cost_per_kg_km: Annotated[float, Meta(ge=0, le=1e9)] = 0.0001
     overdue_days: Days = 14
 
+    def latest_bucket(self, tier: Tier, bucket: int, horizon_buckets: int) -> int:
+        """Tell until when a need of a tier that is due in a bucket may arrive."""
+        late, last = (
+            self.forecast_late_buckets if tier == "forecast" else self.late_buckets,
+            horizon_buckets - 1,
+        )
+        return last if late is None else min(bucket + late, last)
+
 
 class ForecastRequest(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a caller asks a forecast run for."""
@@ -64,3 +73,9 @@ class PlanRequest(PlanParameters, frozen=True, kw_only=True, forbid_unknown_fiel
     forecast_id: uuid.UUID | None = None
     """None: a fresh forecast is made within the run where a policy needs one."""
     policy_overrides: Annotated[tuple[PullPolicy, ...], Meta(max_length=10_000)] = ()
+
+
+class VerificationRequest(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a verification run is asked for."""
+
+    plan_id: uuid.UUID

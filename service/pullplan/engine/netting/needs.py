@@ -9,13 +9,13 @@ import numpy as np
 
 from pullplan.engine.calendar import bucket_of, remaining_share_of_bucket_0
 from pullplan.engine.demand import Pair, PolicyBook, history_basis, on_hand_units
-from pullplan.engine.model import Need, PlanningFacts, PullPolicy, SeriesForecast, StockPosition, Tier
+from pullplan.engine.model import Need, PlanningFacts, PullPolicy, SeriesForecast, StockPosition
 from pullplan.engine.netting.pegging import TIER_ORDER, DemandLine, Units, consume_forecast, peg
 from pullplan.engine.netting.supply import arriving_supply, receipt_bucket
 from pullplan.engine.netting.targets import buffer_targets, reference_lead_days
 
-DUST_UNITS = 1e-9
-"""What floating point leaves behind; not a need."""
+DUST_UNITS = 5e-7
+"""What floating point and a dying series' smoothed forecast leave behind; a millionth of a unit is a need."""
 
 
 @dataclass
@@ -55,16 +55,10 @@ def net(facts: PlanningFacts) -> tuple[Need, ...]:
                         tier=tier,
                         rank=rank,
                         units=units,
-                        latest_bucket=_latest_bucket(b, tier, facts),
+                        latest_bucket=facts.parameters.latest_bucket(tier, b, facts.horizon.horizon_buckets),
                     )
                     needs.append(need)
     return tuple(needs)
-
-
-def _latest_bucket(bucket: int, tier: Tier, facts: PlanningFacts) -> int:
-    parameters, last = facts.parameters, facts.horizon.horizon_buckets - 1
-    late = parameters.forecast_late_buckets if tier == "forecast" else parameters.late_buckets
-    return last if late is None else min(bucket + late, last)
 
 
 def _gather(facts: PlanningFacts, book: PolicyBook) -> Mapping[Pair, _PairFacts]:

@@ -1,0 +1,17 @@
+-- name: insert
+INSERT INTO plan_confirmations (
+    confirmation_id, plan_id, assignment_id, node_code, units, missed_units, stated_measure, stated_cost, stages,
+    wall_seconds, code_version
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
+-- name: find
+SELECT confirmation_id, plan_id, assignment_id, node_code, units, missed_units, stated_measure, stated_cost, stages,
+    wall_seconds, code_version, created_at
+FROM plan_confirmations WHERE plan_id = $1 AND confirmation_id = $2;
+
+-- name: sum_units_there
+-- What the plan makes at a node of the need of a line.
+SELECT coalesce(sum(others.units), 0)
+FROM plan_assignments AS line
+JOIN plan_assignments AS others ON others.plan_id = line.plan_id AND others.need_id = line.need_id
+WHERE line.plan_id = $1 AND line.assignment_id = $2 AND others.node_code = $3;

@@ -1,0 +1,134 @@
+"""Why does a line of a plan look as it does? One assignment with its reason, and one shortfall."""
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from litestar import get
+from litestar.params import FromPath
+
+from pullplan.api.access import require
+from pullplan.api.dependencies import Transaction
+from pullplan.api.fields import LineInPath
+from pullplan.api.plan_lines import AssignmentRow, ShortfallRow
+from pullplan.api.plans import StoredPlan, get_stored
+from pullplan.api.wording import Wording
+from pullplan.engine.errors import ResourceUnknownError
+from pullplan.engine.model import PassedOver
+from pullplan.storage import database, plans
+
+
+class PassedOverReason(PassedOver, kw_only=True):  # type: ignore[misc]  # mypy forgets that Fact makes its heirs frozen
+    """A nearer (under landed cost: or cheaper) capable node that the line does not use, and why."""
+
+    forcing_gap_absolute: float | None
+    """How far this plan may itself lie above the forcing stage's bound: forcing adds at least forcing_cost less this
+    to what the plan has now."""
+    sentence: str
+
+
+class AssignmentReason(msgspec.Struct, kw_only=True):
+    """Why a line is made where it is made."""
+
+    plan_id: UUID
+    assignment_id: int
+    node_code: str
+    units: float
+    distance_km: float
+    distance_rank: int
+    """1: the nearest of the nodes that are capable, qualified, online and have a lane."""
+    rank_among_capable: int
+    """1: the nearest of all nodes that make the product, whatever their state."""
+    cost_per_unit: float
+    """In the objective's measure: km, kg·km or money."""
+    passed_over: list[PassedOverReason]
+    sentence: str
+
+
+async def get_line(connection: database.Connection, plan: StoredPlan, assignment_id: int) -> AssignmentRow:
+    """Get one line of a plan.
+
+    Raises: ResourceUnknownError.
+    """
+    row = await plans.find_assignment(connection, plan.plan_id, assignment_id)
+    return _known(row, "assignment", assignment_id, AssignmentRow)
+
+
+def _known[T: msgspec.Struct](row: asyncpg.Record | None, noun: str, number: int, row_type: type[T]) -> T:
+    if row is None:
+        raise ResourceUnknownError(noun, number)
+    return msgspec.convert(dict(row), row_type)
+
+
+def explain(plan: StoredPlan, line: AssignmentRow) -> AssignmentReason:
+    """Put a line's stored reasons into words and ranks."""
+    wording = Wording(
+        objective=plan.objective,
+        bucket=plan.bucket,
+        shortfall_measure=plan.parameters.get("shortfall_measure", "value"),
+        weigh_distance=plan.parameters.get("weigh_distance", False),
+    )
+    gaps = {stage.measure: stage.gap_absolute for stage in plan.stages}
+    own_place = (line.distance_km, line.node_code)
+    places = [(passed.distance_km, passed.node_code) for passed in line.passed_over]
+    return AssignmentReason(
+        plan_id=plan.plan_id,
+        **{name: getattr(line, name) for name in ("assignment_id", "node_code", "units", "distance_km")},
+        distance_rank=line.distance_rank,
+        rank_among_capable=1 + sum(km is not None and (km, code) < own_place for km, code in places),
+        cost_per_unit=line.cost_per_unit,
+        passed_over=[_passed_over(wording, gaps, passed) for passed in line.passed_over],
+        sentence=wording.line(line),
+    )
+
+
+def _passed_over(wording: Wording, gaps: dict[str, float], passed: PassedOver) -> PassedOverReason:
+    stored: dict[str, Any] = msgspec.structs.asdict(passed)
+    gap = None if passed.forcing_measure is None else gaps.get(passed.forcing_measure)
+    return PassedOverReason(**stored, forcing_gap_absolute=gap, sentence=wording.passed_over(passed))
+
+
+@get(
+    "/v1/plans/{plan_id:uuid}/assignments/{assignment_id:int}",
+    guards=[require("read")],
+    operation_id="getPlanAssignment",
+    tags=["plans"],
+)
+async def get_assignment(
+    transaction: Transaction, plan_id: FromPath[UUID], assignment_id: LineInPath
+) -> AssignmentRow:
+    """Show one line: which node makes what for which region, and which nearer nodes were passed over."""
+    return await get_line(transaction, await get_stored(transaction, plan_id), assignment_id)
+
+
+@get(
+    "/v1/plans/{plan_id:uuid}/assignments/{assignment_id:int}/reason",
+    guards=[require("read")],
+    operation_id="getAssignmentReason",
+    tags=["plans"],
+)
+async def get_reason(
+    transaction: Transaction, plan_id: FromPath[UUID], assignment_id: LineInPath
+) -> AssignmentReason:
+    """Say why a line is made where it is made: for every nearer (or cheaper) node the cause, what room there would save, and the least that forcing the line there would cost, in the first stage that must get worse."""
+    plan = await get_stored(transaction, plan_id)
+    return explain(plan, await get_line(transaction, plan, assignment_id))
+
+
+@get(
+    "/v1/plans/{plan_id:uuid}/shortfalls/{shortfall_id:int}",
+    guards=[require("read")],
+    operation_id="getPlanShortfall",
+    tags=["plans"],
+)
+async def get_shortfall(
+    transaction: Transaction, plan_id: FromPath[UUID], shortfall_id: LineInPath
+) -> ShortfallRow:
+    """Show one shortfall: what nobody makes, what binds, and a sentence that names it."""
+    plan = await get_stored(transaction, plan_id)
+    row = await plans.find_shortfall(transaction, plan.plan_id, shortfall_id)
+    return _known(row, "shortfall", shortfall_id, ShortfallRow)
+
+
+ROUTES = [get_assignment, get_reason, get_shortfall]

@@ -1,0 +1,110 @@
+"""How is a reason said to people? One place for the sentences of the API and of the command line."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+from pullplan.engine.model import PassedOver, PassedOverCause
+
+CAUSES: dict[PassedOverCause, str] = {
+    "not_qualified": "not qualified for it",
+    "offline": "down",
+    "too_late": "can't deliver in time",
+    "no_lane": "no lane",
+    "at_capacity": "full",
+    "costs_more": "costs more",
+}
+
+Name = Callable[[str], str]
+
+
+class Line(Protocol):
+    """What a sentence about an assignment needs of it."""
+
+    node_code: str
+    product_code: str
+    region_code: str
+    units: float
+    need_bucket_date: date
+    start_bucket_date: date
+    distance_km: float
+    distance_rank: int
+    passed_over: list[PassedOver]
+
+
+def say_units(value: float) -> str:
+    """Round an amount as far as people read it; a small one keeps two digits."""
+    if abs(value) >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 1 else f"{value:.2g}"
+
+
+def say_rank(rank: int) -> str:
+    """Name a place in the order of distance."""
+    if rank == 1:
+        return "the nearest"
+    ending = "th" if rank % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
+    return f"{rank}{ending} nearest"
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What a plan's measures are called, and its nodes."""
+
+    objective: str
+    bucket: str
+    shortfall_measure: str
+    weigh_distance: bool = False
+    name_node: Name = str
+
+    @property
+    def cost_unit(self) -> str:
+        """Name what one unit costs."""
+        if self.objective == "landed_cost":
+            return "of cost"
+        return "kg·km" if self.weigh_distance else "km"
+
+    def passed_over(self, passed: PassedOver) -> str:
+        """Say which node a line does not use, why, what room there would save and what forcing it would cost."""
+        far = "" if passed.distance_km is None else f", {passed.distance_km:,.0f} km"
+        return f"{self.name_node(passed.node_code)}{far}: {CAUSES[passed.cause]}{self._figures(passed)}"
+
+    def _figures(self, passed: PassedOver) -> str:
+        worth = forced = ""
+        if passed.capacity_price:
+            worth = f"one more unit there would save {say_units(passed.capacity_price)} {self.cost_unit}"
+        if passed.forcing_cost and passed.forcing_measure:
+            least = self._forcing(passed.forcing_measure, passed.forcing_cost)
+            forced = f"making the line there would {least}"
+        said = "; ".join(part for part in (worth, forced) if part)
+        return f" ({said})" if said else ""
+
+    def _forcing(self, measure: str, least: float) -> str:
+        """Say which stage gets worse, and by how much at least."""
+        kind, _, rest = measure.partition(":")
+        amount = f"at least {say_units(least)}"
+        if kind == "shortfall":
+            tier, _, rank = rest.partition(":")
+            by = (
+                ""
+                if self.shortfall_measure == "units"
+                else f", by {self.shortfall_measure.replace('_', ' ')}"
+            )
+            return f"leave {tier}s of priority {rank} short by {amount} more{by}"
+        if kind == "lateness_unit_buckets":
+            return f"make {amount} more unit-{self.bucket}s late"
+        unit = {"km": " unit-km", "kg·km": " kg·km"}.get(self.cost_unit, "")
+        return f"cost {amount}{unit} more"
+
+    def line(self, line: Line) -> str:
+        """Say what a node makes for whom, and where it stands by distance."""
+        return (
+            f"{self.name_node(line.node_code)} makes {say_units(line.units)} {line.product_code} for {line.region_code}, "
+            f"needed from {line.need_bucket_date}, started from {line.start_bucket_date}: {line.distance_km:,.0f} km, "
+            f"{say_rank(line.distance_rank)} of the nodes that can; {self._count(len(line.passed_over))}"
+        )
+
+    def _count(self, passed: int) -> str:
+        nearer = "nearer or cheaper" if self.objective == "landed_cost" else "nearer"
+        return f"{passed or 'no'} {nearer} node{'' if passed == 1 else 's'} passed over"

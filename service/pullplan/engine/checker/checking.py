@@ -1,0 +1,43 @@
+"""In which order is a plan looked through, and what is the verdict?"""
+
+from pullplan.engine.checker.exactness import Judge
+from pullplan.engine.checker.ground import survey
+from pullplan.engine.checker.hashes import check_hashes
+from pullplan.engine.checker.lines import LineChecker, check_cover, check_needs, check_shortfalls
+from pullplan.engine.checker.proof import Proof
+from pullplan.engine.checker.sums import check_figures, check_loads
+from pullplan.engine.model import Checked, Plan, PlanningFacts, Verification
+
+MOST_FINDINGS = 1000
+
+
+def check(facts: PlanningFacts, plan: Plan) -> Verification:
+    """Hold a plan to the facts that it was made from: cover, capacity, lines, loads, figures, proof and hashes.
+
+    Its needs are taken as they stand; whether they follow from demand, stock and supply is not looked at.
+    """
+    ground, judge = survey(facts), Judge()
+    lines = LineChecker(ground, plan)
+    findings = [*check_needs(ground, plan.needs), *lines.check(), *check_shortfalls(plan)]
+    proof = Proof(ground, plan, lines.counted, judge)
+    findings += check_cover(ground, plan, judge)
+    findings += check_loads(ground, plan, lines.counted, judge)
+    findings += check_figures(plan, lines.counted)
+    findings += proof.check()
+    findings += check_hashes(facts, plan)
+    return Verification(
+        valid=not findings,
+        n_findings=len(findings),
+        findings=tuple(findings[:MOST_FINDINGS]),
+        checked=Checked(
+            n_needs=len(plan.needs),
+            n_assignments=len(plan.assignments),
+            n_shortfalls=len(plan.shortfalls),
+            n_capacities=len(ground.room.keys) * ground.n_buckets,
+            n_options=proof.n_options,
+            n_prices=len(plan.prices),
+            n_stages=len(plan.stages),
+            n_exact=judge.n_exact,
+        ),
+        stages=tuple(proof.stages),
+    )

@@ -1,0 +1,298 @@
+"""Is every stage's value what its lines add up to, and its bound what its prices prove?
+
+    bound_k = Σ units × min over options and shortfall of (measure_k + prices · use + Σ_j multiplier_j measure_j)
+              − prices · capacity − Σ_j multiplier_j achieved_j
+
+holds for every plan that is no worse than this one in stages 1 … k−1, whatever the prices ≥ 0 are. Source: the
+planning model, section 6.3. Distances and costs per unit are taken in float64; all that is summed from them, exactly.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+
+import numpy as np
+
+from pullplan.engine.checker.exactness import STATED_ROUNDING, UNIT_ROUNDOFF, Judge, Sum, sum_of_products
+from pullplan.engine.checker.ground import FloatArray, Ground
+from pullplan.engine.checker.lines import CountedLine
+from pullplan.engine.checker.options import Weights, blocks
+from pullplan.engine.model import TIERS, CheckedStage, Finding, FindingCode, Need, Plan, Stage
+
+PROOF_TOLERANCE_SHARE = 1e-9
+"""Of the stage's value, or of the measure of one mean need where that is more: so far may what is stated of a stage
+be from what is recomputed, besides what a sum in float64 may be off."""
+BELOW_BOUND_SHARE = 1e-6
+"""Of the same: so far may a value be below its bound, as loads may exceed capacities a little."""
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A stage's prices, as they may be used: none negative, none of a store rising."""
+
+    prices: FloatArray
+    multipliers: list[float]
+
+
+class Proof:
+    """Recomputes every stage from lines and prices, and holds what the plan states to it."""
+
+    def __init__(self, ground: Ground, plan: Plan, counted: Sequence[CountedLine], judge: Judge) -> None:
+        self._ground = ground
+        self._plan = plan
+        self._counted = counted
+        self._judge = judge
+        self._units = np.array([n.units if math.isfinite(n.units) else 0.0 for n in plan.needs])
+        self._short_weight = _shortfall_weights(ground, plan.needs)
+        self._ranks = sorted({(TIERS.index(n.tier), n.rank) for n in plan.needs if n.tier in TIERS})
+        self._stage_of_need = np.array(
+            [self._ranks.index((TIERS.index(n.tier), n.rank)) if n.tier in TIERS else -1 for n in plan.needs],
+            dtype=np.int64,
+        )
+        self.n_options = 0
+        self._options_cost = 0.0
+        self.stages: list[CheckedStage] = []
+
+    def check(self) -> Iterator[Finding]:
+        """Look at stages, prices and multipliers, then at every value, bound and gap."""
+        wanted = self._measures()
+        stated = [(stage.stage, stage.measure) for stage in self._plan.stages]
+        if stated != list(enumerate(wanted, 1)):
+            said = ", ".join(measure for _, measure in stated)
+            yield Finding(
+                code="stages_wrong",
+                detail=f"the plan's stages are {said}; they should be {', '.join(wanted)}",
+            )
+            return
+        problems, priced = self._read_prices()
+        yield from problems
+        weights = [self._weights(k, of_stage) for k, of_stage in enumerate(priced)]
+        cheapest, roundings = self._find_cheapest(weights)
+        values = [self._value(k) for k in range(len(wanted))]
+        for k, stage in enumerate(self._plan.stages):
+            bound = self._bound(cheapest[k], roundings, weights[k], priced[k], values)
+            yield from self._hold(stage, values[k], bound, self._one_mean_need(k))
+
+    def _measures(self) -> list[str]:
+        shortfalls = [f"shortfall:{TIERS[tier]}:{rank}" for tier, rank in self._ranks]
+        cost = f"cost:{self._ground.facts.parameters.objective}"
+        return [*shortfalls, "lateness_unit_buckets", cost, "earliness_unit_buckets"]
+
+    # --- what is stated ------------------------------------------------------------------------------------------
+
+    def _read_prices(self) -> tuple[list[Finding], list[Priced]]:
+        ground, stages = self._ground, self._plan.stages
+        findings: list[Finding] = []
+        prices = np.zeros((len(stages), *ground.room.calendar.shape))
+        seen = set()
+        for price in self._plan.prices:
+            place = (price.node_code, price.resource_code)
+            is_known = (
+                1 <= price.stage <= len(stages)
+                and place in ground.room.row
+                and 0 <= price.bucket < ground.n_buckets
+            )
+            key = (price.stage, *place, price.bucket)
+            if not is_known or key in seen or not (math.isfinite(price.price) and price.price >= 0):
+                findings.append(
+                    Finding(
+                        code="price_invalid",
+                        detail=f"the price {price.price:g} of {price.resource_code} at {price.node_code} "
+                        f"in bucket {price.bucket} is no price of stage {price.stage}: "
+                        f"prices are ≥ 0, one for each capacity that there is",
+                        stage=price.stage,
+                        node_code=price.node_code,
+                        resource_code=price.resource_code,
+                    )
+                )
+                continue
+            seen.add(key)
+            prices[price.stage - 1, ground.room.row[place], price.bucket] = price.price
+        for k in np.flatnonzero(ground.room.is_stored).tolist():
+            # What arrives later can do no more than what is there before.
+            prices[:, k] = np.minimum.accumulate(prices[:, k], axis=-1)
+        findings += chain.from_iterable(map(_check_multipliers, stages))
+        return findings, [Priced(prices[k], _usable_multipliers(stage, k)) for k, stage in enumerate(stages)]
+
+    def _weights(self, k: int, priced: Priced) -> Weights:
+        n_ranks = len(self._ranks)
+        weight = [*priced.multipliers, 1.0, *[0.0] * (len(self._plan.stages) - k - 1)]
+        lateness, cost, earliness = weight[n_ranks:]
+        by_rank = np.array([*weight[:n_ranks], 0.0])
+        return Weights(
+            lateness=lateness,
+            cost=cost,
+            earliness=earliness,
+            shortfall=by_rank[self._stage_of_need] * self._short_weight,
+            prices=priced.prices,
+        )
+
+    # --- what is recomputed --------------------------------------------------------------------------------------
+
+    def _find_cheapest(self, weights: Sequence[Weights]) -> tuple[list[FloatArray], int]:
+        cheapest = [of_stage.shortfall.copy() for of_stage in weights]
+        costs = []
+        roundings = 0
+        for block in blocks(self._ground, self._plan.needs):
+            for found, of_stage in zip(cheapest, weights, strict=True):
+                found[block.needs] = block.cheapest(of_stage)
+            roundings = max(roundings, block.roundings())
+            self.n_options += int(block.is_option.sum())
+            costs.append(float(block.cost[block.is_option].sum()))
+        self._options_cost = math.fsum(costs)
+        return cheapest, roundings
+
+    def _value(self, k: int) -> Sum:
+        if k < len(self._ranks):
+            position = {need.need_id: i for i, need in enumerate(self._plan.needs)}
+            short = [
+                (s.units, position[s.need_id])
+                for s in self._plan.shortfalls
+                if s.need_id in position and math.isfinite(s.units)
+            ]
+            of_stage = [(units, i) for units, i in short if self._stage_of_need[i] == k]
+            return sum_of_products(
+                [u for u, _ in of_stage], [float(self._short_weight[i]) for _, i in of_stage]
+            )
+        name = ("late_buckets", "cost", "early_buckets")[k - len(self._ranks)]
+        return sum_of_products(
+            [line.units for line in self._counted], [float(getattr(line, name)) for line in self._counted]
+        )
+
+    def _one_mean_need(self, k: int) -> float:
+        if k < len(self._ranks):
+            return float((self._units * self._short_weight)[self._stage_of_need == k].mean())
+        mean_units = float(self._units.mean()) if len(self._units) else 0.0
+        is_cost = k == len(self._ranks) + 1
+        return mean_units * (self._options_cost / max(1, self.n_options) if is_cost else 1.0)
+
+    def _bound(
+        self, cheapest: FloatArray, roundings: int, weights: Weights, priced: Priced, values: Sequence[Sum]
+    ) -> Sum:
+        served = sum_of_products(self._units.tolist(), cheapest.tolist())
+        room = _value_of_room(self._ground, priced.prices)
+        kept = sum_of_products(priced.multipliers, [v.value for v in values[: len(priced.multipliers)]])
+        earlier = list(zip(priced.multipliers, values, strict=False))
+
+        def exact() -> Fraction:
+            total = -room.exact() - sum((Fraction(m) * v.exact() for m, v in earlier), start=Fraction(0))
+            least = {i: Fraction(float(weights.shortfall[i])) for i in range(len(self._units))}
+            for block in blocks(self._ground, self._plan.needs):
+                least |= zip(block.needs.tolist(), block.exact_cheapest(weights), strict=True)
+            return total + sum(
+                (Fraction(float(units)) * least[i] for i, units in enumerate(self._units)), start=Fraction(0)
+            )
+
+        amounts = served.amounts + room.amounts + kept.amounts
+        return Sum(
+            value=math.fsum((served.value, -room.value, -kept.value)),
+            rounding=(roundings + 4) * UNIT_ROUNDOFF * amounts
+            + math.fsum(m * v.rounding for m, v in earlier),
+            amounts=amounts,
+            exact=exact,
+        )
+
+    # --- what is held to what ------------------------------------------------------------------------------------
+
+    def _hold(self, stage: Stage, value: Sum, bound: Sum, one_mean_need: float) -> Iterator[Finding]:
+        reference = max(abs(value.value), one_mean_need)
+        gap_absolute = value.value - bound.value
+        gap = gap_absolute / reference if reference > 0 else gap_absolute
+        self.stages.append(
+            CheckedStage(
+                stage=stage.stage,
+                measure=stage.measure,
+                value=value.value,
+                lower_bound=bound.value,
+                gap=gap,
+                gap_absolute=gap_absolute,
+                rounding_bound=bound.rounding,
+            )
+        )
+        share = PROOF_TOLERANCE_SHARE * reference
+        value_slack = share + STATED_ROUNDING * value.amounts
+        bound_slack = share + STATED_ROUNDING * bound.amounts
+        slack = value_slack + bound_slack
+        if not self._judge.agrees(value, stage.value, value_slack):
+            yield _wrong(stage, "value_wrong", "its lines add up to a value of", value.value, stage.value)
+        if not self._judge.agrees(bound, stage.lower_bound, bound_slack):
+            yield _wrong(
+                stage, "bound_wrong", "its prices prove a lower bound of", bound.value, stage.lower_bound
+            )
+        if not abs(stage.gap_absolute - gap_absolute) <= slack:
+            yield _wrong(stage, "gap_wrong", "its absolute gap is", gap_absolute, stage.gap_absolute)
+        if not abs(stage.gap - gap) <= slack / (reference or 1.0):
+            yield _wrong(stage, "gap_wrong", "its gap is", gap, stage.gap)
+        allowance = BELOW_BOUND_SHARE * reference + STATED_ROUNDING * bound.amounts
+        if not self._judge.is_at_most(bound, value.value, allowance):
+            yield Finding(
+                code="below_bound",
+                detail=f"stage {stage.stage} ({stage.measure}): no plan that keeps to the facts has a value below "
+                f"{bound.value:.12g}, and this one claims {value.value:.12g}",
+                stage=stage.stage,
+            )
+
+
+def _wrong(stage: Stage, code: FindingCode, words: str, found: float, stated: float) -> Finding:
+    return Finding(
+        code=code,
+        detail=f"stage {stage.stage} ({stage.measure}): {words} {found:.12g}; the plan says {stated:.12g}",
+        stage=stage.stage,
+    )
+
+
+def _check_multipliers(stage: Stage) -> Iterator[Finding]:
+    if len(stage.multipliers) != stage.stage - 1 or not all(
+        math.isfinite(m) and m >= 0 for m in stage.multipliers
+    ):
+        yield Finding(
+            code="multiplier_invalid",
+            detail=f"stage {stage.stage} ({stage.measure}) needs one multiplier ≥ 0 for each stage before it, "
+            f"and has {list(stage.multipliers)}",
+            stage=stage.stage,
+        )
+
+
+def _usable_multipliers(stage: Stage, n_earlier: int) -> list[float]:
+    given = [m if math.isfinite(m) and m >= 0 else 0.0 for m in stage.multipliers[:n_earlier]]
+    return given + [0.0] * (n_earlier - len(given))
+
+
+def _value_of_room(ground: Ground, prices: FloatArray) -> Sum:
+    """Price all room: renewed by bucket, stored by what is added in each; as products, so that each is exact."""
+    allowed = ground.room.allowed
+    kept = np.zeros(allowed.shape)
+    for k in np.flatnonzero(ground.room.is_stored).tolist():
+        kept[k, 1:] = allowed[k, :-1]
+    priced = prices.ravel().tolist()
+    return sum_of_products([*priced, *(-price for price in priced)], [*allowed.ravel(), *kept.ravel()])
+
+
+def _shortfall_weights(ground: Ground, needs: Sequence[Need]) -> FloatArray:
+    """Weigh one unit short of every need; what would weigh nothing weighs as the least that weighs anything."""
+    match ground.facts.parameters.shortfall_measure:
+        case "units":
+            return np.ones(len(needs))
+        case "value":
+            weight = {code: product.value_per_unit for code, product in ground.product.items()}
+        case "resource_hours":
+            weight = {code: _least_hours(ground, code) for code in ground.product}
+    floor = min((w for w in weight.values() if w > 0), default=1.0)
+    return np.array([max(weight.get(need.product_code, floor), floor) for need in needs])
+
+
+def _least_hours(ground: Ground, product_code: str) -> float:
+    """Add up the renewed resources of one unit at the node that takes the least, of those that may make it."""
+    ways, room = ground.ways(product_code), ground.room
+    hours = [
+        math.fsum(
+            use
+            for code, use in sorted(c.use_per_unit.items())
+            if not room.is_stored[room.row[c.node_code, code]]
+        )
+        for c in ways.capabilities
+        if c.qualified and c.node_code not in ground.offline
+    ]
+    return min(hours, default=0.0)

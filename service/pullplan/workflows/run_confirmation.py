@@ -1,0 +1,105 @@
+"""Which steps confirm what forcing a node costs: read the plan's facts and line, solve with it forced, compare, store."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+from time import perf_counter
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from pullplan.engine.errors import ResourceUnknownError
+from pullplan.engine.explanation import solve_forced
+from pullplan.engine.model import Forced, PassedOver, PlanningFacts, Stage
+from pullplan.engine.netting import net
+from pullplan.engine.plan import in_canonical_order
+from pullplan.storage import confirmations, database, plans
+from pullplan.storage.database import Connection
+from pullplan.workflows.finish_run import storing_results
+from pullplan.workflows.run_forecast import Progress
+
+
+class ConfirmationAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """Which line of which plan is to be made at which node."""
+
+    plan_id: UUID
+    assignment_id: int
+    node_code: str
+
+
+class _Read(msgspec.Struct, frozen=True, kw_only=True):
+    facts: PlanningFacts
+    planned: dict[str, float]
+    forced: Forced
+    stated_measure: str
+    stated_cost: float
+
+
+async def run_confirmation(
+    database_url: str,
+    run_id: UUID,
+    attempt: int,
+    parameters: dict[str, Any],
+    *,
+    time_zone: str,  # noqa: ARG001 - every workflow is called alike; a plan's facts know their days already
+    progress: Progress,
+    clock: Callable[[], float] = perf_counter,
+) -> None:
+    """Solve a plan's facts with a line forced to another node and store what that costs; its id is the run's.
+
+    Raises: ResourceUnknownError, AssignmentFailedError, RunLostError, DatabaseAwayError
+    """
+    began = clock()
+    asked = msgspec.convert(parameters, ConfirmationAsked)
+    progress("reading", 0.0)
+    connection = await database.connect(database_url)
+    try:
+        read = await _read(connection, asked)
+    finally:
+        await connection.close()
+    progress("netting", 0.0)
+    facts = in_canonical_order(read.facts)
+    missed_units, stages = solve_forced(
+        facts,
+        net(facts),
+        read.forced,
+        read.planned,
+        lambda measure, done: progress(f"assigning: {measure.partition(':')[0]}", done),
+    )
+    record = confirmations.ConfirmationRecord(
+        **msgspec.structs.asdict(asked),
+        confirmation_id=run_id,
+        units=read.forced.units,
+        missed_units=missed_units,
+        stated_measure=read.stated_measure,
+        stated_cost=read.stated_cost,
+        stages=stages,
+        wall_seconds=clock() - began,
+        code_version=version("pullplan"),
+    )
+    progress("storing", 0.0)
+    result = f"/v1/plans/{asked.plan_id}/confirmations/{run_id}"
+    async with storing_results(database_url, run_id, attempt, result) as storing:
+        await confirmations.insert(storing, record)
+
+
+async def _read(connection: Connection, asked: ConfirmationAsked) -> _Read:
+    plan = await plans.find(connection, asked.plan_id)
+    facts = await plans.find_facts(connection, asked.plan_id)
+    line = await plans.find_assignment(connection, asked.plan_id, asked.assignment_id)
+    if plan is None or facts is None or line is None:
+        raise ResourceUnknownError("assignment", f"{asked.assignment_id} of the plan {asked.plan_id}")
+    passed = msgspec.convert(line["passed_over"], list[PassedOver])
+    other = next((p for p in passed if p.node_code == asked.node_code), None)
+    if other is None or other.forcing_measure is None or other.forcing_cost is None:
+        raise ResourceUnknownError("way to make the line at", asked.node_code)
+    there = await confirmations.sum_units_there(connection, *msgspec.structs.astuple(asked))
+    stages = msgspec.convert(plan["stages"], list[Stage])
+    return _Read(
+        facts=facts,
+        planned={stage.measure: stage.value for stage in stages},
+        # What the node makes of this need already stays there: else moving it away would make room.
+        forced=Forced(need_id=line["need_id"], node_code=asked.node_code, units=there + line["units"]),
+        stated_measure=other.forcing_measure,
+        stated_cost=other.forcing_cost,
+    )

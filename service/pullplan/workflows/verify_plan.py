@@ -1,0 +1,65 @@
+"""Which steps make a verification run: read the plan and its facts back, check, store what was found."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+from time import perf_counter
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from pullplan.engine.calendar import DAYS_PER_BUCKET
+from pullplan.engine.checker import check
+from pullplan.engine.errors import ResourceUnknownError
+from pullplan.engine.model import Plan, PlanningFacts, VerificationRequest
+from pullplan.storage import database, plan_reading, plans, verifications
+from pullplan.workflows.finish_run import storing_results
+from pullplan.workflows.run_forecast import Progress
+
+
+async def verify_plan(
+    database_url: str,
+    run_id: UUID,
+    attempt: int,
+    parameters: dict[str, Any],
+    *,
+    time_zone: str,  # noqa: ARG001 - every workflow is told; a stored plan has its days already
+    progress: Progress,
+    clock: Callable[[], float] = perf_counter,
+) -> None:
+    """Check the plan that `parameters` (a VerificationRequest) name, and store the outcome; its id is the run's.
+
+    Raises: ResourceUnknownError, RunLostError, DatabaseAwayError
+    """
+    began = clock()
+    plan_id = msgspec.convert(parameters, VerificationRequest).plan_id
+    progress("reading", 0.0)
+    facts, plan = await _read(database_url, plan_id)
+    progress("checking", 0.0)
+    outcome = check(facts, plan)
+    progress("storing", 0.0)
+    record = verifications.VerificationRecord(
+        verification_id=run_id,
+        run_id=run_id,
+        plan_id=plan_id,
+        wall_seconds=clock() - began,
+        code_version=version("pullplan"),
+    )
+    result = f"/v1/plans/{plan_id}/verifications/{run_id}"
+    async with storing_results(database_url, run_id, attempt, result) as storing:
+        await verifications.insert(storing, record, outcome)
+
+
+async def _read(database_url: str, plan_id: UUID) -> tuple[PlanningFacts, Plan]:
+    connection = await database.connect(database_url)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            facts = await plans.find_facts(connection, plan_id)
+            if facts is not None:
+                days = DAYS_PER_BUCKET[facts.horizon.bucket]
+                plan = await plan_reading.find_plan(connection, plan_id, facts, days_per_bucket=days)
+                if plan is not None:
+                    return facts, plan
+    finally:
+        await connection.close()
+    raise ResourceUnknownError("plan", plan_id)

@@ -1,0 +1,46 @@
+import asyncio
+import threading
+
+import asyncpg
+import pytest
+
+from pullplan.engine.errors import DatabaseAwayError
+from pullplan.storage import database
+
+pytestmark = pytest.mark.anyio
+
+
+def end_unseen(database_url: str, pid: int) -> None:
+    """End one server process, as a server that dies ends all of them, before the test's own loop can see it."""
+
+    async def end() -> None:
+        administrator = await asyncpg.connect(database_url)
+        try:
+            await administrator.execute("SELECT pg_terminate_backend($1)", pid)
+            async with asyncio.timeout(10):
+                while await administrator.fetchval("SELECT true FROM pg_stat_activity WHERE pid = $1", pid):
+                    pass
+        finally:
+            await administrator.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(end(),))
+    thread.start()
+    thread.join()
+
+
+async def test_work_that_is_done_stays_done_when_the_connection_dies_on_its_way_back(
+    pool: database.Pool, database_url: str
+):
+    async with database.lent(pool) as connection:
+        pid = await connection.fetchval("SELECT pg_backend_pid()")
+        end_unseen(database_url, pid)
+    async with database.lent(pool) as connection:
+        assert await connection.fetchval("SELECT pg_backend_pid()") != pid
+
+
+async def test_a_transaction_whose_connection_dies_before_its_end_is_an_outage(
+    pool: database.Pool, database_url: str
+):
+    with pytest.raises(DatabaseAwayError):
+        async with database.transaction(pool) as connection:
+            end_unseen(database_url, await connection.fetchval("SELECT pg_backend_pid()"))

@@ -1,0 +1,81 @@
+"""Is a confirmation solved from the plan's own facts, and stored beside what the plan stated?"""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from tests.seeding import AS_OF, demand, insert, network, stock
+
+from pullplan.engine.errors import ResourceUnknownError
+from pullplan.engine.model import PlanRequest
+from pullplan.storage import confirmations, listings, plans, queue
+from pullplan.storage.database import Connection
+from pullplan.workflows.run_confirmation import run_confirmation
+from pullplan.workflows.run_plan import run_plan
+
+pytestmark = pytest.mark.anyio
+
+
+async def run(connection: Connection, url: str, kind: str, workflow: Any, asked: Any) -> UUID:
+    """Queue a run, claim it and compute it, as a worker would."""
+    await queue.enqueue(connection, kind, msgspec.to_builtins(asked), None)
+    claim = await queue.claim(connection, 60.0)
+    assert claim is not None
+    await workflow(
+        *(url, claim.run_id, claim.attempt, claim.parameters), time_zone="UTC", progress=lambda *_: None
+    )
+    return claim.run_id
+
+
+async def planned(connection: Connection, url: str) -> tuple[UUID, list[dict[str, Any]]]:
+    """Plan with a mill that is too small, so that nearer nodes are passed over."""
+    await insert(connection, [*network(), *stock(), *demand()])
+    await connection.execute("UPDATE resources SET capacity_per_day = 10 WHERE node_code = 'MILL'")
+    plan_id = await run(connection, url, "plan", run_plan, PlanRequest(as_of=AS_OF, horizon_buckets=3))
+    rows = await listings.list_page(connection, plans.ASSIGNMENTS, plan_id, after=None, limit=1000)
+    return plan_id, [dict(row) for row in rows]
+
+
+async def test_a_confirmation_shows_the_stated_and_the_found_cost_stage_by_stage(
+    connection: Connection, database_url: str
+):
+    plan_id, lines = await planned(connection, database_url)
+    line, passed = next(
+        (line, passed) for line in lines for passed in line["passed_over"] if passed["forcing_cost"]
+    )
+    asked = {"plan_id": plan_id, "assignment_id": line["assignment_id"], "node_code": passed["node_code"]}
+    run_id = await run(connection, database_url, "confirmation", run_confirmation, asked)
+    ended = await connection.fetchrow("SELECT state, result FROM runs WHERE run_id = $1", run_id)
+    assert ended is not None
+    assert tuple(ended) == ("succeeded", f"/v1/plans/{plan_id}/confirmations/{run_id}")
+    found = await confirmations.find(connection, plan_id, run_id)
+    assert found is not None
+    assert (found["stated_measure"], found["stated_cost"]) == (
+        passed["forcing_measure"],
+        passed["forcing_cost"],
+    )
+    there = sum(
+        other["units"]
+        for other in lines
+        if (other["need_id"], other["node_code"]) == (line["need_id"], passed["node_code"])
+    )
+    assert found["units"] == pytest.approx(there + line["units"])
+    plan = await plans.find(connection, plan_id)
+    assert plan is not None
+    assert [(s["measure"], s["planned_value"]) for s in found["stages"]] == [
+        (s["measure"], s["value"]) for s in plan["stages"]
+    ]
+    worse = next(s for s in found["stages"] if s["is_worse"])
+    if worse["measure"] == passed["forcing_measure"]:
+        assert worse["extra"] >= passed["forcing_cost"] * (1 - 1e-6)
+
+
+async def test_a_node_that_the_line_does_not_pass_over_is_not_confirmed(
+    connection: Connection, database_url: str
+):
+    plan_id, lines = await planned(connection, database_url)
+    for assignment_id, node_code in ((lines[0]["assignment_id"], "NOWHERE"), (10_000, "MILL")):
+        asked = {"plan_id": plan_id, "assignment_id": assignment_id, "node_code": node_code}
+        with pytest.raises(ResourceUnknownError):
+            await run(connection, database_url, "confirmation", run_confirmation, asked)
