@@ -14,11 +14,13 @@ from bench.assigning import measure
 from hypothesis import HealthCheck, given, settings
 from tests.engine.instances import MONDAY, networks
 from tests.engine.oracle import is_close
+from tests.engine.planned import stated
 
 from pullplan.engine.assignment import completing
 from pullplan.engine.assignment.priced import assign_by_prices
 from pullplan.engine.assignment.solving import PRICED_FROM_NEEDS, assign, assign_whole
 from pullplan.engine.certificate import certify
+from pullplan.engine.checker import check
 from pullplan.engine.explanation import explain, resource_loads
 from pullplan.engine.model import (
     TIERS,
@@ -258,6 +260,14 @@ def test_the_order_of_facts_does_not_change_a_priced_plan(load: float) -> None:
     one, two = priced_solution(options), priced_solution(other)
     assert explain(options, one) == explain(other, two)
     assert certify(options, one) == certify(other, two)
+
+
+@pytest.mark.parametrize("load", [0.7, 1.0, 1.5])
+def test_the_checker_finds_nothing_against_a_priced_plan(load: float) -> None:
+    facts, needs = network(9, load=load, n_products=12, n_regions=20, tiers=TIERS[:2], n_ranks=2)
+    options = build_options(facts, needs)
+    verification = check(facts, stated(facts, options, priced_solution(options)))
+    assert verification.findings == ()
 
 
 def test_where_time_matters_prices_are_not_used() -> None:
