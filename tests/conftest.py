@@ -63,9 +63,13 @@ def template_database(server_url: Callable[[str], str]) -> Iterator[str]:
 
 @pytest.fixture
 def database_url(server_url: Callable[[str], str], template_database: str) -> Iterator[str]:
-    """Give this test a migrated database of its own."""
+    """Give this test a migrated database of its own; where nothing is synced, copying files is twice as quick."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_administer(server_url("postgres"), f"CREATE DATABASE {name} TEMPLATE {template_database}"))
+    asyncio.run(
+        _administer(
+            server_url("postgres"), f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY"
+        )
+    )
     yield server_url(name)
     asyncio.run(_administer(server_url("postgres"), f"DROP DATABASE {name} WITH (FORCE)"))
 
