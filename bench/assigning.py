@@ -89,7 +89,7 @@ def _against_whole(name: str, priced: dict[str, float], whole: dict[str, float])
         times,
         "×",
         reference=whole["seconds"],
-        must="" if must is None else f">= {must}",
+        must="-" if must is None else f">= {must}",
         reached=None if must is None else times >= must,
     )
 
