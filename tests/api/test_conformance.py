@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pullplan.engine.certificate import lower_bound, stage_prices_of
+from pullplan.engine.certificate import lower_bounds, stage_prices_of
 from pullplan.engine.model import CapacityPrice, Stage
 from pullplan.engine.netting import net
 from pullplan.engine.options import build_options, stage_measures
@@ -297,10 +297,7 @@ async def test_lowering_one_stored_price_moves_its_bound_and_gap(
     def bounds(used: list[CapacityPrice]) -> list[float]:
         read = stage_prices_of(options, stages, used)
         measures = stage_measures(options)
-        return [
-            lower_bound(options, measures[: k + 1], read[k], [stage.value for stage in stages[:k]])
-            for k in range(len(stages))
-        ]
+        return lower_bounds(options, measures, read, [stage.value for stage in stages])
 
     assert bounds(prices) == pytest.approx([stage.lower_bound for stage in stages], rel=1e-9, abs=1e-9)
     (cost_stage,) = (stage for stage in stages if stage.measure == "cost:nearest")

@@ -136,7 +136,7 @@ def test_regional_networks_are_solved_to_the_bound_though_sizes_and_values_span_
     assert len(stages) == 12
     assert all(abs(stage.gap) < 1e-5 for stage in stages), stages
     assert any(stage.value > 0 for stage in stages[:9])
-    served = np.bincount(options.option_need[solution.option_index], solution.units, len(options.needs))
+    served = np.bincount(solution.need, solution.units, len(options.needs))
     assert served + solution.shortfall_units == pytest.approx(options.need_units, rel=1e-9)
     for load_of_bucket in resource_loads(options, solution):
         assert load_of_bucket.used <= load_of_bucket.capacity * (1 + 1e-9)

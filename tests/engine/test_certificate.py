@@ -10,11 +10,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.engine.instances import facts_of_case, iowa_facts, networks, transportation_facts
+from tests.engine.oracle import ways_to_serve
 
 from pullplan.engine.assignment import assign
-from pullplan.engine.certificate import capacity_prices, certify, stage_prices_of
+from pullplan.engine.certificate import (
+    capacity_prices,
+    certify,
+    lower_bounds,
+    reduced_costs,
+    stage_prices_of,
+)
 from pullplan.engine.model import Need, PlanningFacts
-from pullplan.engine.options import Options, Solution, StagePrices, build_options
+from pullplan.engine.options import Options, Solution, StagePrices, build_options, stage_measures
 
 small = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -44,6 +51,63 @@ def test_no_prices_make_a_bound_that_is_above_the_optimum(
     )
     for stage in certify(options, dataclasses.replace(solution, stage_prices=anything)):
         assert stage.lower_bound <= stage.value + 1e-6 * max(1.0, abs(stage.lower_bound)), stage
+
+
+@small
+@given(networks(), st.integers(0, 2**32 - 1))
+def test_bounds_and_reduced_costs_are_what_loops_over_all_ways_find(
+    network: tuple[PlanningFacts, list[Need]], seed: int
+) -> None:
+    facts, needs = network
+    options = build_options(facts, needs)
+    measures = stage_measures(options)
+    chance = np.random.default_rng(seed)
+    shape = options.capacities.available.shape
+    prices = [
+        StagePrices(m.name, chance.exponential(20.0, shape), chance.exponential(5.0, k))
+        for k, m in enumerate(measures)
+    ]
+    achieved = chance.exponential(100.0, len(measures)).tolist()
+    ways = sorted(
+        ways_to_serve(facts, needs), key=lambda w: (w.need.need_id, w.capability.node_code, w.start)
+    )
+    bounds = []
+    for k, proof in enumerate(prices):
+        multipliers = [*proof.multipliers.tolist(), 1.0]
+        capacity = proof.capacity.copy()
+        stored = options.capacities.is_stored
+        capacity[stored] = np.minimum.accumulate(capacity[stored], axis=1)
+        price_of = dict(zip(options.capacities.keys, capacity.tolist(), strict=True))
+        of_way = [
+            sum(
+                multiplier
+                * {"lateness_unit_buckets": way.late, "earliness_unit_buckets": way.early}.get(
+                    measure.name, way.cost if measure.name.startswith("cost:") else 0.0
+                )
+                for multiplier, measure in zip(multipliers, measures, strict=False)
+            )
+            + sum(
+                use * price_of[way.capability.node_code, code][way.start]
+                for code, use in way.capability.use_per_unit.items()
+            )
+            for way in ways
+        ]
+        least = {
+            need.need_id: min(
+                [price for price, way in zip(of_way, ways, strict=True) if way.need is need]
+                + [sum(m * float(s.by_shortfall[i]) for m, s in zip(multipliers, measures, strict=False))]
+            )
+            for i, need in enumerate(needs)
+        }
+        bounds.append(
+            sum(need.units * least[need.need_id] for need in needs)
+            - float((capacity * options.capacities.available).sum())
+            - sum(m * value for m, value in zip(multipliers[:-1], achieved, strict=False))
+        )
+        reduced = reduced_costs(options, measures[: k + 1], proof, options.rows)
+        expected = [price - least[way.need.need_id] for price, way in zip(of_way, ways, strict=True)]
+        assert reduced == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert lower_bounds(options, measures, prices, achieved) == pytest.approx(bounds, rel=1e-9, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["short_everywhere", "stored_material", "larger", "late_allowed"])
@@ -79,11 +143,12 @@ def test_a_dearer_plan_with_the_same_shortfall_shows_its_gap_at_the_cost_stage(s
     options = build_options(*transportation_facts(case))
     best = assign(options)
     flows = {("Seattle", 2): 275.0, ("Seattle", 0): 75.0, ("San Diego", 0): 250.0, ("San Diego", 1): 300.0}
-    nodes = [options.nodes[n].node_code for n in options.option_node]
-    option_of = {pair: o for o, pair in enumerate(zip(nodes, options.option_need.tolist(), strict=True))}
+    capability_of = {c.node_code: at for at, c in enumerate(options.capabilities.rows)}
     dear = dataclasses.replace(
         best,
-        option_index=np.array([option_of[pair] for pair in flows]),
+        need=np.array([need for _, need in flows]),
+        capability=np.array([capability_of[node] for node, _ in flows]),
+        start_bucket=np.zeros(len(flows), dtype=np.int64),
         units=np.array(list(flows.values())),
     )
     shortfall, _, cost, _ = certify(options, dear)
@@ -98,8 +163,8 @@ def test_a_far_fetched_iowa_plan_of_least_shortfall_is_not_certified(shared: Pat
         *iowa_facts(shared / "data" / "iowa_spirits", [date(2021, 11, 22)], capacity_factor=0.4)
     )
     best = assign(options)
-    mirrored = options.option_route_cost.max() - options.option_route_cost
-    far = assign(dataclasses.replace(options, option_route_cost=mirrored))
+    mirrored = options.lanes.distance_km.max() - options.lanes.distance_km
+    far = assign(dataclasses.replace(options, lanes=dataclasses.replace(options.lanes, distance_km=mirrored)))
     fetched = dataclasses.replace(far, stage_prices=best.stage_prices)
     shortfall, _, cost, _ = certify(options, fetched)
     assert shortfall.value == pytest.approx(2605.0)

@@ -235,8 +235,8 @@ def test_a_dearer_plan_with_the_same_shortfall_shows_its_gap_and_may_not_hide_it
     )
     options = build_options(facts, needs)
     best = assign(options)
-    mirrored = options.option_route_cost.max() - options.option_route_cost
-    far = assign(dataclasses.replace(options, option_route_cost=mirrored))
+    mirrored = options.lanes.distance_km.max() - options.lanes.distance_km
+    far = assign(dataclasses.replace(options, lanes=dataclasses.replace(options.lanes, distance_km=mirrored)))
     dearer = stated(facts, options, dataclasses.replace(far, stage_prices=best.stage_prices))
     honest = check(facts, dearer)
     assert honest.findings == ()
@@ -448,7 +448,9 @@ def test_three_thousand_needs_at_twenty_nodes_are_checked_within_two_seconds() -
         for k, measure in enumerate(stage_measures(options))
     )
     solution = Solution(
-        option_index=nearest[first],
+        need=options.option_need[nearest[first]],
+        capability=options.option_capability[nearest[first]],
+        start_bucket=options.option_start_bucket[nearest[first]],
         units=options.need_units,
         shortfall_units=np.zeros(len(needs)),
         stage_prices=prices,

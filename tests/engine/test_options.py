@@ -1,11 +1,13 @@
 """Are the options of a need exactly the ways that could serve it?"""
 
+import dataclasses
 from datetime import date, timedelta
 
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.engine.instances import MONDAY, networks
 from tests.engine.oracle import ways_to_serve
 
@@ -22,7 +24,7 @@ from pullplan.engine.model import (
     ReleasedWork,
     Resource,
 )
-from pullplan.engine.options import build_options, stage_measures
+from pullplan.engine.options import OptionRows, build_options, stage_measures
 
 FACTS = PlanningFacts(
     horizon=Horizon(as_of_date=MONDAY, bucket="week", horizon_buckets=4),
@@ -89,6 +91,44 @@ def test_options_are_the_ways_that_plain_loops_find(network: tuple[PlanningFacts
     ]
     # Amounts are whole or halves, so that costs are equal and not only close.
     assert found == sorted(expected)
+    assert options.mean_cost == pytest.approx(np.mean([w[-1] for w in expected]) if expected else 0.0)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(networks(), st.data())
+def test_some_needs_and_named_options_are_told_as_among_all(
+    network: tuple[PlanningFacts, list[Need]], data: st.DataObject
+) -> None:
+    options = build_options(*network)
+    whole = options.rows
+    needs = np.array(sorted(data.draw(st.sets(st.sampled_from(range(len(options.needs)))))), dtype=np.int64)
+    some = np.flatnonzero(np.isin(whole.need, needs))
+    turned = some[::-1]
+    rows = options.rows_of(needs)
+    named = options.rows_at(whole.need[turned], whole.capability[turned], whole.start_bucket[turned])
+    for field in dataclasses.fields(OptionRows):
+        of_all = getattr(whole, field.name)
+        assert getattr(rows, field.name).tolist() == of_all[some].tolist()
+        assert getattr(named, field.name).tolist() == of_all[turned].tolist()
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(networks())
+def test_a_distance_rank_counts_the_nearer_nodes_that_could_serve(
+    network: tuple[PlanningFacts, list[Need]],
+) -> None:
+    facts, needs = network
+    # As late as can be, so that every node with a way has an option.
+    longer = msgspec.structs.replace(facts.horizon, horizon_buckets=8)
+    late = [msgspec.structs.replace(need, latest_bucket=7) for need in needs]
+    options = build_options(msgspec.structs.replace(facts, horizon=longer), late)
+    places: dict[int, set[tuple[float, int]]] = {}
+    rows = options.rows
+    for need, km, node in zip(rows.need.tolist(), rows.distance_km, options.option_node, strict=True):
+        places.setdefault(need, set()).add((float(km), int(node)))
+    for o, need in enumerate(rows.need.tolist()):
+        own = (float(rows.distance_km[o]), int(options.option_node[o]))
+        assert rows.distance_rank[o] == 1 + sum(place < own for place in places[need])
 
 
 def test_a_weekly_option_arrives_in_the_week_of_its_last_day_plus_lead_time() -> None:

@@ -9,24 +9,54 @@ is at most what any such plan can reach. Source: the planning model, section 6.3
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.model import CapacityPrice, Stage
-from pullplan.engine.options import Options, Solution, StageMeasure, StagePrices, stage_measures
+from pullplan.engine.options import (
+    NeedGroup,
+    OptionRows,
+    Options,
+    Solution,
+    StageMeasure,
+    StagePrices,
+    stage_measures,
+)
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """What one unit adds in the last of some stages, prices and multipliers counted."""
+
+    route_cost: float
+    late_bucket: float
+    early_bucket: FloatArray
+    """(n_products,)"""
+    by_start: FloatArray
+    """(n_capabilities, n_buckets): the capacity that it takes."""
+    by_shortfall: FloatArray
+    """(n_needs,)"""
+
+    def by_option(self, options: Options, rows: OptionRows) -> FloatArray:
+        """Price one unit of each option: (n_options,)."""
+        early = self.early_bucket[options.need_product[rows.need]] * rows.early_buckets
+        of_time = self.late_bucket * rows.late_buckets + early
+        return self.route_cost * rows.route_cost + of_time + self.by_start[rows.capability, rows.start_bucket]
 
 
 def certify(options: Options, solution: Solution) -> tuple[Stage, ...]:
     """Recompute every stage's value from the lines and its bound from the prices."""
     measures = stage_measures(options)
-    values = stage_values(measures, solution.option_index, solution.units, solution.shortfall_units)
+    values = stage_values(options, measures, solution)
+    bounds = lower_bounds(options, measures, solution.stage_prices, values)
     stages = []
-    for k, (measure, prices) in enumerate(zip(measures, solution.stage_prices, strict=True)):
-        bound = lower_bound(options, measures[: k + 1], prices, values[:k])
+    for k, (measure, prices, bound) in enumerate(zip(measures, solution.stage_prices, bounds, strict=True)):
         gap_absolute = values[k] - bound
         reference = max(abs(values[k]), measure.one_mean_need)
         stages.append(
@@ -43,73 +73,120 @@ def certify(options: Options, solution: Solution) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def stage_values(
-    measures: Sequence[StageMeasure],
-    option_index: IntArray,
-    units: FloatArray,
-    shortfall_units: FloatArray,
-) -> list[float]:
-    """Measure lines and shortfalls: each stage's value.
-
-    Shapes: (n_lines,), (n_lines,), (n_needs,) → one value per stage
-    """
+def stage_values(options: Options, measures: Sequence[StageMeasure], solution: Solution) -> list[float]:
+    """Measure lines and shortfalls: each stage's value."""
+    rows = options.rows_at(solution.need, solution.capability, solution.start_bucket)
     return [
-        float(measure.by_option[option_index] @ units + measure.by_shortfall @ shortfall_units)
+        float(
+            measure.by_option(rows, options) @ solution.units
+            + measure.by_shortfall @ solution.shortfall_units
+        )
         for measure in measures
     ]
 
 
-def lower_bound(
-    options: Options, measures: Sequence[StageMeasure], prices: StagePrices, achieved: Sequence[float]
-) -> float:
-    """Bound the last of `measures` from below, given prices and what the stages before it achieved.
+def lower_bounds(
+    options: Options,
+    measures: Sequence[StageMeasure],
+    stage_prices: Sequence[StagePrices],
+    achieved: Sequence[float],
+) -> list[float]:
+    """Bound every stage from below, given its prices and what the stages before it achieved.
 
     Valid for any prices and multipliers ≥ 0.
     """
-    by_option, by_shortfall, capacity_price = _priced(options, measures, prices)
-    cheapest = _cheapest_way(options, by_option, by_shortfall)
-    return float(
-        options.need_units @ cheapest
-        - (capacity_price * options.capacities.available).sum()
-        - prices.multipliers @ np.array(achieved)
-    )
+    weights = [_weights(options, measures[: k + 1], prices) for k, prices in enumerate(stage_prices)]
+    cheapest = _cheapest_ways(options, weights)
+    return [
+        float(
+            options.need_units @ of_stage
+            - (valid_capacity_prices(options, prices.capacity) * options.capacities.available).sum()
+            - prices.multipliers @ np.array(achieved[:k])
+        )
+        for k, (prices, of_stage) in enumerate(zip(stage_prices, cheapest, strict=True))
+    ]
 
 
-def reduced_costs(options: Options, measures: Sequence[StageMeasure], prices: StagePrices) -> FloatArray:
-    """Price every option in the last of `measures` above the cheapest way of its need (≥ 0).
+def reduced_costs(
+    options: Options, measures: Sequence[StageMeasure], prices: StagePrices, rows: OptionRows
+) -> FloatArray:
+    """Price options in the last of `measures` above the cheapest way of their need (≥ 0).
 
     Any plan that keeps the stages before and serves u units of a need by this option has a value of at least
-    bound + u × reduced cost. Proof: in the sum of `lower_bound` those u units pay this option's price instead of
+    bound + u × reduced cost. Proof: in the sum of `lower_bounds` those u units pay this option's price instead of
     the cheapest way's; every other term bounds such a plan as it bounds any other.
 
-    Shapes: (n_options,)
+    Shapes: `rows` holds every option of each of its needs, in order → (n_options,)
     """
-    by_option, by_shortfall, _ = _priced(options, measures, prices)
-    reduced: FloatArray = by_option - _cheapest_way(options, by_option, by_shortfall)[options.option_need]
+    if len(rows.need) == 0:
+        return np.empty(0)
+    weights = _weights(options, measures, prices)
+    by_option = weights.by_option(options, rows)
+    first = np.flatnonzero(np.diff(rows.need, prepend=-1))
+    least = np.minimum(np.minimum.reduceat(by_option, first), weights.by_shortfall[rows.need[first]])
+    reduced: FloatArray = by_option - np.repeat(least, np.diff(first, append=len(by_option)))
     return reduced
 
 
-def _priced(
-    options: Options, measures: Sequence[StageMeasure], prices: StagePrices
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Price one unit of every option and of every need's shortfall, and each capacity.
+def _weights(options: Options, measures: Sequence[StageMeasure], prices: StagePrices) -> _Weights:
+    multipliers = [*prices.multipliers.tolist(), 1.0]
+    counted = list(zip(multipliers, measures, strict=True))
+    return _Weights(
+        route_cost=sum(m * measure.route_cost for m, measure in counted),
+        late_bucket=sum(m * measure.late_bucket for m, measure in counted),
+        early_bucket=np.sum([m * measure.early_bucket for m, measure in counted], axis=0),
+        by_start=options.capability_prices(valid_capacity_prices(options, prices.capacity)),
+        by_shortfall=np.sum([m * measure.by_shortfall for m, measure in counted if m > 0], axis=0),
+    )
 
-    Shapes: (n_options,), (n_needs,), (n_resources, n_buckets)
+
+def _cheapest_ways(options: Options, weights: Sequence[_Weights]) -> list[FloatArray]:
+    """Price the cheapest way to serve one unit of every need, or to leave it short, at several weights.
+
+    Shapes: each (n_needs,)
     """
-    *earlier, measure = measures
-    capacity_price = valid_capacity_prices(options, prices.capacity)
-    by_option = measure.by_option + options.option_capacity_price(capacity_price)
-    by_shortfall = measure.by_shortfall.copy()
-    for multiplier, before in zip(prices.multipliers.tolist(), earlier, strict=True):
-        by_option += multiplier * before.by_option
-        by_shortfall += multiplier * before.by_shortfall
-    return by_option, by_shortfall, capacity_price
-
-
-def _cheapest_way(options: Options, by_option: FloatArray, by_shortfall: FloatArray) -> FloatArray:
-    cheapest = by_shortfall.copy()
-    np.minimum.at(cheapest, options.option_need, by_option)
+    cheapest = [of_stage.by_shortfall.copy() for of_stage in weights]
+    for group in options.groups:
+        ways = options.ways(group.product, options.need_region[group.needs])
+        if len(ways.capability) == 0:
+            continue
+        first, n_starts = ways.starts(group.latest_bucket)
+        kinds = _kinds(np.where(n_starts > 0, np.stack([ways.offset_buckets, first, n_starts]), -1))
+        for found, of_stage in zip(cheapest, weights, strict=True):
+            priced = np.full(n_starts.shape, np.inf)
+            for kind, inside in kinds:
+                least = _least_over_starts(of_stage, group, ways.capability, kind)
+                np.copyto(priced, least[:, None], where=inside)
+            if of_stage.route_cost > 0:
+                np.add(priced, of_stage.route_cost * ways.route_cost, out=priced, where=n_starts > 0)
+            found[group.needs] = np.minimum(found[group.needs], priced.min(axis=0))
     return cheapest
+
+
+def _least_over_starts(
+    weights: _Weights, group: NeedGroup, capability: IntArray, kind: tuple[int, int, int]
+) -> FloatArray:
+    """Price the best start of each way, by what depends on the start: (n_ways,)."""
+    offset, first, n_starts = kind
+    late = np.arange(first, first + n_starts) + offset - group.bucket
+    of_time = np.where(late > 0, weights.late_bucket * late, -weights.early_bucket[group.product] * late)
+    priced: FloatArray = weights.by_start[capability, first : first + n_starts] + of_time
+    return priced.min(axis=1)
+
+
+def _kinds(columns: IntArray) -> list[tuple[tuple[int, int, int], BoolArray]]:
+    """Tell equal triples apart, −1 left out: (3, n_ways, n_regions) → each with where it stands."""
+    code = np.zeros(columns.shape[1:], dtype=np.int64)
+    for column in columns:
+        code = code * (int(column.max()) + 2) + column + 1
+    flat = code.ravel()
+    numbers = [0] if (flat == flat[0]).all() else np.unique(flat, return_index=True)[1].tolist()
+    triples = [(int(a), int(b), int(c)) for a, b, c in columns.reshape(3, -1)[:, numbers].T]
+    return [
+        (triple, code == flat[number])
+        for triple, number in zip(triples, numbers, strict=True)
+        if triple[2] >= 0
+    ]
 
 
 def valid_capacity_prices(options: Options, prices: FloatArray) -> FloatArray:

@@ -29,10 +29,12 @@ class LaneTable:
     """NaN where it is computed."""
     freight_cost_per_kg_km: float
 
-    def freight_cost_per_unit(self, weight_kg: float) -> FloatArray:
-        """Price one unit of that weight on every pair: the given freight, else rate × weight × distance."""
-        computed = self.freight_cost_per_kg_km * weight_kg * self.distance_km
-        given = self.given_freight_cost_per_unit
+    def freight_cost_per_unit(
+        self, weight_kg: float, pairs: tuple[IntArray | slice, IntArray | slice] = np.s_[:, :]
+    ) -> FloatArray:
+        """Price one unit of that weight on some pairs: the given freight, else rate × weight × distance."""
+        computed = self.freight_cost_per_kg_km * weight_kg * self.distance_km[pairs]
+        given = self.given_freight_cost_per_unit[pairs]
         freight: FloatArray = np.where(np.isnan(given), computed, given)
         return freight
 

@@ -21,7 +21,7 @@ def share_out(programme: Programme, columns: FloatArray) -> tuple[IntArray, Floa
     Within a batch, shipments in the order of their needs take starts in the order of time; within a class, the
     tier and rank served first takes what arrives first.
 
-    Shapes: (n_lines,) option indices ascending, (n_lines,) units, (n_needs,) shortfall units
+    Shapes: (3, n_lines) need, capability and start bucket, ascending; (n_lines,) units; (n_needs,) shortfall units
     """
     shipments, starts, shortages = programme.split(columns * programme.unit_scale)
     options = programme.options
@@ -89,7 +89,7 @@ def _settle(
     """Drop dust and give what is missing or too much to each need's largest line (without one, to its shortfall)."""
     options = programme.options
     if not taken:
-        return np.empty(0, dtype=np.int64), np.empty(0), options.need_units.copy()
+        return np.empty((3, 0), dtype=np.int64), np.empty(0), options.need_units.copy()
     keys = np.array(sorted(taken), dtype=np.int64)
     units = np.array([taken[i, c, s] for i, c, s in keys.tolist()])
     need = keys[:, 0]
@@ -103,13 +103,4 @@ def _settle(
     largest = by_size[last_of_need]
     units[largest] += residual[need[largest]]
     shortfall_units = np.where(assigned > 0, shortfall_units, options.need_units)
-    return _option_of(programme, keys), units, shortfall_units
-
-
-def _option_of(programme: Programme, keys: IntArray) -> IntArray:
-    """Find the options of (need, capability, start); options are in that order."""
-    options = programme.options
-    n_capabilities, n_buckets = len(options.capabilities.rows), options.horizon.horizon_buckets
-    number = (options.option_need * n_capabilities + options.option_capability) * n_buckets
-    wanted = (keys[:, 0] * n_capabilities + keys[:, 1]) * n_buckets + keys[:, 2]
-    return np.searchsorted(number + options.option_start_bucket, wanted)
+    return keys.T, units, shortfall_units

@@ -15,21 +15,16 @@ from pullplan.engine.options import Options, Solution, StageMeasure, StagePrices
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-BLOCK_NEEDS = 4_096
-"""At most: what bounds the memory of a look at a block."""
 METHOD = "prices on capacity by Newton's steps, near ties completed exactly in HiGHS"
 TIE_BREAK = "none: of equally good plans the solver's, the same for the same facts"
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """The market of some options, and the way back."""
+    """The market of some options, and the scale of its rows."""
 
     market: Market
-    need: IntArray
-    """(n_needs,): the need of options that each of the market's is."""
-    option: Sequence[IntArray]
-    """By block, (n_ways, n_needs): the option of each cell; −1 where there is none."""
+    """Its blocks are the groups of the options' needs."""
     row_scale: FloatArray
 
 
@@ -37,12 +32,13 @@ def assign_by_prices(
     options: Options, progress: Callable[[str, float], None] | None = None
 ) -> Solution | None:
     """Assign through prices; None where time matters (an option starts later, is early or late) or prices fail."""
-    late_or_early = options.option_late_buckets.any() or options.option_early_buckets.any()
-    if len(options.option_need) == 0 or options.option_start_bucket.any() or late_or_early:
+    if len(options.needs) == 0:
         return None
     measures = stage_measures(options)
     shortfalls = [measure for measure in measures if measure.name.startswith("shortfall:")]
-    layout = _lay_out(options, shortfalls, measures[-2])
+    layout = _lay_out(options, shortfalls)
+    if layout is None:
+        return None
     if progress is not None:
         progress(measures[0].name, 0.0)
     try:
@@ -54,9 +50,11 @@ def assign_by_prices(
     if progress is not None:
         for k, measure in enumerate(measures[1:], start=1):
             progress(measure.name, k / len(measures))
-    option_index, units, shortfall_units = _lines(layout, plan)
+    need, capability, units, shortfall_units = _lines(options, layout, plan)
     return Solution(
-        option_index=option_index,
+        need=need,
+        capability=capability,
+        start_bucket=np.zeros_like(need),
         units=units,
         shortfall_units=shortfall_units,
         stage_prices=_stage_prices(options, measures, layout, plan),
@@ -66,73 +64,60 @@ def assign_by_prices(
     )
 
 
-def _lay_out(options: Options, shortfalls: Sequence[StageMeasure], cost: StageMeasure) -> _Layout:
+def _lay_out(options: Options, shortfalls: Sequence[StageMeasure]) -> _Layout | None:
+    """Lay the market out; None where an option starts later than in bucket 0, is early or late, or there is none."""
     row_scale = largest_use(options)
     weights = np.stack([measure.by_shortfall for measure in shortfalls])
     stage = weights.argmax(axis=0)
-    blocks, needs, cells = [], [], []
-    option_cost = cost.by_option
-    first_option = np.searchsorted(options.option_need, np.arange(len(options.needs) + 1))
-    for p in range(len(options.products)):
-        of_product = np.flatnonzero(options.need_product == p)
-        for first in range(0, len(of_product), BLOCK_NEEDS):
-            need = of_product[first : first + BLOCK_NEEDS]
-            option = _option_table(options, options.capabilities.of_product[p], need, first_option)
-            use = (options.capabilities.use[options.capabilities.of_product[p]] / row_scale).toarray()
-            rows = np.flatnonzero(use.any(axis=0))
-            blocks.append(
-                Block(
-                    cost=np.where(option >= 0, option_cost[option], np.inf),
-                    units=options.need_units[need],
-                    rows=rows,
-                    use=use[:, rows],
-                    stage=stage[need],
-                    shortfall_weight=float(weights[:, need[0]].max()),
-                )
+    blocks = []
+    for group in options.groups:
+        ways = options.ways(group.product, options.need_region[group.needs])
+        first, n_starts = ways.starts(group.latest_bucket)
+        is_way = n_starts > 0
+        if (is_way & ((first + n_starts > 1) | (ways.offset_buckets != group.bucket))).any():
+            return None
+        use = (options.capabilities.use[ways.capability] / row_scale).toarray()
+        rows = np.flatnonzero(use.any(axis=0))
+        blocks.append(
+            Block(
+                cost=np.where(is_way, ways.route_cost, np.inf),
+                units=options.need_units[group.needs],
+                rows=rows,
+                use=use[:, rows],
+                stage=stage[group.needs],
+                shortfall_weight=float(weights[:, group.needs[0]].max()),
             )
-            needs.append(need)
-            cells.append(option)
+        )
     market = Market(
         blocks=blocks,
         capacity=options.capacities.available[:, 0] / row_scale,
         is_full=np.zeros(len(row_scale), dtype=bool),
     )
-    return _Layout(market, np.concatenate(needs), cells, row_scale)
+    if not any(np.isfinite(block.cost).any() for block in blocks):
+        return None
+    return _Layout(market, row_scale)
 
 
-def _option_table(
-    options: Options, capabilities: IntArray, need: IntArray, first_option: IntArray
-) -> IntArray:
-    """Find the options of needs of one product: (n_capabilities, n_needs), −1 where there is none."""
-    table = np.full((len(capabilities), len(need)), -1, dtype=np.int64)
-    n_options = first_option[need + 1] - first_option[need]
-    column = np.repeat(np.arange(len(need)), n_options)
-    option = np.arange(len(column)) + np.repeat(
-        first_option[need] - np.cumsum(n_options) + n_options, n_options
+def _lines(
+    options: Options, layout: _Layout, plan: PricedPlan
+) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """Read the plan's lines as needs, ascending, capabilities and units, and as what stays short of every need."""
+    groups, first_need = options.groups, layout.market.first_need
+    need_of = np.concatenate([group.needs for group in groups])
+    first_capability = np.array(
+        [options.capabilities.of_product[group.product][:1].sum() for group in groups]
     )
-    table[np.searchsorted(capabilities, options.option_capability[option]), column] = option
-    return table
-
-
-def _lines(layout: _Layout, plan: PricedPlan) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Read the plan's lines as options, ascending, and as what stays short of every need."""
-    market = layout.market
-    first_need = market.first_need
-    block_of_line = np.searchsorted(first_need, plan.lines.need, side="right") - 1
-    n_ways = np.array([len(block.use) for block in market.blocks])
-    is_short = plan.lines.way == n_ways[block_of_line]
-    shortfall_units = np.zeros(len(layout.need))
-    shortfall_units[layout.need[plan.lines.need[is_short]]] = plan.lines.units[is_short]
-    need, way, units = (of[~is_short] for of in (plan.lines.need, plan.lines.way, plan.lines.units))
-    cut = np.searchsorted(need, first_need)
-    option = np.concatenate(
-        [
-            cells[way[cut[b] : cut[b + 1]], need[cut[b] : cut[b + 1]] - first_need[b]]
-            for b, cells in enumerate(layout.option)
-        ]
-    )
-    order = np.argsort(option, kind="stable")
-    return option[order], units[order], shortfall_units
+    n_ways = np.array([len(block.use) for block in layout.market.blocks])
+    block = np.searchsorted(first_need, plan.lines.need, side="right") - 1
+    need = need_of[plan.lines.need]
+    is_short = plan.lines.way == n_ways[block]
+    shortfall_units = np.zeros(len(need_of))
+    shortfall_units[need[is_short]] = plan.lines.units[is_short]
+    made = ~is_short
+    # A product's capabilities follow each other.
+    capability = first_capability[block[made]] + plan.lines.way[made]
+    order = np.lexsort((capability, need[made]))
+    return need[made][order], capability[order], plan.lines.units[made][order], shortfall_units
 
 
 def _stage_prices(

@@ -56,10 +56,11 @@ class Programme:
 
     def column_cost(self, measure: StageMeasure) -> FloatArray:
         """Spread a stage's measure over the columns."""
+        rows = self.options.rows
         return np.concatenate(
             [
-                measure.by_route[self.shipment_option],
-                measure.by_start[self.start_option],
+                measure.by_route(rows)[self.shipment_option],
+                measure.by_start(rows, self.options)[self.start_option],
                 np.zeros(len(self.options.needs)),
                 measure.by_shortfall,
             ]

@@ -76,9 +76,12 @@ def assign_whole(options: Options, progress: Callable[[str, float], None] | None
     if programme.n_columns > 0:
         solve(search, _distance_ranks(programme))
     columns = np.zeros(programme.n_columns) if search.columns is None else search.columns
-    option_index, units, shortfall_units = share_out(programme, columns)
+    lines, units, shortfall_units = share_out(programme, columns)
+    need, capability, start_bucket = lines
     return Solution(
-        option_index=option_index,
+        need=need,
+        capability=capability,
+        start_bucket=start_bucket,
         units=units,
         shortfall_units=shortfall_units,
         stage_prices=tuple(stage_prices),

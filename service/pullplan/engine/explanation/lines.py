@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pullplan.engine.explanation.routes import Route, Routes, best_by_route
 from pullplan.engine.explanation.shortage import explain_shortfalls
 from pullplan.engine.model import Assignment, PassedOver, PassedOverCause, Shortfall
-from pullplan.engine.options import Options, Solution
+from pullplan.engine.options import OptionRows, Options, Solution
 
 COST_TOLERANCE = 1e-7
 """Of the line's own cost: a smaller difference is rounding."""
@@ -14,39 +14,38 @@ COST_TOLERANCE = 1e-7
 def explain(options: Options, solution: Solution) -> tuple[tuple[Assignment, ...], tuple[Shortfall, ...]]:
     """Write every line and every shortfall down with its reasons, ordered by need, node and start bucket."""
     routes = best_by_route(options, solution)
-    option_cost = options.option_cost
+    lines = options.rows_at(solution.need, solution.capability, solution.start_bucket)
+    cost = lines.cost
     assignments: list[Assignment] = []
-    for option, units in zip(solution.option_index.tolist(), solution.units.tolist(), strict=True):
-        capability = options.capabilities.rows[options.option_capability[option]]
-        cost = float(option_cost[option])
+    for line, units in enumerate(solution.units.tolist()):
         assignments.append(
             Assignment(
                 assignment_id=len(assignments) + 1,
-                need_id=options.needs[options.option_need[option]].need_id,
-                node_code=capability.node_code,
-                start_bucket=int(options.option_start_bucket[option]),
-                arrival_bucket=int(options.option_arrival_bucket[option]),
+                need_id=options.needs[lines.need[line]].need_id,
+                node_code=options.capabilities.rows[lines.capability[line]].node_code,
+                start_bucket=int(lines.start_bucket[line]),
+                arrival_bucket=int(lines.arrival_bucket[line]),
                 units=units,
-                distance_km=float(options.option_distance_km[option]),
-                cost_per_unit=cost,
-                distance_rank=int(options.option_distance_rank[option]),
-                passed_over=tuple(_passed_over(options, routes, option, cost, units)),
+                distance_km=float(lines.distance_km[line]),
+                cost_per_unit=float(cost[line]),
+                distance_rank=int(lines.distance_rank[line]),
+                passed_over=tuple(_passed_over(options, routes, lines, line, units)),
             )
         )
     return tuple(assignments), explain_shortfalls(options, solution)
 
 
 def _passed_over(
-    options: Options, routes: Routes, option: int, cost: float, units: float
+    options: Options, routes: Routes, lines: OptionRows, line: int, units: float
 ) -> Iterator[PassedOver]:
     """Go through the product's other nodes that are nearer, or under landed cost cheaper, than the line's own."""
-    need = int(options.option_need[option])
-    own = int(options.option_capability[option])
+    need = int(lines.need[line])
+    own = int(lines.capability[line])
     nodes = options.capabilities.node
     distances_km = options.lanes.distance_km[:, options.need_region[need]]
-    own_place = (float(options.option_distance_km[option]), int(nodes[own]))
+    own_place = (float(lines.distance_km[line]), int(nodes[own]))
     by_cost = options.parameters.objective == "landed_cost"
-    late = max(0, int(options.option_arrival_bucket[option]) - int(options.need_bucket[need]))
+    cost, late = float(lines.route_cost[line] + lines.holding_cost[line]), int(lines.late_buckets[line])
     for capability in options.capabilities.of_product[options.need_product[need]].tolist():
         distance_km = float(distances_km[nodes[capability]])
         route = routes.get((need, capability))

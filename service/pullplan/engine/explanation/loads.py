@@ -35,7 +35,10 @@ def loads_by_bucket(options: Options, solution: Solution) -> tuple[FloatArray, F
     Shapes: twice (n_resources, n_buckets)
     """
     capacities = options.capacities
-    used = options.use_by_bucket(solution.option_index, solution.units) + capacities.released_use
+    used = (
+        options.use_by_bucket(solution.capability, solution.start_bucket, solution.units)
+        + capacities.released_use
+    )
     used_before = np.cumsum(used, axis=1) - used
     there = np.cumsum(capacities.calendar, axis=1) - used_before
     return np.where(capacities.is_stored[:, None], there, capacities.calendar), used

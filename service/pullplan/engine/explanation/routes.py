@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.certificate import reduced_costs
-from pullplan.engine.options import Options, Solution, StageMeasure, stage_measures
+from pullplan.engine.options import OptionRows, Options, Solution, StageMeasure, stage_measures
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -37,21 +37,22 @@ Routes = dict[tuple[int, int], Route]
 def best_by_route(options: Options, solution: Solution) -> Routes:
     """Find every route's best option under the prices of the cost stage."""
     cost_stage = next(k for k, p in enumerate(solution.stage_prices) if p.measure.startswith("cost:"))
-    proving_price = options.option_capacity_price(solution.stage_prices[cost_stage].capacity)
-    saving = options.option_capacity_price(solution.capacity_savings)
-    cost = options.option_cost
-    late = options.option_late_buckets
-    order = np.lexsort((cost + proving_price, late, options.option_capability, options.option_need))
-    pair = options.option_need[order] * max(1, len(options.capabilities.rows))
-    _, first = np.unique(pair + options.option_capability[order], return_index=True)
+    table = options.rows_of(np.unique(solution.need))
+    start = table.capability, table.start_bucket
+    proving_price = options.capability_prices(solution.stage_prices[cost_stage].capacity)[start]
+    saving = options.capability_prices(solution.capacity_savings)[start]
+    cost, late = table.cost, table.late_buckets
+    order = np.lexsort((cost + proving_price, late, table.capability, table.need))
+    pair = table.need[order] * max(1, len(options.capabilities.rows))
+    _, first = np.unique(pair + table.capability[order], return_index=True)
     best = order[first]
     measures = stage_measures(options)[: cost_stage + 1]
-    stage, per_unit = _forcing(options, solution, measures, order, first)
+    stage, per_unit = _forcing(options, solution, measures, table=table, order=order, first=first)
     names = [measures[k].name for k in stage.tolist()]
     rows = zip(
         late[best].tolist(), cost[best].tolist(), saving[best].tolist(), names, per_unit.tolist(), strict=True
     )
-    pairs = zip(options.option_need[best].tolist(), options.option_capability[best].tolist(), strict=True)
+    pairs = zip(table.need[best].tolist(), table.capability[best].tolist(), strict=True)
     return {pair: Route(*row) for pair, row in zip(pairs, rows, strict=True)}
 
 
@@ -59,6 +60,8 @@ def _forcing(
     options: Options,
     solution: Solution,
     measures: tuple[StageMeasure, ...],
+    *,
+    table: OptionRows,
     order: IntArray,
     first: IntArray,
 ) -> tuple[IntArray, FloatArray]:
@@ -76,7 +79,7 @@ def _forcing(
         return stage, per_unit
     mean_units = float(options.need_units.mean())
     for k, measure in enumerate(measures):
-        reduced = reduced_costs(options, measures[: k + 1], solution.stage_prices[k])[order]
+        reduced = reduced_costs(options, measures[: k + 1], solution.stage_prices[k], table)[order]
         reduced[reduced <= NOTHING_BELOW * measure.one_mean_need / mean_units] = 0.0
         least = np.minimum.reduceat(np.where(is_open, reduced, np.inf), first)
         undecided = per_unit == 0

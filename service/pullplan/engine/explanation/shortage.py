@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET, arrival_bucket, bucket_dates, bucket_of
 from pullplan.engine.model import Need, Shortfall, ShortfallReason
-from pullplan.engine.options import Options, Solution
+from pullplan.engine.options import OptionRows, Options, Solution
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -79,10 +79,10 @@ def _reason(limits: _Limits, i: int) -> tuple[ShortfallReason, str]:
     linked = [c for c in reachable if options.lanes.usable[options.capabilities.node[c], region]]
     if not linked:
         return "no_lane", f"no lane leads to {need.region_code} from {_names(options, reachable)}"
-    first, end = np.searchsorted(options.option_need, [i, i + 1]).tolist()
-    if first == end:
+    ways = options.rows_of(np.array([i]))
+    if len(ways.need) == 0:
         return "too_late", _too_late(limits, need, linked, region)
-    return "at_capacity", _at_capacity(limits, need, range(first, end))
+    return "at_capacity", _at_capacity(limits, need, ways)
 
 
 def _names(options: Options, capabilities: Sequence[int]) -> str:
@@ -116,14 +116,12 @@ def _too_late(limits: _Limits, need: Need, linked: Sequence[int], region: int) -
     )
 
 
-def _at_capacity(limits: _Limits, need: Need, of_need: range) -> str:
+def _at_capacity(limits: _Limits, need: Need, ways: OptionRows) -> str:
     """Name what is full at each node in the buckets in which it could start in time."""
     options = limits.options
     starts: dict[int, list[int]] = {}
-    for option in of_need:
-        starts.setdefault(int(options.option_capability[option]), []).append(
-            int(options.option_start_bucket[option])
-        )
+    for capability, bucket in zip(ways.capability.tolist(), ways.start_bucket.tolist(), strict=True):
+        starts.setdefault(capability, []).append(bucket)
     said = []
     for capability, buckets in starts.items():
         node_code = options.capabilities.rows[capability].node_code
@@ -157,7 +155,7 @@ def _full_resources(options: Options, solution: Solution) -> BoolArray:
     Shapes: (n_resources, n_buckets)
     """
     available = options.capacities.available
-    used = options.use_by_bucket(solution.option_index, solution.units)
+    used = options.use_by_bucket(solution.capability, solution.start_bucket, solution.units)
     up_to = np.cumsum(available - used, axis=1)
     stored_room = np.minimum.accumulate(up_to[:, ::-1], axis=1)[:, ::-1]
     room = np.where(options.capacities.is_stored[:, None], stored_room, available - used)

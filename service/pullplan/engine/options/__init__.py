@@ -1,17 +1,21 @@
 """Which node could serve which need when, at what cost and on which capacity?"""
 
-from pullplan.engine.options.arrays import Capabilities, Options, Solution, StagePrices
+from pullplan.engine.options.arrays import NeedGroup, OptionRows, Options, Solution, StagePrices
 from pullplan.engine.options.building import build_options
 from pullplan.engine.options.capacities import Capacities
 from pullplan.engine.options.measures import StageMeasure, stage_measures
+from pullplan.engine.options.ways import Capabilities, Ways
 
 __all__ = [
     "Capabilities",
     "Capacities",
+    "NeedGroup",
+    "OptionRows",
     "Options",
     "Solution",
     "StageMeasure",
     "StagePrices",
+    "Ways",
     "build_options",
     "stage_measures",
 ]

@@ -1,42 +1,70 @@
 """What do the stages of an assignment hand to each other? Arrays over needs, options and resources."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from pullplan.engine.lanes import LaneTable
-from pullplan.engine.model import Capability, Horizon, Need, Node, PlanParameters, Product
+from pullplan.engine.model import Horizon, Need, Node, PlanParameters, Product
 from pullplan.engine.options.capacities import Capacities
+from pullplan.engine.options.ways import Capabilities, Ways, ways_of_product
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+
+GROUP_NEEDS = 4_096
+"""At most: what bounds the memory of a look at a group."""
 
 
 @dataclass(frozen=True)
-class Capabilities:
-    """Every capability of a known node, ordered by (product_code, node_code)."""
+class NeedGroup:
+    """Needs that share product, due bucket and latest bucket: their ways differ by region alone."""
 
-    rows: tuple[Capability, ...]
-    node: IntArray
-    product: IntArray
-    is_usable: BoolArray
-    """Qualified, and the node is not offline."""
-    use: csr_array
-    """(n_capabilities, n_resources): what one unit takes."""
-    of_product: tuple[IntArray, ...]
-    """Positions by product."""
+    product: int
+    bucket: int
+    latest_bucket: int
+    needs: IntArray
+    """Positions, ascending."""
+
+
+@dataclass(frozen=True)
+class OptionRows:
+    """Some options, one by one: a need served over a way by work of a start bucket. All arrays are (n_options,)."""
+
+    need: IntArray
+    capability: IntArray
+    start_bucket: IntArray
+    arrival_bucket: IntArray
+    late_buckets: IntArray
+    """From due to arrival."""
+    early_buckets: IntArray
+    """From arrival to due."""
+    distance_km: FloatArray
+    distance_rank: IntArray
+    """1: the nearest of the nodes that are capable, qualified, not offline and have a lane; ties by code."""
+    route_cost: FloatArray
+    """Cost per unit without holding, in the objective's measure."""
+    holding_cost: FloatArray
+    """Holding per unit until the bucket in which it is due; 0 under `nearest`."""
+
+    @property
+    def cost(self) -> FloatArray:
+        """Price one unit of each option in the objective's measure."""
+        return self.route_cost + self.holding_cost
 
 
 @dataclass(frozen=True)
 class Options:
     """Every way in which any need may be served: need × node × start bucket, ordered so.
 
-    `need_*` arrays are (n_needs,), `option_*` arrays (n_options,). An option arrives no later than its need's
-    latest bucket; it may arrive early, and is then held.
+    `need_*` arrays are (n_needs,). Options themselves are not kept: `ways` tells a product's over regions, `rows_of`
+    those of some needs one by one. `option_*` arrays (n_options,) list all of them, for small instances: they are
+    made when first asked for. An option arrives no later than its need's latest bucket; it may arrive early, and is
+    then held.
     """
 
     horizon: Horizon
@@ -46,65 +74,206 @@ class Options:
     lanes: LaneTable
     capacities: Capacities
     capabilities: Capabilities
+    holding_cost_per_bucket: FloatArray
+    """(n_products,): of one unit; 0 under `nearest`."""
     needs: Sequence[Need]
     need_units: FloatArray
     need_product: IntArray
     need_region: IntArray
     need_bucket: IntArray
     need_latest_bucket: IntArray
-    option_need: IntArray
-    option_capability: IntArray
-    option_start_bucket: IntArray
-    option_arrival_bucket: IntArray
-    option_distance_km: FloatArray
-    option_distance_rank: IntArray
-    """1: the nearest of the nodes that are capable, qualified, not offline and have a lane; ties by code."""
-    option_route_cost: FloatArray
-    """Cost per unit without holding, in the objective's measure."""
-    option_holding_cost: FloatArray
-    """Holding per unit until the bucket in which it is due; 0 under `nearest`."""
+    need_tier: IntArray
+    """By position in TIERS."""
+    need_rank: IntArray
+
+    def ways(self, product: int, regions: IntArray) -> Ways:
+        """Work out a product's ways to some regions.
+
+        Shapes: (n_regions,) positions, in any order, also repeated
+        """
+        return ways_of_product(
+            self.products[product],
+            regions,
+            capabilities=self.capabilities,
+            positions=self.capabilities.of_product[product],
+            lanes=self.lanes,
+            horizon=self.horizon,
+            parameters=self.parameters,
+        )
+
+    @cached_property
+    def groups(self) -> tuple[NeedGroup, ...]:
+        """Gather the needs by product, due bucket and latest bucket, in this order."""
+        keys = (self.need_latest_bucket, self.need_bucket, self.need_product)
+        order = np.lexsort(keys)
+        changes = np.zeros(max(0, len(order) - 1), dtype=bool)
+        for key in keys:
+            changes |= np.diff(key[order]) != 0
+        groups = []
+        for first, end in pairwise([0, *(np.flatnonzero(changes) + 1).tolist(), len(order)]):
+            for cut in range(first, end, GROUP_NEEDS):
+                needs = order[cut : min(cut + GROUP_NEEDS, end)]
+                product, bucket, latest = (int(key[needs[0]]) for key in reversed(keys))
+                groups.append(NeedGroup(product, bucket, latest, needs))
+        return tuple(groups)
+
+    def rows_of(self, needs: IntArray) -> OptionRows:
+        """List every option of some needs.
+
+        Shapes: (n,) ascending positions → ordered by need, node code and start bucket
+        """
+        pieces = [np.empty((3, 0), dtype=np.int64)]
+        for product, of_product in self._by_product(needs):
+            ways = self.ways(product, self.need_region[of_product])
+            first, n_starts = ways.starts(self.need_latest_bucket[of_product])
+            way, column = np.nonzero(n_starts)
+            count = n_starts[way, column]
+            start = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+            start += np.repeat(first[way, column], count)
+            pieces.append(
+                np.stack(
+                    [np.repeat(of_product[column], count), np.repeat(ways.capability[way], count), start]
+                )
+            )
+        listed = np.concatenate(pieces, axis=1)
+        need, capability, start = listed[:, np.lexsort(listed[::-1])]
+        return self.rows_at(need, capability, start)
+
+    def rows_at(self, need: IntArray, capability: IntArray, start_bucket: IntArray) -> OptionRows:
+        """Describe options that are named.
+
+        Shapes: three times (n,), in any order → in the same order
+        """
+        n = len(need)
+        arrival, rank = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+        distance_km, route_cost, holding = np.empty(n), np.empty(n), np.empty(n)
+        for product, rows in _runs(self.need_product[need]):
+            regions, column = np.unique(self.need_region[need[rows]], return_inverse=True)
+            ways = self.ways(product, regions)
+            way = np.searchsorted(ways.capability, capability[rows])
+            arrival[rows] = start_bucket[rows] + ways.offset_buckets[way, column]
+            distance_km[rows] = ways.distance_km[way, column]
+            rank[rows] = ways.distance_rank(way, column)
+            route_cost[rows] = ways.route_cost[way, column]
+            holding[rows] = self.holding_cost_per_bucket[product]
+        delay = arrival - self.need_bucket[need]
+        early = np.maximum(0, -delay)
+        return OptionRows(
+            need=need,
+            capability=capability,
+            start_bucket=start_bucket,
+            arrival_bucket=arrival,
+            late_buckets=np.maximum(0, delay),
+            early_buckets=early,
+            distance_km=distance_km,
+            distance_rank=rank,
+            route_cost=route_cost,
+            holding_cost=holding * early,
+        )
+
+    def _by_product(self, needs: IntArray) -> Iterator[tuple[int, IntArray]]:
+        for product, rows in _runs(self.need_product[needs]):
+            for cut in range(0, len(rows), GROUP_NEEDS):
+                yield product, needs[rows[cut : cut + GROUP_NEEDS]]
+
+    @cached_property
+    def rows(self) -> OptionRows:
+        """List every option of every need."""
+        return self.rows_of(np.arange(len(self.needs)))
+
+    @property
+    def option_need(self) -> IntArray:
+        """Name each option's need by its position."""
+        return self.rows.need
+
+    @property
+    def option_capability(self) -> IntArray:
+        """Name each option's capability by its position."""
+        return self.rows.capability
+
+    @property
+    def option_start_bucket(self) -> IntArray:
+        """Tell when each option's work starts."""
+        return self.rows.start_bucket
+
+    @property
+    def option_arrival_bucket(self) -> IntArray:
+        """Tell when each option arrives."""
+        return self.rows.arrival_bucket
+
+    @property
+    def option_distance_rank(self) -> IntArray:
+        """Rank each option's node by its distance."""
+        return self.rows.distance_rank
+
+    @property
+    def option_route_cost(self) -> FloatArray:
+        """Price one unit of each option without holding."""
+        return self.rows.route_cost
 
     @property
     def option_node(self) -> IntArray:
         """Name each option's node by its position."""
-        return self.capabilities.node[self.option_capability]
+        return self.capabilities.node[self.rows.capability]
 
     @property
     def option_cost(self) -> FloatArray:
         """Price one unit of each option in the objective's measure."""
-        return self.option_route_cost + self.option_holding_cost
+        return self.rows.cost
 
     @property
     def option_late_buckets(self) -> IntArray:
         """Count the buckets from due to arrival."""
-        late: IntArray = np.maximum(0, self.option_arrival_bucket - self.need_bucket[self.option_need])
-        return late
+        return self.rows.late_buckets
 
     @property
     def option_early_buckets(self) -> IntArray:
         """Count the buckets from arrival to due."""
-        early: IntArray = np.maximum(0, self.need_bucket[self.option_need] - self.option_arrival_bucket)
-        return early
+        return self.rows.early_buckets
 
-    def option_capacity_price(self, prices: FloatArray) -> FloatArray:
-        """Sum price × use of one unit of each option.
+    @cached_property
+    def mean_cost(self) -> float:
+        """Average one unit's cost over all options; 0 without any."""
+        n_options, cost = 0, 0.0
+        for group in self.groups:
+            ways = self.ways(group.product, self.need_region[group.needs])
+            first, n_starts = ways.starts(group.latest_bucket)
+            n_options += int(n_starts.sum())
+            cost += float((np.where(n_starts > 0, ways.route_cost, 0.0) * n_starts).sum())
+            if self.holding_cost_per_bucket[group.product] > 0:
+                most_early = group.bucket - ways.offset_buckets - first
+                n_early = np.clip(most_early, 0, n_starts)
+                early = n_early * most_early - n_early * (n_early - 1) // 2
+                cost += float(early.sum()) * float(self.holding_cost_per_bucket[group.product])
+        return cost / n_options if n_options else 0.0
 
-        Shapes: (n_resources, n_buckets) → (n_options,)
+    def capability_prices(self, prices: FloatArray) -> FloatArray:
+        """Sum price × use of one unit of each capability by start bucket.
+
+        Shapes: (n_resources, n_buckets) → (n_capabilities, n_buckets)
         """
         if len(self.capacities.keys) == 0:
-            return np.zeros(len(self.option_need))
-        by_capability: FloatArray = self.capabilities.use @ prices
-        return by_capability[self.option_capability, self.option_start_bucket]
+            return np.zeros((len(self.capabilities.rows), self.horizon.horizon_buckets))
+        priced: FloatArray = self.capabilities.use @ prices
+        return priced
 
-    def use_by_bucket(self, option_index: IntArray, units: FloatArray) -> FloatArray:
+    def use_by_bucket(self, capability: IntArray, start_bucket: IntArray, units: FloatArray) -> FloatArray:
         """Add up what lines take of every resource in their start buckets.
 
-        Shapes: (n_lines,), (n_lines,) → (n_resources, n_buckets)
+        Shapes: three times (n_lines,) → (n_resources, n_buckets)
         """
         made = np.zeros((len(self.capabilities.rows), self.horizon.horizon_buckets))
-        np.add.at(made, (self.option_capability[option_index], self.option_start_bucket[option_index]), units)
+        np.add.at(made, (capability, start_bucket), units)
         used: FloatArray = self.capabilities.use.T @ made
         return used
+
+
+def _runs(key: IntArray) -> Iterator[tuple[int, IntArray]]:
+    """Gather the positions of equal keys, in the order of the keys."""
+    order = np.argsort(key, kind="stable")
+    first = np.flatnonzero(np.diff(key[order], prepend=-1))
+    for start, end in pairwise([*first.tolist(), len(order)]):
+        yield int(key[order[start]]), order[start:end]
 
 
 @dataclass(frozen=True)
@@ -122,11 +291,17 @@ class StagePrices:
 
 @dataclass(frozen=True)
 class Solution:
-    """Who makes what when: one line per used option, what stays short of every need, and the proof's prices."""
+    """Who makes what when, what stays short of every need, and the proof's prices.
 
-    option_index: IntArray
+    One line per need × capability × start bucket that is used, ordered so: arrays are (n_lines,).
+    """
+
+    need: IntArray
+    capability: IntArray
+    start_bucket: IntArray
     units: FloatArray
     shortfall_units: FloatArray
+    """(n_needs,)"""
     stage_prices: tuple[StagePrices, ...]
     capacity_savings: FloatArray
     """(n_resources, n_buckets): what one more unit of capacity would save in the cost stage alone, earlier stages

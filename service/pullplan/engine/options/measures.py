@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.model import TIERS
-from pullplan.engine.options.arrays import Options
+from pullplan.engine.options.arrays import OptionRows, Options
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -19,16 +19,29 @@ class StageMeasure:
     """
 
     name: str
-    by_route: FloatArray
-    by_start: FloatArray
+    route_cost: float
+    """Weight of an option's cost without holding: 1 in the cost stage, else 0."""
+    late_bucket: float
+    """What a bucket late adds."""
+    early_bucket: FloatArray
+    """(n_products,): what a bucket early adds."""
     by_shortfall: FloatArray
+    """(n_needs,)"""
     one_mean_need: float
     """The measure of one mean need: what a gap is relative to where the value itself is smaller."""
 
-    @property
-    def by_option(self) -> FloatArray:
+    def by_route(self, rows: OptionRows) -> FloatArray:
+        """Measure what depends on each option's route: (n_options,)."""
+        return self.route_cost * rows.route_cost
+
+    def by_start(self, rows: OptionRows, options: Options) -> FloatArray:
+        """Measure what depends on each option's start bucket: (n_options,)."""
+        early = self.early_bucket[options.need_product[rows.need]] * rows.early_buckets
+        return self.late_bucket * rows.late_buckets + early
+
+    def by_option(self, rows: OptionRows, options: Options) -> FloatArray:
         """Add both parts up."""
-        return self.by_route + self.by_start
+        return self.by_route(rows) + self.by_start(rows, options)
 
 
 def stage_measures(options: Options) -> tuple[StageMeasure, ...]:
@@ -36,30 +49,23 @@ def stage_measures(options: Options) -> tuple[StageMeasure, ...]:
 
     Source: the planning model, section 6.
     """
-    no_option = np.zeros(len(options.option_need))
     no_need = np.zeros(len(options.needs))
+    no_product, every_product = np.zeros(len(options.products)), np.ones(len(options.products))
     mean_units = float(options.need_units.mean()) if len(options.needs) else 0.0
     weight = _shortfall_weight(options)
     stages = []
-    for tier, rank in sorted({(TIERS.index(n.tier), n.rank) for n in options.needs}):
-        inside = np.array([n.tier == TIERS[tier] and n.rank == rank for n in options.needs])
+    for tier, rank in np.unique(np.stack([options.need_tier, options.need_rank]), axis=1).T.tolist():
+        inside = (options.need_tier == tier) & (options.need_rank == rank)
         one = float((options.need_units * weight)[inside].mean())
         name = f"shortfall:{TIERS[tier]}:{rank}"
-        stages.append(StageMeasure(name, no_option, no_option, np.where(inside, weight, 0.0), one))
-    late = options.option_late_buckets.astype(np.float64)
-    early = options.option_early_buckets.astype(np.float64)
-    mean_cost = float(options.option_cost.mean()) if len(no_option) else 0.0
+        stages.append(StageMeasure(name, 0.0, 0.0, no_product, np.where(inside, weight, 0.0), one))
+    cost = f"cost:{options.parameters.objective}"
+    one_mean_cost = mean_units * options.mean_cost
     return (
         *stages,
-        StageMeasure("lateness_unit_buckets", no_option, late, no_need, mean_units),
-        StageMeasure(
-            f"cost:{options.parameters.objective}",
-            options.option_route_cost,
-            options.option_holding_cost,
-            no_need,
-            mean_units * mean_cost,
-        ),
-        StageMeasure("earliness_unit_buckets", no_option, early, no_need, mean_units),
+        StageMeasure("lateness_unit_buckets", 0.0, 1.0, no_product, no_need, mean_units),
+        StageMeasure(cost, 1.0, 0.0, options.holding_cost_per_bucket, no_need, one_mean_cost),
+        StageMeasure("earliness_unit_buckets", 0.0, 0.0, every_product, no_need, mean_units),
     )
 
 
