@@ -25,7 +25,7 @@ MOST_OPEN_SHARE = 0.5
 """Where more than this share of the needs ties, the programme is hardly smaller than the whole one."""
 CLOSED_GAP = 1e-10
 """Of the value: what is left is the programme's own rounding."""
-OVERLOAD_SHARE = 1e-9
+MISFIT_SHARE = 1e-9
 """Of the mean capacity."""
 CEILING_WIDTHS = 10.0
 DUST_SHARE = 1e-9
@@ -55,7 +55,8 @@ class _Programme:
     is_open: BoolArray
     """(n_needs,)"""
     row_prices: FloatArray
-    overload: float
+    misfit: float
+    """What rows are over or under where a price has gone as far as it is trusted."""
     value: float
 
 
@@ -78,7 +79,7 @@ def complete(market: Market, row_prices: FloatArray) -> Completion | None:
             return None
         programme = _solve(market, chosen, pairs, good_prices, CEILING_WIDTHS * (width or 1.0))
         bound, cheaper = _hold_against_all(market, programme, chosen, pairs)
-        if programme.overload > OVERLOAD_SHARE * float(market.capacity.mean()):
+        if programme.misfit > MISFIT_SHARE * float(market.capacity.mean()):
             width *= 2
             cheaper = _pairs_within(market, good_prices, width)
         elif programme.value - bound <= CLOSED_GAP * abs(programme.value) or not len(cheaper):
@@ -128,34 +129,36 @@ def _solve(
 ) -> _Programme:
     """Give every closed need what it chose and solve the rest.
 
-    What a row is over, or a full row under, costs a price that is `trust` away from the good one.
+    What a row is over costs the good price and `trust` more, and what it is under is worth that much less than the good
+    price: no price of the programme is further than `trust` from the good one, though few needs are open.
     """
     is_open = np.zeros(market.first_need[-1], dtype=bool)
     is_open[pairs // WAYS] = True
     closed_value, left = _take_chosen(market, chosen, ~is_open)
     cost, units, uses = _open_columns(market, pairs)
     _, row_of_pair = np.unique(pairs // WAYS, return_inverse=True)
-    full = np.flatnonzero(market.is_full)
     n_needs, n_rows, n_pairs = len(units), len(left), len(pairs)
-    pair, spare = np.arange(n_pairs), np.arange(n_rows)
+    pair, row = np.arange(n_pairs), np.arange(n_rows)
     entries = [
         (np.ones(n_pairs), row_of_pair, pair),
         (uses.data, n_needs + uses.coords[1], uses.coords[0]),
-        (-np.ones(n_rows), n_needs + spare, n_pairs + spare),
-        (np.ones(len(full)), n_needs + full, n_pairs + n_rows + np.arange(len(full))),
+        (-np.ones(n_rows), n_needs + row, n_pairs + row),
+        (np.ones(n_rows), n_needs + row, n_pairs + n_rows + row),
     ]
-    value, row, column = (np.concatenate(of) for of in zip(*entries, strict=True))
-    matrix = csr_array((value, (row, column)), shape=(n_needs + n_rows, n_pairs + n_rows + len(full)))
+    value, at_row, column = (np.concatenate(of) for of in zip(*entries, strict=True))
+    matrix = csr_array((value, (at_row, column)), shape=(n_needs + n_rows, n_pairs + 2 * n_rows))
     scale = float(units.mean()) if n_needs else 1.0
-    lower = np.concatenate([units, np.where(market.is_full, left, -np.inf)]) / scale
-    search = open_search(lp_of(matrix, lower, np.append(units, left) / scale), n_needs)
-    row_prices, _ = solve(search, np.concatenate([cost, good_prices + trust, trust - good_prices[full]]))
+    amounts = np.append(units, left) / scale
+    search = open_search(lp_of(matrix, amounts, amounts), n_needs)
+    floor = np.where(market.is_full, good_prices - trust, np.maximum(0.0, good_prices - trust))
+    row_prices, _ = solve(search, np.concatenate([cost, good_prices + trust, -floor]))
     columns = column_values(search.highs) * scale
+    over, under = columns[n_pairs : n_pairs + n_rows], columns[n_pairs + n_rows :]
     return _Programme(
         units=columns[:n_pairs],
         is_open=is_open,
         row_prices=np.where(market.is_full, row_prices, np.maximum(0.0, row_prices)),
-        overload=float(columns[n_pairs:].sum()),
+        misfit=float(over.sum() + under[market.is_full | (floor > 0)].sum()),
         value=closed_value + float(cost @ columns[:n_pairs]),
     )
 

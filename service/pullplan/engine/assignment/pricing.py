@@ -31,6 +31,8 @@ SAMPLE_COOLING = (1.0, 1 / 3, 1 / 10, 1 / 30)
 QUICK_COOLING = 1 / 300, 1 / 3_000, 1 / 30_000
 CAREFUL_COOLING = np.geomspace(10.0, 1e-4, 12)
 """Temperatures, of the spread of costs."""
+EVEN_SHARE = 1e-12
+"""Of the mean cost: ways that differ by less cost the same."""
 TOLERANCE = 1e-3
 """Of the mean capacity: the completion makes capacity hold exactly."""
 
@@ -149,11 +151,12 @@ def _some(blocks: Sequence[Block], n_blocks: int) -> Sequence[Block]:
 
 def _spread(blocks: Sequence[Block]) -> float:
     """Take how much dearer the mean way is than the cheapest, in the mean."""
-    total = n_needs = 0.0
+    above = costs = n_needs = 0.0
     for block in _some(blocks, WIDTH_BLOCKS):
         finite = np.isfinite(block.cost)
         reachable = finite.any(axis=0)
         cost = np.where(finite, block.cost, 0.0)[:, reachable].sum(axis=0) / finite[:, reachable].sum(axis=0)
-        total += float((cost - block.cost[:, reachable].min(axis=0)).sum()) if reachable.any() else 0.0
+        above += float((cost - block.cost[:, reachable].min(axis=0)).sum()) if reachable.any() else 0.0
+        costs += float(cost.sum())
         n_needs += float(reachable.sum())
-    return total / n_needs if n_needs else 0.0
+    return above / n_needs if above > EVEN_SHARE * costs else 0.0

@@ -21,6 +21,9 @@ BoolArray = npt.NDArray[np.bool_]
 MOST_STEPS = 40
 LONGEST_STEP = 1e5
 """Of the temperature: where too little capacity is there, prices would rise without end."""
+MISFIT_WORTH = 0.01
+"""Of units × temperature: where capacity is nearly too little, prices are so high that what seems a small misfit is
+worth a lot."""
 SMALLEST_STEP = 2.0**-12
 SUFFICIENT_INCREASE = 1e-4
 
@@ -69,11 +72,13 @@ def find_prices(
     """Climb to the smoothed dual's top; say as well whether use fits capacity there to within `tolerance`."""
     prices = start
     typical_capacity = float(np.abs(market.capacity).mean())
+    total_units = sum(float(search.units.sum()) for search in blocks)
     look = _look(blocks, market.capacity, prices, temperature)
     for _ in range(MOST_STEPS):
         free = market.is_full | (prices > 0) | (look.slope > 0)
         excess = np.where(free, look.slope, 0.0)
-        if np.abs(excess).max(initial=0.0) <= tolerance * typical_capacity:
+        is_worth_little = abs(float(prices @ excess)) <= MISFIT_WORTH * temperature * total_units
+        if is_worth_little and np.abs(excess).max(initial=0.0) <= tolerance * typical_capacity:
             return prices, True
         direction = _newton_direction(look, free, LONGEST_STEP * temperature)
         stepped = _climb(blocks, market, (prices, look), direction, temperature)
