@@ -1,6 +1,7 @@
 # `make demo` and `make test` do all their set-up themselves; see README.md.
 UV := $(shell command -v uv || echo .uv/bin/uv)
 BIN := .venv/bin
+PYTEST := $(BIN)/pytest -q -n 2 --dist worksteal
 
 .PHONY: help demo test test-long check format openapi migration-hashes bench image lock clean
 
@@ -11,10 +12,10 @@ demo: .venv/synced ## Seed a network, load it over HTTP, forecast, plan, show th
 	$(BIN)/pullplan demo
 
 test: .venv/synced ## Every test that ends within minutes
-	$(BIN)/pytest -q -m "not long"
+	$(PYTEST) -m "not long"
 
 test-long: .venv/synced ## The longer fault and load runs
-	$(BIN)/pytest -q -m long
+	$(PYTEST) -m long
 
 check: .venv/synced ## Format, lint, types, import contracts, SQL lint, contract drift
 	$(BIN)/ruff format --check .

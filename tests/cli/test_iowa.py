@@ -8,7 +8,7 @@ import pytest
 from tests.cli.conftest import PULLPLAN
 
 
-@pytest.mark.parametrize("as_of", ["2021-06-28", "2022-01-03"])
+@pytest.mark.parametrize("as_of", ["2021-06-28", pytest.param("2022-01-03", marks=pytest.mark.long)])
 def test_years_of_iowas_spirits_become_a_proven_plan(shared: Path, as_of: str):
     folder = shared / "data" / "iowa_spirits"
     ran = subprocess.run(

@@ -5,6 +5,7 @@ import gzip
 import io
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,17 @@ from pullplan.engine.model import (
 )
 
 MONDAY = date(2021, 3, 1)
+PUBLISHED: dict[str, Any] = {"shortfall_measure": "units"}
+"""What every published case says of its plan's parameters."""
 
 
 def facts_of_case(case: Mapping[str, Any]) -> tuple[PlanningFacts, list[Need]]:
-    """Read a case of assignment_cases.json: daily buckets, every lane given."""
+    """Read a case of assignment_cases.json: daily buckets, every lane given.
+
+    The horizon is longer than the case's by the buckets that a need may be late; nothing can be made in them.
+    """
+    late_buckets = case.get("late_buckets", 0)
+    n_buckets = case["buckets"] + late_buckets
     stored = set(case.get("stored", []))
     holding = case.get("holding", {})
     resources, exceptions = [], []
@@ -52,8 +60,13 @@ def facts_of_case(case: Mapping[str, Any]) -> tuple[PlanningFacts, list[Need]]:
                 for b, capacity in enumerate(by_bucket)
             ]
     facts = PlanningFacts(
-        horizon=Horizon(as_of_date=MONDAY, bucket="day", horizon_buckets=case["buckets"]),
-        parameters=PlanParameters(objective=case["objective"], shortfall_measure="units", lanes="given_only"),
+        horizon=Horizon(as_of_date=MONDAY, bucket="day", horizon_buckets=n_buckets),
+        parameters=PlanParameters(
+            objective=case["objective"],
+            lanes="given_only",
+            late_buckets=late_buckets,
+            **PUBLISHED,
+        ),
         products=tuple(
             Product(product_code=code, holding_cost_per_unit_per_day=holding.get(code, 0.0))
             for code in dict.fromkeys(c["product"] for c in case["capabilities"])
@@ -86,7 +99,6 @@ def facts_of_case(case: Mapping[str, Any]) -> tuple[PlanningFacts, list[Need]]:
             for region, (distance_km, freight, transit_days) in to.items()
         ),
     )
-    late_buckets = case.get("late_buckets", 0)
     needs = [
         Need(
             need_id=i + 1,
@@ -103,21 +115,40 @@ def facts_of_case(case: Mapping[str, Any]) -> tuple[PlanningFacts, list[Need]]:
 
 
 def transportation_facts(case: Mapping[str, Any]) -> tuple[PlanningFacts, list[Need]]:
-    """Read a classic of allocation.json: one product, one day, freight given on every lane."""
-    nodes = [node["name"] for node in case["nodes"]]
-    regions = [region["name"] for region in case["regions"]]
+    """Read a classic of allocation.json."""
+    return _transportation(
+        {node["name"].replace(" ", "-"): node["capacity"] for node in case["nodes"]},
+        {region["name"].replace(" ", "-"): region["demand"] for region in case["regions"]},
+        case["unit_cost"],
+    )
+
+
+def orlib_facts(case: Mapping[str, Any]) -> tuple[PlanningFacts, list[Need]]:
+    """Read a case of orlib_allocation.json: its open warehouses are the nodes."""
+    units = case["demand"]
+    return _transportation(
+        {f"W{n}": case["capacity"][n] for n in case["open_nodes"]},
+        {f"C{r}": demand for r, demand in enumerate(units)},
+        [[case["cost_full"][r][n] / units[r] for r in range(len(units))] for n in case["open_nodes"]],
+    )
+
+
+def _transportation(
+    capacity: Mapping[str, float], units: Mapping[str, float], unit_cost: Sequence[Sequence[float]]
+) -> tuple[PlanningFacts, list[Need]]:
+    """Lay out one product and one day: capacity by node, units by region, freight by node and region."""
     facts = PlanningFacts(
         horizon=Horizon(as_of_date=MONDAY, bucket="day", horizon_buckets=1),
-        parameters=PlanParameters(objective="landed_cost", shortfall_measure="units", lanes="given_only"),
+        parameters=PlanParameters(objective="landed_cost", lanes="given_only", **PUBLISHED),
         products=(Product(product_code="CASE"),),
-        regions=tuple(Region(region_code=code) for code in regions),
-        nodes=tuple(Node(node_code=code) for code in nodes),
+        regions=tuple(Region(region_code=code) for code in units),
+        nodes=tuple(Node(node_code=code) for code in capacity),
         resources=tuple(
-            Resource(node_code=node["name"], resource_code="line", capacity_per_day=node["capacity"])
-            for node in case["nodes"]
+            Resource(node_code=code, resource_code="line", capacity_per_day=most)
+            for code, most in capacity.items()
         ),
         capabilities=tuple(
-            Capability(node_code=code, product_code="CASE", use_per_unit={"line": 1.0}) for code in nodes
+            Capability(node_code=code, product_code="CASE", use_per_unit={"line": 1.0}) for code in capacity
         ),
         lanes=tuple(
             Lane(
@@ -125,27 +156,28 @@ def transportation_facts(case: Mapping[str, Any]) -> tuple[PlanningFacts, list[N
                 region_code=region,
                 distance_km=1.0,
                 transit_days=0,
-                freight_cost_per_unit=case["unit_cost"][n][r],
+                freight_cost_per_unit=cost,
             )
-            for n, node in enumerate(nodes)
-            for r, region in enumerate(regions)
+            for node, costs in zip(capacity, unit_cost, strict=True)
+            for region, cost in zip(units, costs, strict=True)
         ),
     )
     needs = [
         Need(
-            need_id=r + 1,
+            need_id=i + 1,
             product_code="CASE",
-            region_code=region["name"],
+            region_code=code,
             bucket=0,
             tier="order",
-            units=region["demand"],
+            units=demand,
             latest_bucket=0,
         )
-        for r, region in enumerate(case["regions"])
+        for i, (code, demand) in enumerate(units.items())
     ]
     return facts, needs
 
 
+@cache
 def _rows(path: Path) -> list[dict[str, str]]:
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     return list(csv.DictReader(io.StringIO(content.decode())))
@@ -164,7 +196,7 @@ def iowa_facts(
     nodes = _rows(folder / "nodes.csv")
     facts = PlanningFacts(
         horizon=Horizon(as_of_date=weeks[0], bucket="week", horizon_buckets=len(weeks)),
-        parameters=parameters or PlanParameters(shortfall_measure="units", same_day_km=1e6),
+        parameters=parameters or PlanParameters(same_day_km=20_000.0, **PUBLISHED),
         products=tuple(Product(product_code=row["code"]) for row in _rows(folder / "products.csv")),
         regions=tuple(
             Region(region_code=row["code"], latitude=float(row["lat"]), longitude=float(row["lon"]))

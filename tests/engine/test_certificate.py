@@ -142,7 +142,7 @@ def test_a_dearer_plan_with_the_same_shortfall_shows_its_gap_at_the_cost_stage(s
     case = json.loads((shared / "conformance" / "allocation.json").read_text())["classics"]["dantzig"]
     options = build_options(*transportation_facts(case))
     best = assign(options)
-    flows = {("Seattle", 2): 275.0, ("Seattle", 0): 75.0, ("San Diego", 0): 250.0, ("San Diego", 1): 300.0}
+    flows = {("Seattle", 2): 275.0, ("Seattle", 0): 75.0, ("San-Diego", 0): 250.0, ("San-Diego", 1): 300.0}
     capability_of = {c.node_code: at for at, c in enumerate(options.capabilities.rows)}
     dear = dataclasses.replace(
         best,

@@ -19,7 +19,6 @@ from tests.engine.instances import (
     iowa_facts,
     networks,
     regional_network,
-    transportation_facts,
 )
 from tests.engine.planned import changed, plan_of, stated, within_the_rules
 
@@ -30,7 +29,6 @@ from pullplan.engine.model import Assignment, CapacityPrice, Need, Plan, Plannin
 from pullplan.engine.options import Solution, StagePrices, build_options, stage_measures
 
 small = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-CASES_WITH_A_LATER_RULE = {"share_limit", "lots"}
 Network = tuple[PlanningFacts, list[Need]]
 
 
@@ -71,35 +69,6 @@ def test_regional_plans_are_valid_though_sizes_and_values_span_orders(seed: int,
     verification = check(facts, plan_of(facts, needs))
     assert verification.findings == ()
     assert max(abs(stage.gap) for stage in verification.stages) < 1e-5
-
-
-def test_plans_of_every_published_case_are_valid(shared: Path) -> None:
-    cases = json.loads((shared / "conformance" / "assignment_cases.json").read_text())["cases"]
-    networks_by_name = {
-        name: facts_of_case(case) for name, case in cases.items() if name not in CASES_WITH_A_LATER_RULE
-    }
-    classics = json.loads((shared / "conformance" / "allocation.json").read_text())["classics"]
-    networks_by_name |= {name: transportation_facts(case) for name, case in classics.items()}
-    assert len(networks_by_name) > 12
-    for name, network in networks_by_name.items():
-        facts, needs = within_the_rules(*network)
-        assert check(facts, plan_of(facts, needs)).findings == (), name
-
-
-def test_plans_of_the_iowa_weeks_are_valid(shared: Path) -> None:
-    weeks = json.loads((shared / "conformance" / "allocation.json").read_text())["iowa_weeks"]["cases"]
-    for case in weeks:
-        facts, needs = within_the_rules(
-            *iowa_facts(
-                shared / "data" / "iowa_spirits",
-                [date.fromisoformat(case["week"])],
-                capacity_factor=case["capacity_factor"],
-                node_out=case["node_out"],
-            )
-        )
-        verification = check(facts, plan_of(facts, needs))
-        assert verification.findings == (), case
-        assert verification.stages[0].value == pytest.approx(case["short_units"], rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from tests.engine.instances import MONDAY, networks
 from tests.engine.oracle import is_close
 from tests.engine.planned import stated
 
-from pullplan.engine.assignment import completing
 from pullplan.engine.assignment.priced import assign_by_prices
 from pullplan.engine.assignment.solving import PRICED_FROM_NEEDS, assign, assign_whole
 from pullplan.engine.certificate import certify
@@ -38,13 +37,7 @@ from pullplan.engine.model import (
 )
 from pullplan.engine.options import Options, Solution, build_options
 
-
-@pytest.fixture(autouse=True)
-def few_needs_open_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small instances would else be completed whole, and nothing ever widened."""
-    monkeypatch.setattr(completing, "FEWEST_OPEN_NEEDS", 3)
-    monkeypatch.setattr(completing, "OPEN_NEEDS_PER_ROW", 1)
-    monkeypatch.setattr(completing, "MOST_OPEN_SHARE", 1.0)
+pytestmark = pytest.mark.usefixtures("few_needs_open_at_first")
 
 
 def network(
