@@ -25,6 +25,7 @@ from pullplan.engine.model import (
     PlanParameters,
     Product,
     Region,
+    ReleasedWork,
     Resource,
     ResourceKind,
     Tier,
@@ -259,9 +260,9 @@ def networks(draw: st.DrawFn) -> tuple[PlanningFacts, list[Need]]:
     n_buckets = draw(st.integers(1, 3))
     resources, exceptions = [], []
     for node in nodes:
-        kinds: dict[str, ResourceKind] = {"hours": "renewed", "resin": "stored"}
+        kinds: dict[str, ResourceKind] = {"hours": "renewed", "kiln": "renewed", "resin": "stored"}
         for code, kind in kinds.items():
-            if code == "resin" and draw(st.booleans()):
+            if code != "hours" and draw(st.booleans()):
                 continue
             on_hand = draw(_amounts) if kind == "stored" else 0.0
             resources.append(
@@ -288,7 +289,8 @@ def networks(draw: st.DrawFn) -> tuple[PlanningFacts, list[Need]]:
             product_code=product,
             unit_cost=draw(_amounts),
             make_lead_time_days=draw(st.integers(0, 1)),
-            use_per_unit={"hours": draw(_rates)} | ({"resin": draw(_rates)} if draw(st.booleans()) else {}),
+            use_per_unit={"hours": draw(_rates)}
+            | {code: draw(_rates) for code in ("kiln", "resin") if draw(st.integers(0, 2)) == 0},
             qualified=draw(st.integers(0, 9)) > 0,
         )
         for node in nodes
@@ -307,6 +309,18 @@ def networks(draw: st.DrawFn) -> tuple[PlanningFacts, list[Need]]:
         for node in nodes
         for region in regions
         if draw(st.integers(0, 9)) > 0
+    ]
+    released = [
+        ReleasedWork(
+            work_order_id=f"W{i}",
+            product_code=draw(st.sampled_from(products)),
+            region_code=regions[0],
+            node_code=draw(st.sampled_from(nodes)),
+            units=draw(st.integers(1, 20)) * 1.0,
+            start_date=MONDAY + timedelta(days=draw(st.integers(-1, n_buckets - 1))),
+            arrival_date=MONDAY + timedelta(days=n_buckets),
+        )
+        for i in range(draw(st.integers(0, 2)))
     ]
     tiers = st.sampled_from(TIERS)
     needs = []
@@ -341,13 +355,18 @@ def networks(draw: st.DrawFn) -> tuple[PlanningFacts, list[Need]]:
         ),
         regions=tuple(Region(region_code=code) for code in regions),
         nodes=tuple(
-            Node(node_code=code, status="offline" if draw(st.integers(0, 7)) == 0 else "online")
+            Node(
+                node_code=code,
+                status=draw(st.sampled_from(("online", "online", "online", "online", "degraded", "offline"))),
+                capacity_share=draw(st.integers(0, 4)) / 4,
+            )
             for code in nodes
         ),
         resources=tuple(resources),
         capacity_exceptions=tuple(exceptions),
         capabilities=tuple(capabilities),
         lanes=tuple(lanes),
+        released_work=tuple(released),
     )
     return facts, needs
 

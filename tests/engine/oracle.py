@@ -3,14 +3,16 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from types import MappingProxyType
 
 import numpy as np
 from scipy.optimize import linprog
 from tests.engine.instances import MONDAY
 
-from pullplan.engine.model import TIERS, Capability, Need, PlanningFacts
+from pullplan.engine.model import TIERS, Capability, Lane, Need, Node, PlanningFacts, Region
+
+EARTH_RADIUS_KM = 6371.0088
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,10 @@ def capacity_rows(
     rows, limits, names = [], [], []
     for resource in facts.resources:
         key = (resource.node_code, resource.resource_code)
-        online = next(n for n in facts.nodes if n.node_code == key[0]).status != "offline"
+        node = next(n for n in facts.nodes if n.node_code == key[0])
+        share = {"online": 1.0, "degraded": node.capacity_share, "offline": 0.0}[node.status]
+        if resource.kind == "stored" and node.status != "offline":
+            share = 1.0
         there = 0.0
         for b in range(facts.horizon.horizon_buckets):
             day = MONDAY + timedelta(days=b)
@@ -73,8 +78,9 @@ def capacity_rows(
             for e in facts.capacity_exceptions:
                 if (e.node_code, e.resource_code) == key and e.from_date <= day < e.until_date:
                     today = e.capacity_per_day
+            today = today * share - _released_use(facts, key, day)
             is_stored = resource.kind == "stored"
-            there = there + today + (resource.on_hand if b == 0 else 0.0) if is_stored else today
+            there = there + today + (resource.on_hand * share if b == 0 else 0.0) if is_stored else today
             rows.append(
                 [
                     way.capability.use_per_unit.get(key[1], 0.0)
@@ -84,7 +90,7 @@ def capacity_rows(
                     for way in ways
                 ]
             )
-            limits.append(there if online else 0.0)
+            limits.append(max(0.0, there))
             names.append((*key, b))
     for w, way in enumerate(ways):
         owned = {r.resource_code for r in facts.resources if r.node_code == way.capability.node_code}
@@ -93,6 +99,15 @@ def capacity_rows(
             limits.append(0.0)
             names.append((way.capability.node_code, "missing", way.start))
     return rows, limits, names
+
+
+def _released_use(facts: PlanningFacts, key: tuple[str, str], day: date) -> float:
+    use = {(c.node_code, c.product_code): c.use_per_unit.get(key[1], 0.0) for c in facts.capabilities}
+    return sum(
+        work.units * use.get((work.node_code, work.product_code), 0.0)
+        for work in facts.released_work
+        if work.node_code == key[0] and work.start_date == day
+    )
 
 
 def lexicographic_optimum(
@@ -151,3 +166,30 @@ def lexicographic_optimum(
 def is_close(value: float, expected: float, *, share: float) -> bool:
     """Compare two measures, absolutely where they are below 1."""
     return math.isclose(value, expected, rel_tol=share, abs_tol=share)
+
+
+def computed_lanes(facts: PlanningFacts) -> tuple[Lane, ...]:
+    """Measure every lane between places on the globe; all within the same day, all for nothing."""
+    return tuple(
+        Lane(
+            node_code=node.node_code,
+            region_code=region.region_code,
+            distance_km=_great_circle_km(node, region),
+            transit_days=0,
+            freight_cost_per_unit=0.0,
+        )
+        for node in facts.nodes
+        for region in facts.regions
+    )
+
+
+def _great_circle_km(one: Node, other: Region) -> float:
+    """Take the angle between two unit vectors: another way than the engine's haversine."""
+    ends = []
+    for place in (one, other):
+        assert place.latitude is not None
+        assert place.longitude is not None
+        north, east = math.radians(place.latitude), math.radians(place.longitude)
+        ends.append((math.cos(north) * math.cos(east), math.cos(north) * math.sin(east), math.sin(north)))
+    apart = math.dist(*ends)
+    return EARTH_RADIUS_KM * 2 * math.atan2(apart, math.sqrt(4 - apart**2))
