@@ -3,7 +3,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest -q -n 2 --dist worksteal
 
-.PHONY: help demo test test-long check format openapi migration-hashes bench image lock clean
+.PHONY: help demo test test-long check format openapi migration-hashes bench bench-peers image lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ migration-hashes: ## Freeze the new migrations: from then on, a change is a new 
 
 bench: .venv/synced ## Every figure, each beside its reference
 	$(BIN)/python -m bench.run
+
+bench-peers: .venv/synced | $(UV) ## Published solvers on the same instances, 120 s each
+	$(BIN)/python -m bench.peers --uv $(UV)
 
 image: ## Build the Dockerfile with buildah and run it for real (root, Debian)
 	bench/image.sh

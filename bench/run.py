@@ -2,7 +2,7 @@
 
 Every figure of the README, each beside its reference in the same run: ratios count, times depend on the machine.
 
-    python -m bench.run [--only NAME ...] [--json FILE]
+    python -m bench.run [--only NAME ...] [--json FILE] [--table]
 """
 
 import argparse
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import assigning, loading, reading, starting
+from bench.tables import keep
 
 FIGURES = {
     "clone_to_demo": starting.clone_to_demo,
@@ -34,6 +35,7 @@ def main() -> int:
         default=[name for name in FIGURES if name not in ON_REQUEST],
     )
     parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--table", action="store_true", help="lay the figures out in README.md")
     arguments = parser.parse_args()
     figures: list[dict[str, Any]] = []
     for name, measure in FIGURES.items():
@@ -50,6 +52,8 @@ def main() -> int:
         )
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if arguments.table:
+        keep("figures", figures)
     return 1 if any(figure["reached"] is False for figure in figures) else 0
 
 
