@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from pullplan.engine.assignment.overlooked import place_overlooked
 from pullplan.engine.assignment.programme import Programme
 
 FloatArray = npt.NDArray[np.float64]
@@ -86,11 +87,12 @@ def _north_west_corner[W, S](
 def _settle(
     programme: Programme, taken: dict[tuple[int, int, int], float], shortfall_units: FloatArray
 ) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Drop dust and give what is missing or too much to each need's largest line (without one, to its shortfall)."""
+    """Drop dust and give what is missing or too much to each need's largest line.
+
+    A need without a line is short, unless the programme serves it: then it is too small to have left a trace.
+    """
     options = programme.options
-    if not taken:
-        return np.empty((3, 0), dtype=np.int64), np.empty(0), options.need_units.copy()
-    keys = np.array(sorted(taken), dtype=np.int64)
+    keys = np.array(sorted(taken), dtype=np.int64).reshape(-1, 3)
     units = np.array([taken[i, c, s] for i, c, s in keys.tolist()])
     need = keys[:, 0]
     keep = units > DUST_SHARE * options.need_units[need]
@@ -102,5 +104,14 @@ def _settle(
     last_of_need = np.flatnonzero(np.diff(need[by_size], append=-1))
     largest = by_size[last_of_need]
     units[largest] += residual[need[largest]]
+    lines = keys.T
+    overlooked = np.flatnonzero((assigned == 0) & (shortfall_units == 0) & (options.need_units > 0))
     shortfall_units = np.where(assigned > 0, shortfall_units, options.need_units)
-    return keys.T, units, shortfall_units
+    if len(overlooked):
+        placed = place_overlooked(options, lines, units, overlooked)
+        shortfall_units[placed[0]] = 0.0
+        lines = np.concatenate([lines, placed], axis=1)
+        units = np.concatenate([units, options.need_units[placed[0]]])
+        order = np.lexsort(lines[::-1])
+        lines, units = lines[:, order], units[order]
+    return lines, units, shortfall_units
