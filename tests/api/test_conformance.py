@@ -213,7 +213,7 @@ async def test_lowering_one_stored_price_moves_its_bound_and_gap(
 
     def bounds(used: list[CapacityPrice]) -> list[float]:
         read = stage_prices_of(options, stages, used)
-        measures = stage_measures(options)
+        measures = stage_measures(options, [stage.measure for stage in stages])
         return lower_bounds(options, measures, read, [stage.value for stage in stages])
 
     assert bounds(prices) == pytest.approx([stage.lower_bound for stage in stages], rel=1e-9, abs=1e-9)

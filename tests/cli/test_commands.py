@@ -67,11 +67,23 @@ def test_lines_of_later_batches_are_named_as_in_the_file(pullplan, tmp_path):
 
 def test_plan_makes_a_plan_as_asked(pullplan, kept_demo):
     as_of = kept_demo.summary["as_of"][:10]
-    told = pullplan("plan", "--as-of", as_of, "--weeks", "2", "--objective", "landed_cost", "--json")
+    told = pullplan(
+        "plan",
+        "--as-of",
+        as_of,
+        "--weeks",
+        "2",
+        "--objective",
+        "landed_cost",
+        "--share-slices",
+        "4",
+        "--json",
+    )
     assert told.returncode == 0, told.stderr
     summary = json.loads(told.stdout)
     plan = kept_demo.client.get(f"/v1/plans/{summary['plan_id']}")
     assert (plan["horizon_buckets"], plan["objective"], plan["as_of"][:10]) == (2, "landed_cost", as_of)
+    assert plan["parameters"]["share_slices"] == 4
     assert summary["needs_units"] == plan["figures"]["needs_units"]
 
 

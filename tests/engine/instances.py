@@ -32,7 +32,7 @@ from pullplan.engine.model import (
 )
 
 MONDAY = date(2021, 3, 1)
-PUBLISHED: dict[str, Any] = {"shortfall_measure": "units"}
+PUBLISHED: dict[str, Any] = {"shortfall_measure": "units", "share_slices": 1}
 """What every published case says of its plan's parameters."""
 
 
@@ -343,6 +343,7 @@ def networks(draw: st.DrawFn) -> tuple[PlanningFacts, list[Need]]:
         parameters=PlanParameters(
             objective=draw(st.sampled_from(("nearest", "landed_cost"))),
             shortfall_measure=draw(st.sampled_from(("units", "value"))),
+            share_slices=draw(st.sampled_from((1, 2, 3, 10))),
             lanes="given_only",
         ),
         products=tuple(

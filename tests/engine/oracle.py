@@ -6,11 +6,21 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from types import MappingProxyType
 
+import msgspec
 import numpy as np
 from scipy.optimize import linprog
 from tests.engine.instances import MONDAY
 
-from pullplan.engine.model import TIERS, Capability, Lane, Need, Node, PlanningFacts, Region
+from pullplan.engine.model import (
+    TIERS,
+    Capability,
+    Lane,
+    Need,
+    Node,
+    PlanningFacts,
+    Region,
+    ShortfallStage,
+)
 
 EARTH_RADIUS_KM = 6371.0088
 
@@ -108,6 +118,46 @@ def _released_use(facts: PlanningFacts, key: tuple[str, str], day: date) -> floa
         for work in facts.released_work
         if work.node_code == key[0] and work.start_date == day
     )
+
+
+def cut_into_slices(
+    facts: PlanningFacts, needs: Sequence[Need], slice_units: Mapping[int, float] = MappingProxyType({})
+) -> list[Need]:
+    """Make every slice a need of its own, of a rank of its own; need_ids stay.
+
+    `slice_units` says, by need_id, what the slices from the last on are of where that is not the need ÷ share_slices.
+    """
+    n_slices = facts.parameters.share_slices
+    slices = []
+    for need in needs:
+        one = slice_units.get(need.need_id, need.units / n_slices)
+        for k in range(1, n_slices + 1):
+            units = min(need.units, one * (n_slices - k + 1)) - min(need.units, one * (n_slices - k))
+            slices.append(msgspec.structs.replace(need, rank=need.rank * n_slices + k - 1, units=units))
+    return slices
+
+
+def optimum_by_stage(
+    facts: PlanningFacts,
+    needs: Sequence[Need],
+    names: Sequence[str],
+    only_node: Mapping[int, str] = MappingProxyType({}),
+    slice_units: Mapping[int, float] = MappingProxyType({}),
+) -> list[float]:
+    """Solve slice by slice, and add up what the slices of each of a plan's stages are short of."""
+    n_slices = facts.parameters.share_slices
+    slices = cut_into_slices(facts, needs, slice_units)
+    ranks = sorted({(TIERS.index(need.tier), need.rank) for need in slices})
+    values = lexicographic_optimum(facts, slices, only_node)
+    of_rank = dict(zip(ranks, values, strict=False))
+    found = []
+    for name in names[:-3]:
+        stage = ShortfallStage.read(name)
+        assert stage is not None
+        first, last = stage.first_slice or 1, stage.last_slice or n_slices
+        tier = TIERS.index(stage.tier)
+        found.append(sum(of_rank[tier, stage.rank * n_slices + k - 1] for k in range(first, last + 1)))
+    return [*found, *values[-3:]]
 
 
 def lexicographic_optimum(

@@ -20,7 +20,7 @@ from pullplan.engine.certificate import (
     reduced_costs,
     stage_prices_of,
 )
-from pullplan.engine.model import Need, PlanningFacts
+from pullplan.engine.model import TIERS, Need, PlanningFacts, ShortfallStage, Tier
 from pullplan.engine.options import Options, Solution, StagePrices, build_options, stage_measures
 
 small = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -53,6 +53,24 @@ def test_no_prices_make_a_bound_that_is_above_the_optimum(
         assert stage.lower_bound <= stage.value + 1e-6 * max(1.0, abs(stage.lower_bound)), stage
 
 
+def some_stages(
+    needs: list[Need], n_slices: int, chance: np.random.Generator
+) -> tuple[list[str], dict[tuple[Tier, int, int], tuple[int, int]]]:
+    """Join slices at random: the stages' names, and by tier, rank and slice which stage counts it, from which on."""
+    names: list[str] = []
+    stage_of_slice = {}
+    for tier, rank in sorted({(TIERS.index(n.tier), n.rank) for n in needs}):
+        first = 1
+        while first <= n_slices:
+            last = int(chance.integers(first, n_slices + 1))
+            stage = ShortfallStage(tier=TIERS[tier], rank=rank, first_slice=first, last_slice=last)
+            for number in range(first, last + 1):
+                stage_of_slice[stage.tier, rank, number] = len(names), first
+            names.append(stage.measure)
+            first = last + 1
+    return names, stage_of_slice
+
+
 @small
 @given(networks(), st.integers(0, 2**32 - 1))
 def test_bounds_and_reduced_costs_are_what_loops_over_all_ways_find(
@@ -60,8 +78,12 @@ def test_bounds_and_reduced_costs_are_what_loops_over_all_ways_find(
 ) -> None:
     facts, needs = network
     options = build_options(facts, needs)
-    measures = stage_measures(options)
     chance = np.random.default_rng(seed)
+    n_slices = facts.parameters.share_slices
+    names, stage_of_slice = some_stages(needs, n_slices, chance)
+    measures = stage_measures(options, names)
+    value_of = {p.product_code: p.value_per_unit for p in facts.products}
+    by_value = facts.parameters.shortfall_measure == "value"
     shape = options.capacities.available.shape
     prices = [
         StagePrices(m.name, chance.exponential(20.0, shape), chance.exponential(5.0, k))
@@ -92,20 +114,27 @@ def test_bounds_and_reduced_costs_are_what_loops_over_all_ways_find(
             )
             for way in ways
         ]
-        least = {
-            need.need_id: min(
-                [price for price, way in zip(of_way, ways, strict=True) if way.need is need]
-                + [sum(m * float(s.by_shortfall[i]) for m, s in zip(multipliers, measures, strict=False))]
+        bound, dearest = 0.0, {}
+        for need in needs:
+            least = min(
+                (price for price, way in zip(of_way, ways, strict=True) if way.need is need), default=np.inf
             )
-            for i, need in enumerate(needs)
-        }
-        bounds.append(
-            sum(need.units * least[need.need_id] for need in needs)
-            - float((capacity * options.capacities.available).sum())
-            - sum(m * value for m, value in zip(multipliers[:-1], achieved, strict=False))
-        )
+            covered = []
+            for number in range(1, n_slices + 1):
+                stage, first = stage_of_slice[need.tier, need.rank, number]
+                counts = stage < k or (stage == k and number == first)
+                weight = value_of[need.product_code] if by_value else 1.0
+                covered.append(min(least, multipliers[stage] * weight if counts else 0.0))
+            bound += sum(need.units / n_slices * price for price in covered)
+            dearest[need.need_id] = max(covered)
+        bound -= float((capacity * options.capacities.available).sum())
+        bound -= sum(m * value for m, value in zip(multipliers[:-1], achieved, strict=False))
+        n_joined = sum(stage == k for stage, _ in stage_of_slice.values()) or 1
+        bounds.append(n_joined * bound)
         reduced = reduced_costs(options, measures[: k + 1], proof, options.rows)
-        expected = [price - least[way.need.need_id] for price, way in zip(of_way, ways, strict=True)]
+        expected = [
+            n_joined * (price - dearest[way.need.need_id]) for price, way in zip(of_way, ways, strict=True)
+        ]
         assert reduced == pytest.approx(expected, rel=1e-9, abs=1e-9)
     assert lower_bounds(options, measures, prices, achieved) == pytest.approx(bounds, rel=1e-9, abs=1e-6)
 

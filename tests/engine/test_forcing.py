@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from tests.engine.instances import networks, regional_network
-from tests.engine.oracle import is_close, lexicographic_optimum
+from tests.engine.oracle import is_close, optimum_by_stage
 
 from pullplan.engine.assignment import assign
 from pullplan.engine.certificate import certify
@@ -96,7 +96,9 @@ def test_forcing_a_node_never_costs_less_than_stated(network: tuple[PlanningFact
 
 @pytest.mark.parametrize(("seed", "load"), [(0, 0.7), (1, 0.7), (5, 1.4)])
 def test_forcing_a_little_costs_exactly_what_is_stated_in_whatever_stage(seed: int, load: float) -> None:
-    network = regional_network(seed, load=load, tiers=("order", "forecast"))
+    facts, needs = regional_network(seed, load=load, tiers=("order", "forecast"))
+    parameters = msgspec.structs.replace(facts.parameters, share_slices=2)
+    network = msgspec.structs.replace(facts, parameters=parameters), needs
     plan = planned(*network)
     stage_of = {stage.measure: stage for stage in plan[0]}
     costly = [(line, p) for line in plan[1] for p in line.passed_over if p.forcing_cost]
@@ -128,7 +130,13 @@ def test_a_forced_plan_is_what_an_independent_programme_finds_with_the_other_way
             must = msgspec.structs.replace(whole, need_id=0, tier="order", rank=-1, units=line.units)
             left = msgspec.structs.replace(whole, units=max(0.0, whole.units - line.units))
             split = [left if need is whole else need for need in needs]
-            first, *rest = lexicographic_optimum(facts, [*split, must], only_node={0: passed.node_code})
+            first, *rest = optimum_by_stage(
+                facts,
+                [*split, must],
+                ["shortfall:order:-1", *(stage.measure for stage in stages)],
+                only_node={0: passed.node_code},
+                slice_units={whole.need_id: whole.units / facts.parameters.share_slices},
+            )
             assert (missed > 1e-6) == (first > 1e-6)
             if missed == 0:
                 values = [stage.forced_value for stage in compared]
@@ -149,7 +157,7 @@ def two_towns(*, west_has_only_near: bool = False, late_buckets: int = 0) -> tup
         km["FAR", "WEST"] = 90.0
     facts = PlanningFacts(
         horizon=Horizon(as_of_date=MONDAY, bucket="day", horizon_buckets=1 + late_buckets),
-        parameters=PlanParameters(lanes="given_only", shortfall_measure="units"),
+        parameters=PlanParameters(lanes="given_only", shortfall_measure="units", share_slices=1),
         products=(Product(product_code="LOAF"),),
         regions=(Region(region_code="EAST"), Region(region_code="WEST")),
         nodes=(Node(node_code="FAR"), Node(node_code="NEAR")),

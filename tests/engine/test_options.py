@@ -24,7 +24,7 @@ from pullplan.engine.model import (
     ReleasedWork,
     Resource,
 )
-from pullplan.engine.options import OptionRows, build_options, stage_measures
+from pullplan.engine.options import OptionRows, build_options, shortfall_weight, stage_measures
 
 FACTS = PlanningFacts(
     horizon=Horizon(as_of_date=MONDAY, bucket="week", horizon_buckets=4),
@@ -211,14 +211,14 @@ def test_a_resource_that_the_node_does_not_have_has_no_capacity() -> None:
 def test_shortfall_is_weighed_as_the_parameters_say(measure: str, weight: float) -> None:
     parameters = msgspec.structs.replace(FACTS.parameters, shortfall_measure=measure)
     options = build_options(msgspec.structs.replace(FACTS, parameters=parameters), [NEED])
-    assert stage_measures(options)[0].by_shortfall.tolist() == [weight]
+    assert shortfall_weight(options).tolist() == [weight]
 
 
 def test_a_product_without_value_is_not_left_short_for_nothing() -> None:
     free = msgspec.structs.replace(FACTS.products[0], product_code="Q", value_per_unit=0.0)
     need = msgspec.structs.replace(NEED, need_id=2, product_code="Q")
     options = build_options(msgspec.structs.replace(FACTS, products=(*FACTS.products, free)), [NEED, need])
-    assert stage_measures(options)[0].by_shortfall.tolist() == [5.0, 5.0]
+    assert shortfall_weight(options).tolist() == [5.0, 5.0]
 
 
 def test_stages_are_tiers_then_ranks_then_lateness_cost_and_earliness() -> None:

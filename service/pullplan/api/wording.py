@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from pullplan.engine.model import PassedOver, PassedOverCause
+from pullplan.engine.model import PassedOver, PassedOverCause, ShortfallStage
 
 CAUSES: dict[PassedOverCause, str] = {
     "not_qualified": "not qualified for it",
@@ -48,6 +48,15 @@ def say_rank(rank: int) -> str:
     return f"{rank}{ending} nearest"
 
 
+def say_slices(stage: ShortfallStage) -> str:
+    """Name the slices that a stage counts, if not all."""
+    if stage.first_slice is None:
+        return ""
+    if stage.first_slice == stage.last_slice:
+        return f" (slice {stage.first_slice})"
+    return f" (slices {stage.first_slice} to {stage.last_slice})"
+
+
 @dataclass(frozen=True)
 class Wording:
     """What a plan's measures are called, and its nodes."""
@@ -82,17 +91,18 @@ class Wording:
 
     def _forcing(self, measure: str, least: float) -> str:
         """Say which stage gets worse, and by how much at least."""
-        kind, _, rest = measure.partition(":")
         amount = f"at least {say_units(least)}"
-        if kind == "shortfall":
-            tier, _, rank = rest.partition(":")
+        stage = ShortfallStage.read(measure)
+        if stage is not None:
             by = (
                 ""
                 if self.shortfall_measure == "units"
                 else f", by {self.shortfall_measure.replace('_', ' ')}"
             )
-            return f"leave {tier}s of priority {rank} short by {amount} more{by}"
-        if kind == "lateness_unit_buckets":
+            return (
+                f"leave {stage.tier}s of priority {stage.rank}{say_slices(stage)} short by {amount} more{by}"
+            )
+        if measure == "lateness_unit_buckets":
             return f"make {amount} more unit-{self.bucket}s late"
         unit = {"km": " unit-km", "kg·km": " kg·km"}.get(self.cost_unit, "")
         return f"cost {amount}{unit} more"

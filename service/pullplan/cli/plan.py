@@ -24,10 +24,24 @@ from pullplan.cli.summary import names_of, summarise
     show_default=True,
     help="What is least after shortfall and lateness.",
 )
+@click.option(
+    "--share-slices",
+    type=click.IntRange(1, 100),
+    default=10,
+    show_default=True,
+    help="Where not all can be served, equal ranks share to within one of so many slices of a need; 1: no sharing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One object for machines instead of the report.")
 @talks_to_a_service
 def plan(
-    *, as_of: datetime | None, weeks: int, objective: str, as_json: bool, url: str | None, key: str | None
+    *,
+    as_of: datetime | None,
+    weeks: int,
+    objective: str,
+    share_slices: int,
+    as_json: bool,
+    url: str | None,
+    key: str | None,
 ) -> None:
     """Make a plan of all demand that the service knows, and show what a planner reads first.
 
@@ -35,10 +49,16 @@ def plan(
     Examples:
       pullplan plan
       pullplan plan --as-of 2026-04-13 --weeks 12 --objective landed_cost
+      pullplan plan --share-slices 1
       pullplan plan --json | jq .nearest_share
     """  # noqa: D301 - \b is click's mark for text that is not to be wrapped
     with open_client(url, key) as client:
-        parameters: Json = {"bucket": "week", "horizon_buckets": weeks, "objective": objective}
+        parameters: Json = {
+            "bucket": "week",
+            "horizon_buckets": weeks,
+            "objective": objective,
+            "share_slices": share_slices,
+        }
         if as_of:
             parameters["as_of"] = instant_of(client, as_of)
         with bars() as progress:

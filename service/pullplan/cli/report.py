@@ -12,9 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pullplan.api.wording import Wording, say_rank
+from pullplan.api.wording import Wording, say_rank, say_slices
 from pullplan.cli.client import Json
-from pullplan.engine.model import PassedOver
+from pullplan.engine.model import PassedOver, ShortfallStage
 
 Names = dict[str, dict[str, str]]
 _WIDTH = 112
@@ -187,13 +187,11 @@ def _gap(gap: float) -> str:
 def _certificate(summary: Json) -> Table:
     table = _columns("stage", "value", "proven lower bound", "gap", right=(1, 2, 3))
     for stage in summary["stages"]:
-        kind, _, rest = stage["measure"].partition(":")
         name = _MEASURES.get(stage["measure"], stage["measure"]).format(bucket=summary["bucket"])
-        if kind == "shortfall":
-            tier, _, rank = rest.partition(":")
-            name = (
-                f"shortfall of {tier}s, priority {rank}, by {summary['shortfall_measure'].replace('_', ' ')}"
-            )
+        short = ShortfallStage.read(stage["measure"])
+        if short is not None:
+            measured = summary["shortfall_measure"].replace("_", " ")
+            name = f"shortfall of {short.tier}s, priority {short.rank}{say_slices(short)}, by {measured}"
         table.add_row(name, f"{stage['value']:,.2f}", f"{stage['lower_bound']:,.2f}", _gap(stage["gap"]))
     return table
 

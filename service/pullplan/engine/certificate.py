@@ -5,7 +5,9 @@ Stage k minimises its measure over all plans that are no worse than this one in 
     bound_k = Σ units × min over options and shortfall of (measure_k + prices · use + Σ_j multiplier_j measure_j)
               − prices · capacity − Σ_j multiplier_j achieved_j
 
-is at most what any such plan can reach. Source: the planning model, section 6.3.
+is at most what any such plan can reach. The minimum is taken slice by slice: one slice of a need may have to be served
+where the next is better left short. A stage that joins n slices is bounded by n × the bound of the first of them, because
+no plan is less short in a slice than in the one before it. Source: the planning model, section 6.3.
 """
 
 from collections.abc import Sequence
@@ -40,8 +42,25 @@ class _Weights:
     """(n_products,)"""
     by_start: FloatArray
     """(n_capabilities, n_buckets): the capacity that it takes."""
-    by_shortfall: FloatArray
-    """(n_needs,)"""
+    short: Sequence[tuple[IntArray, FloatArray, FloatArray]]
+    """Needs, units of each, and what one of these units left short adds; all others may stay short for nothing."""
+    n_joined: int
+    """So many slices the last stage counts, of which it bounds the first."""
+
+    def cover(self, cheapest: FloatArray) -> float:
+        """Cover every unit in the cheapest way, which may be to leave it short: cheapest (n_needs,) is to serve it."""
+        return sum(
+            float(units @ np.minimum(cheapest[needs], by_shortfall))
+            for needs, units, by_shortfall in self.short
+        )
+
+    def dearest_cover(self, cheapest: FloatArray) -> FloatArray:
+        """Find what a unit of each need is covered at in the slice where that is dearest: (n_needs,) → (n_needs,)."""
+        dearest = np.zeros(len(cheapest))
+        for needs, units, by_shortfall in self.short:
+            covered = np.where(units > 0, np.minimum(cheapest[needs], by_shortfall), 0.0)
+            dearest[needs] = np.maximum(dearest[needs], covered)
+        return dearest
 
     def by_option(self, options: Options, rows: OptionRows) -> FloatArray:
         """Price one unit of each option: (n_options,)."""
@@ -52,7 +71,7 @@ class _Weights:
 
 def certify(options: Options, solution: Solution) -> tuple[Stage, ...]:
     """Recompute every stage's value from the lines and its bound from the prices."""
-    measures = stage_measures(options)
+    measures = stage_measures(options, solution.stage_names)
     values = stage_values(options, measures, solution)
     bounds = lower_bounds(options, measures, solution.stage_prices, values)
     stages = []
@@ -77,10 +96,9 @@ def stage_values(options: Options, measures: Sequence[StageMeasure], solution: S
     """Measure lines and shortfalls: each stage's value."""
     rows = options.rows_at(solution.need, solution.capability, solution.start_bucket)
     return [
-        float(
-            measure.by_option(rows, options) @ solution.units
-            + measure.by_shortfall @ solution.shortfall_units
-        )
+        float(measure.by_option(rows, options) @ solution.units)
+        if measure.counted is None
+        else float(measure.counted.weight @ measure.counted.short_units(solution.shortfall_units))
         for measure in measures
     ]
 
@@ -97,24 +115,22 @@ def lower_bounds(
     """
     weights = [_weights(options, measures[: k + 1], prices) for k, prices in enumerate(stage_prices)]
     cheapest = _cheapest_ways(options, weights)
-    return [
-        float(
-            options.need_units @ of_stage
-            - (valid_capacity_prices(options, prices.capacity) * options.capacities.available).sum()
-            - prices.multipliers @ np.array(achieved[:k])
-        )
-        for k, (prices, of_stage) in enumerate(zip(stage_prices, cheapest, strict=True))
-    ]
+    bounds = []
+    for k, (prices, of_stage, way) in enumerate(zip(stage_prices, weights, cheapest, strict=True)):
+        room = float((valid_capacity_prices(options, prices.capacity) * options.capacities.available).sum())
+        kept = float(prices.multipliers @ np.array(achieved[:k]))
+        bounds.append(of_stage.n_joined * (of_stage.cover(way) - room - kept))
+    return bounds
 
 
 def reduced_costs(
     options: Options, measures: Sequence[StageMeasure], prices: StagePrices, rows: OptionRows
 ) -> FloatArray:
-    """Price options in the last of `measures` above the cheapest way of their need (≥ 0).
+    """Price options in the last of `measures` above the cheapest way of their need (≥ 0), in whichever slice.
 
     Any plan that keeps the stages before and serves u units of a need by this option has a value of at least
     bound + u × reduced cost. Proof: in the sum of `lower_bounds` those u units pay this option's price instead of
-    the cheapest way's; every other term bounds such a plan as it bounds any other.
+    the cheapest way's of the slices they are in; every other term bounds such a plan as it bounds any other.
 
     Shapes: `rows` holds every option of each of its needs, in order → (n_options,)
     """
@@ -123,29 +139,35 @@ def reduced_costs(
     weights = _weights(options, measures, prices)
     by_option = weights.by_option(options, rows)
     first = np.flatnonzero(np.diff(rows.need, prepend=-1))
-    least = np.minimum(np.minimum.reduceat(by_option, first), weights.by_shortfall[rows.need[first]])
-    reduced: FloatArray = by_option - np.repeat(least, np.diff(first, append=len(by_option)))
-    return reduced
+    cheapest = np.full(len(options.needs), np.inf)
+    cheapest[rows.need[first]] = np.minimum.reduceat(by_option, first)
+    return weights.n_joined * (by_option - weights.dearest_cover(cheapest)[rows.need])
 
 
 def _weights(options: Options, measures: Sequence[StageMeasure], prices: StagePrices) -> _Weights:
-    multipliers = [*prices.multipliers.tolist(), 1.0]
-    counted = list(zip(multipliers, measures, strict=True))
+    *earlier, last = measures
+    weighed = [(m, of) for m, of in zip(prices.multipliers.tolist(), earlier, strict=True) if m > 0]
+    counted = [(m, measure) for m, measure in (*weighed, (1.0, last)) if measure.counted is None]
+    short = [(of.counted.need, of.counted.units, m * of.counted.weight) for m, of in weighed if of.counted]
+    if last.counted:
+        # The slices that a stage joins to its first may stay short for nothing.
+        short.append((last.counted.need, last.counted.first_units, last.counted.weight))
     return _Weights(
         route_cost=sum(m * measure.route_cost for m, measure in counted),
         late_bucket=sum(m * measure.late_bucket for m, measure in counted),
-        early_bucket=np.sum([m * measure.early_bucket for m, measure in counted], axis=0),
+        early_bucket=sum((m * of.early_bucket for m, of in counted), start=np.zeros(len(options.products))),
         by_start=options.capability_prices(valid_capacity_prices(options, prices.capacity)),
-        by_shortfall=np.sum([m * measure.by_shortfall for m, measure in counted if m > 0], axis=0),
+        short=short,
+        n_joined=last.counted.n_slices if last.counted else 1,
     )
 
 
 def _cheapest_ways(options: Options, weights: Sequence[_Weights]) -> list[FloatArray]:
-    """Price the cheapest way to serve one unit of every need, or to leave it short, at several weights.
+    """Price the cheapest way to serve one unit of every need at several weights; infinite where there is none.
 
     Shapes: each (n_needs,)
     """
-    cheapest = [of_stage.by_shortfall.copy() for of_stage in weights]
+    cheapest = [np.full(len(options.needs), np.inf) for _ in weights]
     for group in options.groups:
         ways = options.ways(group.product, options.need_region[group.needs])
         if len(ways.capability) == 0:
@@ -159,7 +181,7 @@ def _cheapest_ways(options: Options, weights: Sequence[_Weights]) -> list[FloatA
                 np.copyto(priced, least[:, None], where=inside)
             if of_stage.route_cost > 0:
                 np.add(priced, of_stage.route_cost * ways.route_cost, out=priced, where=n_starts > 0)
-            found[group.needs] = np.minimum(found[group.needs], priced.min(axis=0))
+            found[group.needs] = priced.min(axis=0)
     return cheapest
 
 

@@ -24,9 +24,11 @@ class Block:
     use: FloatArray
     """(n_ways, n_rows_of_block)"""
     stage: IntArray
-    """(n_needs,): the stage in which a unit short of this need counts."""
+    """(n_needs,): the tier and rank, numbered in their order, in which a unit short of this need counts."""
     shortfall_weight: float
-    """What one unit short adds to that stage."""
+    """What one unit short adds to its stage."""
+    slice_units: FloatArray | None = None
+    """(n_needs,): of every slice but the first, where needs are not simply cut into equal ones."""
 
     def priced(self, row_prices: FloatArray) -> FloatArray:
         """Add the price of capacity to the cost: (n_ways, n_needs)."""
@@ -43,6 +45,8 @@ class Market:
     """(n_rows,)"""
     is_full: BoolArray
     """(n_rows,): used up exactly, so that its price may have either sign."""
+    n_slices: int = 1
+    """Into so many every need is cut, so that equal ranks share what is short."""
 
     @property
     def first_need(self) -> IntArray:

@@ -1,6 +1,6 @@
 """How does an instance of one bucket go through the prices on capacity, and its plan come back as lines?"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,16 @@ from pullplan.engine.assignment.blocks import Block, Market
 from pullplan.engine.assignment.pricing import PricedPlan, price
 from pullplan.engine.assignment.programme import largest_use
 from pullplan.engine.errors import AssignmentFailedError
-from pullplan.engine.options import Options, Solution, StageMeasure, StagePrices, stage_measures
+from pullplan.engine.model import TIERS
+from pullplan.engine.options import (
+    Options,
+    Solution,
+    StageMeasure,
+    StagePrices,
+    needs_by_rank,
+    shortfall_weight,
+    stage_measures,
+)
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -35,14 +44,14 @@ def assign_by_prices(
     if len(options.needs) == 0:
         return None
     measures = stage_measures(options)
-    shortfalls = [measure for measure in measures if measure.name.startswith("shortfall:")]
-    layout = _lay_out(options, shortfalls)
+    needs_of = needs_by_rank(options)
+    layout = _lay_out(options, needs_of.values())
     if layout is None:
         return None
     if progress is not None:
         progress(measures[0].name, 0.0)
     try:
-        plan = price(layout.market, len(shortfalls))
+        plan = price(layout.market, len(needs_of))
     except AssignmentFailedError:
         return None
     if plan is None:
@@ -57,18 +66,20 @@ def assign_by_prices(
         start_bucket=np.zeros_like(need),
         units=units,
         shortfall_units=shortfall_units,
-        stage_prices=_stage_prices(options, measures, layout, plan),
+        stage_prices=_stage_prices(options, list(needs_of), measures[-3:], layout, plan),
         capacity_savings=_by_capacity(options, layout, np.maximum(0.0, plan.lines.row_prices)),
         method=METHOD,
         tie_break=TIE_BREAK,
     )
 
 
-def _lay_out(options: Options, shortfalls: Sequence[StageMeasure]) -> _Layout | None:
+def _lay_out(options: Options, needs_by_stage: Iterable[IntArray]) -> _Layout | None:
     """Lay the market out; None where an option starts later than in bucket 0, is early or late, or there is none."""
     row_scale = largest_use(options)
-    weights = np.stack([measure.by_shortfall for measure in shortfalls])
-    stage = weights.argmax(axis=0)
+    weight = shortfall_weight(options)
+    stage = np.zeros(len(options.needs), dtype=np.int64)
+    for number, of_stage in enumerate(needs_by_stage):
+        stage[of_stage] = number
     blocks = []
     for group in options.groups:
         ways = options.ways(group.product, options.need_region[group.needs])
@@ -85,13 +96,15 @@ def _lay_out(options: Options, shortfalls: Sequence[StageMeasure]) -> _Layout | 
                 rows=rows,
                 use=use[:, rows],
                 stage=stage[group.needs],
-                shortfall_weight=float(weights[:, group.needs[0]].max()),
+                shortfall_weight=float(weight[group.needs[0]]),
+                slice_units=options.need_slice_units[group.needs],
             )
         )
     market = Market(
         blocks=blocks,
         capacity=options.capacities.available[:, 0] / row_scale,
         is_full=np.zeros(len(row_scale), dtype=bool),
+        n_slices=options.parameters.share_slices,
     )
     if not any(np.isfinite(block.cost).any() for block in blocks):
         return None
@@ -121,18 +134,26 @@ def _lines(
 
 
 def _stage_prices(
-    options: Options, measures: Sequence[StageMeasure], layout: _Layout, plan: PricedPlan
+    options: Options,
+    ranks: Sequence[tuple[int, int]],
+    in_time: Sequence[StageMeasure],
+    layout: _Layout,
+    plan: PricedPlan,
 ) -> tuple[StagePrices, ...]:
     """Gather every stage's proof; lateness and earliness are 0 whatever is done, which prices of 0 prove."""
     found = []
-    proofs = plan.shortage.proofs
-    for k, measure in enumerate(measures):
+    for (tier, rank), stages in zip(ranks, plan.shortage.stages, strict=True):
+        for stage in stages:
+            proof = plan.shortage.proofs[stage.proof]
+            name = stage.name(TIERS[tier], rank, options.parameters.share_slices)
+            found.append(
+                StagePrices(name, _by_capacity(options, layout, proof.row_prices), proof.multipliers)
+            )
+    for k, measure in enumerate(in_time, start=len(found)):
         prices, multipliers = np.zeros(len(layout.row_scale)), np.zeros(k)
-        if k < len(proofs):
-            prices, multipliers = proofs[k].row_prices, proofs[k].multipliers
-        elif k == len(measures) - 2:
+        if measure is in_time[-2]:
             prices = plan.cost_prices
-            multipliers[: len(proofs)] = plan.cost_multipliers
+            multipliers[: len(plan.cost_multipliers)] = plan.cost_multipliers
         found.append(StagePrices(measure.name, _by_capacity(options, layout, prices), multipliers))
     return tuple(found)
 

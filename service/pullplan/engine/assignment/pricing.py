@@ -10,8 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.assignment.blocks import Block, Market
-from pullplan.engine.assignment.completing import Completion, cheapest_ways, complete, needs_to_open, width_of
+from pullplan.engine.assignment.completing import (
+    WAYS,
+    Completion,
+    cheapest_ways,
+    complete,
+    needs_to_open,
+    width_of,
+)
 from pullplan.engine.assignment.shortage import (
+    Left,
     Shortage,
     least_shortage,
     market_left,
@@ -55,21 +63,33 @@ def price(market: Market, n_stages: int) -> PricedPlan | None:
     if all(np.isfinite(block.cost).any(axis=0).all() for block in market.blocks):
         nothing = nothing_short(market, n_stages)
         left = market_left(market, nothing)
-        row_prices = _search_quickly(left)
+        row_prices = _search_quickly(left.market)
         plan = None if row_prices is None else _complete(market, left, nothing, row_prices)
         if plan is not None:
             return plan
     shortage = least_shortage(market, n_stages)
     left = market_left(market, shortage)
-    return _complete(market, left, shortage, _search_carefully(left))
+    return _complete(market, left, shortage, _search_carefully(left.market))
 
 
-def _complete(market: Market, left: Market, shortage: Shortage, row_prices: FloatArray) -> PricedPlan | None:
-    lines = complete(left, row_prices)
+def _complete(market: Market, left: Left, shortage: Shortage, row_prices: FloatArray) -> PricedPlan | None:
+    lines = complete(left.market, row_prices)
     if lines is None:
         return None
     prices, multipliers = prove_cost(market, left, shortage, lines.row_prices)
-    return PricedPlan(lines, shortage, prices, multipliers)
+    return PricedPlan(_join_parts(market, left, lines), shortage, prices, multipliers)
+
+
+def _join_parts(market: Market, left: Left, lines: Completion) -> Completion:
+    """Turn lines of what was left to decide into lines of whole needs; the way after a block's last is to stay short."""
+    if len(left.need) == market.first_need[-1] and not left.short_units.any():
+        return lines
+    short = np.flatnonzero(left.short_units)
+    n_ways = np.repeat([len(block.use) for block in market.blocks], np.diff(market.first_need))
+    pair = np.concatenate([left.need[lines.need] * WAYS + lines.way, short * WAYS + n_ways[short]])
+    pairs, at = np.unique(pair, return_inverse=True)
+    units = np.bincount(at, np.append(lines.units, left.short_units[short]))
+    return replace(lines, need=pairs // WAYS, way=pairs % WAYS, units=units)
 
 
 def _search_quickly(market: Market) -> FloatArray | None:

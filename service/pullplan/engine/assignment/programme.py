@@ -50,27 +50,30 @@ class Programme:
         return len(self.shipment_option) + len(self.start_option) + 2 * len(self.options.needs)
 
     @property
+    def first_shortage(self) -> int:
+        """Number the column from which shortages stand, one for each need."""
+        return self.n_columns - len(self.options.needs)
+
+    @property
     def first_capacity_row(self) -> int:
         """Number the row from which capacities stand."""
         return len(self.options.needs) + self.n_classes + self.n_batches
 
     def column_cost(self, measure: StageMeasure) -> FloatArray:
-        """Spread a stage's measure over the columns."""
+        """Spread a stage's measure of options over the columns."""
         rows = self.options.rows
         return np.concatenate(
             [
                 measure.by_route(rows)[self.shipment_option],
                 measure.by_start(rows, self.options)[self.start_option],
-                np.zeros(len(self.options.needs)),
-                measure.by_shortfall,
+                np.zeros(2 * len(self.options.needs)),
             ]
         )
 
     def split(self, columns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Cut column values into shipments, starts and shortages."""
         shipments, starts = len(self.shipment_option), len(self.start_option)
-        shortages = columns[len(columns) - len(self.options.needs) :]
-        return columns[:shipments], columns[shipments : shipments + starts], shortages
+        return columns[:shipments], columns[shipments : shipments + starts], columns[self.first_shortage :]
 
 
 def build_programme(options: Options) -> Programme:

@@ -1,6 +1,7 @@
 """Which way is an instance solved: whole in HiGHS, or by prices where it is large?"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import highspy
 import numpy as np
@@ -9,8 +10,10 @@ import numpy.typing as npt
 from pullplan.engine.assignment.lines import share_out
 from pullplan.engine.assignment.priced import assign_by_prices
 from pullplan.engine.assignment.programme import Programme, build_programme, to_highs
+from pullplan.engine.assignment.slices import SharedShortfall, Shortages
 from pullplan.engine.assignment.stages import (
     FEASIBILITY_TOLERANCE,
+    Proof,
     Search,
     close,
     column_values,
@@ -20,7 +23,17 @@ from pullplan.engine.assignment.stages import (
     solve,
     typical_scale,
 )
-from pullplan.engine.options import Options, Solution, StagePrices, stage_measures
+from pullplan.engine.model import TIERS, ShortfallStage, Tier
+from pullplan.engine.options import (
+    Options,
+    Solution,
+    StageMeasure,
+    StagePrices,
+    needs_by_rank,
+    shortfall_weight,
+    slice_edges,
+    stage_measures,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -53,30 +66,38 @@ def assign_whole(options: Options, progress: Callable[[str, float], None] | None
     Raises: AssignmentFailedError where HiGHS ends without an optimum.
     """
     programme = build_programme(options)
-    measures = stage_measures(options)
     search = open_search(to_highs(programme), programme.first_capacity_row)
-    stage_prices = []
-    capacity_savings = np.zeros(options.capacities.available.shape)
+    ranks = _ranks(programme)
+    in_time = stage_measures(options, [])
     if programme.n_columns > 0:
-        _start_near_the_end(search, [programme.column_cost(measure) for measure in measures[:-1]])
-    for k, measure in enumerate(measures):
+        lateness, cost, _ = in_time
+        _start_near_the_end(search, programme, ranks, lateness, cost)
+    n_stages = len(ranks) + len(in_time)
+    shared, stage_prices = [], []
+    for k, rank in enumerate(ranks):
         if progress is not None:
-            progress(measure.name, k / len(measures))
+            progress(ShortfallStage(tier=rank.tier, rank=rank.rank).measure, k / n_stages)
+        of_rank = SharedShortfall(search, rank.shortages)
+        of_rank.prove()
+        shared.append(of_rank)
+        for stage in of_rank.stages:
+            name = stage.name(rank.tier, rank.rank, options.parameters.share_slices)
+            stage_prices.append(_prices(programme, name, search.proofs[stage.proof]))
+    capacity_savings = np.zeros(options.capacities.available.shape)
+    for k, measure in enumerate(in_time, start=len(ranks)):
+        if progress is not None:
+            progress(measure.name, k / n_stages)
         proof = prove(search, programme.column_cost(measure))
         close(search, proof)
         if measure.name.startswith("cost:"):
             capacity_savings = _by_capacity(programme, proof.row_savings)
-        stage_prices.append(
-            StagePrices(
-                measure=measure.name,
-                capacity=_by_capacity(programme, proof.row_prices),
-                multipliers=proof.multipliers,
-            )
-        )
+        stage_prices.append(_prices(programme, measure.name, proof))
     if programme.n_columns > 0:
-        solve(search, _distance_ranks(programme))
-    columns = np.zeros(programme.n_columns) if search.columns is None else search.columns
-    lines, units, shortfall_units = share_out(programme, columns)
+        solve(search, _distance_ranks(programme, search.n_columns))
+    columns = np.zeros(search.n_columns) if search.columns is None else search.columns
+    for of_rank in shared:
+        columns[of_rank.columns[0]] = of_rank.short_units(columns)
+    lines, units, shortfall_units = share_out(programme, columns[: programme.n_columns])
     need, capability, start_bucket = lines
     return Solution(
         need=need,
@@ -91,19 +112,59 @@ def assign_whole(options: Options, progress: Callable[[str, float], None] | None
     )
 
 
-def _distance_ranks(programme: Programme) -> FloatArray:
-    ranks = np.zeros(programme.n_columns)
+@dataclass(frozen=True)
+class _Rank:
+    tier: Tier
+    rank: int
+    shortages: Shortages
+
+
+def _ranks(programme: Programme) -> list[_Rank]:
+    """Gather what may stay short by tier and rank, in the order in which they are served."""
+    options = programme.options
+    has_option = np.zeros(len(options.needs), dtype=bool)
+    has_option[options.option_need] = True
+    weight = np.where(has_option, shortfall_weight(options), 0.0)
+    return [
+        _Rank(
+            TIERS[tier],
+            rank,
+            Shortages(
+                column=programme.first_shortage + needs,
+                row=needs,
+                weight=weight[needs],
+                edges=slice_edges(options, needs) / programme.unit_scale,
+            ),
+        )
+        for (tier, rank), needs in needs_by_rank(options).items()
+    ]
+
+
+def _prices(programme: Programme, name: str, proof: Proof) -> StagePrices:
+    return StagePrices(
+        measure=name, capacity=_by_capacity(programme, proof.row_prices), multipliers=proof.multipliers
+    )
+
+
+def _distance_ranks(programme: Programme, n_columns: int) -> FloatArray:
+    ranks = np.zeros(n_columns)
     of_shipments = programme.options.option_distance_rank[programme.shipment_option]
     ranks[: len(of_shipments)] = of_shipments
     return ranks
 
 
-def _start_near_the_end(search: Search, costs: Sequence[FloatArray]) -> None:
+def _start_near_the_end(
+    search: Search, programme: Programme, ranks: Sequence[_Rank], lateness: StageMeasure, cost: StageMeasure
+) -> None:
     """Solve one weighted sum for a basis from which every stage is short work; nothing else is taken from it."""
-    weights = [*np.geomspace(*SHORTFALL_WEIGHTS, len(costs) - 2), LATENESS_WEIGHT, 1.0]
-    scaled = [weight * cost / typical_scale(cost) for weight, cost in zip(weights, costs, strict=True)]
+    weighed = np.zeros(programme.n_columns)
+    for weight, rank in zip(np.geomspace(*SHORTFALL_WEIGHTS, len(ranks)).tolist(), ranks, strict=True):
+        weighed[rank.shortages.column] = weight * rank.shortages.weight / typical_scale(rank.shortages.weight)
+    for weight, measure in ((LATENESS_WEIGHT, lateness), (1.0, cost)):
+        of_measure = programme.column_cost(measure)
+        weighed += weight * of_measure / typical_scale(of_measure)
     search.highs.setOptionValue("dual_feasibility_tolerance", STARTING_TOLERANCE)
-    status = run(search.highs, np.sum(scaled, axis=0))
+    status = run(search.highs, weighed)
     search.highs.setOptionValue("dual_feasibility_tolerance", FEASIBILITY_TOLERANCE)
     if status == highspy.HighsModelStatus.kOptimal:
         search.columns = column_values(search.highs)

@@ -24,9 +24,9 @@ class Weights:
     lateness: float
     cost: float
     earliness: float
-    shortfall: FloatArray
-    """By need: its weight × the multiplier of its stage."""
     prices: FloatArray
+    multipliers: list[float]
+    """One for each earlier stage."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +55,21 @@ class Block:
         return priced
 
     def cheapest(self, weights: Weights) -> FloatArray:
-        """Find the least price of a unit of every need, left short or served."""
-        short = weights.shortfall[self.needs]
+        """Find the least price of a unit of every need; infinite where there is no option."""
         if self.is_option.size == 0:
-            return short
-        return np.minimum(short, self.prices(weights).min(axis=(1, 2)))
+            return np.full(len(self.needs), np.inf)
+        least: FloatArray = self.prices(weights).min(axis=(1, 2))
+        return least
 
-    def exact_cheapest(self, weights: Weights) -> list[Fraction]:
+    def exact_cheapest(self, weights: Weights) -> list[Fraction | None]:
         """Find the same in rationals: only what float64 can't tell from the least is computed again."""
         priced = self.prices(weights).reshape(len(self.needs), self.late[0].size)
-        short = weights.shortfall[self.needs]
         rounding = 2 * self.roundings() * UNIT_ROUNDOFF
-        found = []
+        found: list[Fraction | None] = []
         for i, row in enumerate(priced):
-            least = min(float(short[i]), float(row.min(initial=np.inf)))
-            near = np.flatnonzero(row <= least * (1 + rounding)).tolist()
-            found.append(
-                min([Fraction(float(short[i])), *(self._exact_price(weights, i, option) for option in near)])
-            )
+            least = float(row.min(initial=np.inf))
+            near = np.flatnonzero(row <= least * (1 + rounding)).tolist() if np.isfinite(least) else []
+            found.append(min((self._exact_price(weights, i, option) for option in near), default=None))
         return found
 
     def roundings(self) -> int:

@@ -3,12 +3,13 @@
     bound_k = Σ units × min over options and shortfall of (measure_k + prices · use + Σ_j multiplier_j measure_j)
               − prices · capacity − Σ_j multiplier_j achieved_j
 
-holds for every plan that is no worse than this one in stages 1 … k−1, whatever the prices ≥ 0 are. Source: the
-planning model, section 6.3. Distances and costs per unit are taken in float64; all that is summed from them, exactly.
+holds for every plan that is no worse than this one in stages 1 … k−1, whatever the prices ≥ 0 are; the minimum is taken
+slice by slice. A stage that joins n slices is bounded by n × the bound of its first: relabelled so that the last slices
+stay short first, no plan is less short in a slice than in the one before it. Source: the planning model, section 6.3. Distances and costs per unit are taken in float64; all that is summed from them, exactly.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -19,7 +20,8 @@ from pullplan.engine.checker.exactness import STATED_ROUNDING, UNIT_ROUNDOFF, Ju
 from pullplan.engine.checker.ground import FloatArray, Ground
 from pullplan.engine.checker.lines import CountedLine
 from pullplan.engine.checker.options import Weights, blocks
-from pullplan.engine.model import TIERS, CheckedStage, Finding, FindingCode, Need, Plan, Stage
+from pullplan.engine.checker.slices import Slices, read_shortfall_stages
+from pullplan.engine.model import CheckedStage, Finding, FindingCode, Need, Plan, Stage
 
 PROOF_TOLERANCE_SHARE = 1e-9
 """Of the stage's value, or of the measure of one mean need where that is more: so far may what is stated of a stage
@@ -46,39 +48,41 @@ class Proof:
         self._judge = judge
         self._units = np.array([n.units if math.isfinite(n.units) else 0.0 for n in plan.needs])
         self._short_weight = _shortfall_weights(ground, plan.needs)
-        self._ranks = sorted({(TIERS.index(n.tier), n.rank) for n in plan.needs if n.tier in TIERS})
-        self._stage_of_need = np.array(
-            [self._ranks.index((TIERS.index(n.tier), n.rank)) if n.tier in TIERS else -1 for n in plan.needs],
-            dtype=np.int64,
-        )
+        self._short_units = _short_units(plan)
+        self._shortfalls: list[Slices] = []
         self.n_options = 0
         self._options_cost = 0.0
         self.stages: list[CheckedStage] = []
 
     def check(self) -> Iterator[Finding]:
         """Look at stages, prices and multipliers, then at every value, bound and gap."""
-        wanted = self._measures()
-        stated = [(stage.stage, stage.measure) for stage in self._plan.stages]
-        if stated != list(enumerate(wanted, 1)):
-            said = ", ".join(measure for _, measure in stated)
-            yield Finding(
-                code="stages_wrong",
-                detail=f"the plan's stages are {said}; they should be {', '.join(wanted)}",
-            )
+        problem = self._read_stages()
+        if problem:
+            yield Finding(code="stages_wrong", detail=problem)
             return
         problems, priced = self._read_prices()
         yield from problems
         weights = [self._weights(k, of_stage) for k, of_stage in enumerate(priced)]
         cheapest, roundings = self._find_cheapest(weights)
-        values = [self._value(k) for k in range(len(wanted))]
+        values = [self._value(k) for k in range(len(self._plan.stages))]
         for k, stage in enumerate(self._plan.stages):
-            bound = self._bound(cheapest[k], roundings, weights[k], priced[k], values)
+            bound = self._bound(k, cheapest[k], roundings, weights[k], values)
             yield from self._hold(stage, values[k], bound, self._one_mean_need(k))
 
-    def _measures(self) -> list[str]:
-        shortfalls = [f"shortfall:{TIERS[tier]}:{rank}" for tier, rank in self._ranks]
-        cost = f"cost:{self._ground.facts.parameters.objective}"
-        return [*shortfalls, "lateness_unit_buckets", cost, "earliness_unit_buckets"]
+    def _read_stages(self) -> str:
+        """Read what each shortfall stage counts; say what is wrong with the plan's stages, if anything is."""
+        plan, parameters = self._plan, self._ground.facts.parameters
+        in_time = ["lateness_unit_buckets", f"cost:{parameters.objective}", "earliness_unit_buckets"]
+        names = [stage.measure for stage in plan.stages]
+        said = f"the plan's stages are {', '.join(names)}"
+        if [stage.stage for stage in plan.stages] != list(range(1, len(names) + 1)) or names[-3:] != in_time:
+            return f"{said}; they should be counted from 1 and end with {', '.join(in_time)}"
+        self._shortfalls, problem = read_shortfall_stages(
+            plan.needs, self._short_weight, names[:-3], parameters.share_slices
+        )
+        if not problem and len(self._shortfalls) + len(in_time) != len(names):
+            problem = f"{names[len(self._shortfalls)]} counts what there is not, or is counted"
+        return f"{said}; {problem}" if problem else ""
 
     # --- what is stated ------------------------------------------------------------------------------------------
 
@@ -117,22 +121,20 @@ class Proof:
         return findings, [Priced(prices[k], _usable_multipliers(stage, k)) for k, stage in enumerate(stages)]
 
     def _weights(self, k: int, priced: Priced) -> Weights:
-        n_ranks = len(self._ranks)
         weight = [*priced.multipliers, 1.0, *[0.0] * (len(self._plan.stages) - k - 1)]
-        lateness, cost, earliness = weight[n_ranks:]
-        by_rank = np.array([*weight[:n_ranks], 0.0])
+        lateness, cost, earliness = weight[len(self._shortfalls) :]
         return Weights(
             lateness=lateness,
             cost=cost,
             earliness=earliness,
-            shortfall=by_rank[self._stage_of_need] * self._short_weight,
             prices=priced.prices,
+            multipliers=priced.multipliers,
         )
 
     # --- what is recomputed --------------------------------------------------------------------------------------
 
     def _find_cheapest(self, weights: Sequence[Weights]) -> tuple[list[FloatArray], int]:
-        cheapest = [of_stage.shortfall.copy() for of_stage in weights]
+        cheapest = [np.full(len(self._units), np.inf) for _ in weights]
         costs = []
         roundings = 0
         for block in blocks(self._ground, self._plan.needs):
@@ -145,54 +147,80 @@ class Proof:
         return cheapest, roundings
 
     def _value(self, k: int) -> Sum:
-        if k < len(self._ranks):
-            position = {need.need_id: i for i, need in enumerate(self._plan.needs)}
-            short = [
-                (s.units, position[s.need_id])
-                for s in self._plan.shortfalls
-                if s.need_id in position and math.isfinite(s.units)
-            ]
-            of_stage = [(units, i) for units, i in short if self._stage_of_need[i] == k]
-            return sum_of_products(
-                [u for u, _ in of_stage], [float(self._short_weight[i]) for _, i in of_stage]
-            )
-        name = ("late_buckets", "cost", "early_buckets")[k - len(self._ranks)]
+        if k < len(self._shortfalls):
+            return self._shortfalls[k].value(self._short_units)
+        name = ("late_buckets", "cost", "early_buckets")[k - len(self._shortfalls)]
         return sum_of_products(
             [line.units for line in self._counted], [float(getattr(line, name)) for line in self._counted]
         )
 
     def _one_mean_need(self, k: int) -> float:
-        if k < len(self._ranks):
-            return float((self._units * self._short_weight)[self._stage_of_need == k].mean())
+        if k < len(self._shortfalls):
+            return self._shortfalls[k].one_mean_need()
         mean_units = float(self._units.mean()) if len(self._units) else 0.0
-        is_cost = k == len(self._ranks) + 1
+        is_cost = k == len(self._shortfalls) + 1
         return mean_units * (self._options_cost / max(1, self.n_options) if is_cost else 1.0)
 
     def _bound(
-        self, cheapest: FloatArray, roundings: int, weights: Weights, priced: Priced, values: Sequence[Sum]
+        self,
+        k: int,
+        cheapest: FloatArray,
+        roundings: int,
+        weights: Weights,
+        values: Sequence[Sum],
     ) -> Sum:
-        served = sum_of_products(self._units.tolist(), cheapest.tolist())
-        room = _value_of_room(self._ground, priced.prices)
-        kept = sum_of_products(priced.multipliers, [v.value for v in values[: len(priced.multipliers)]])
-        earlier = list(zip(priced.multipliers, values, strict=False))
+        multipliers = weights.multipliers
+        served = self._covered(k, cheapest, multipliers)
+        room = _value_of_room(self._ground, weights.prices)
+        kept = sum_of_products(multipliers, [v.value for v in values[: len(multipliers)]])
+        earlier = list(zip(multipliers, values, strict=False))
+        n_joined = self._shortfalls[k].n_joined if k < len(self._shortfalls) else 1
 
         def exact() -> Fraction:
             total = -room.exact() - sum((Fraction(m) * v.exact() for m, v in earlier), start=Fraction(0))
-            least = {i: Fraction(float(weights.shortfall[i])) for i in range(len(self._units))}
+            least: dict[int, Fraction | None] = {}
             for block in blocks(self._ground, self._plan.needs):
                 least |= zip(block.needs.tolist(), block.exact_cheapest(weights), strict=True)
-            return total + sum(
-                (Fraction(float(units)) * least[i] for i, units in enumerate(self._units)), start=Fraction(0)
-            )
+            return n_joined * (total + self._exact_covered(k, least, multipliers))
 
         amounts = served.amounts + room.amounts + kept.amounts
         return Sum(
-            value=math.fsum((served.value, -room.value, -kept.value)),
-            rounding=(roundings + 4) * UNIT_ROUNDOFF * amounts
-            + math.fsum(m * v.rounding for m, v in earlier),
-            amounts=amounts,
+            value=n_joined * math.fsum((served.value, -room.value, -kept.value)),
+            rounding=n_joined
+            * ((roundings + 6) * UNIT_ROUNDOFF * amounts + math.fsum(m * v.rounding for m, v in earlier)),
+            amounts=n_joined * amounts,
             exact=exact,
         )
+
+    def _priced_slices(self, k: int, multipliers: Sequence[float]) -> Iterator[tuple[Slices, float, int]]:
+        """List what is short at a price, that price, and how many of the slices count: of the last stage, the first."""
+        for j, slices in enumerate(self._shortfalls[: k + 1]):
+            if j == k:
+                yield slices, 1.0, 1
+            elif multipliers[j] > 0:
+                yield slices, multipliers[j], slices.n_joined
+
+    def _covered(self, k: int, cheapest: FloatArray, multipliers: Sequence[float]) -> Sum:
+        """Cover every slice that has a price in the cheapest way, which may be to leave it short."""
+        units: list[float] = []
+        prices: list[float] = []
+        for slices, price, n_counted in self._priced_slices(k, multipliers):
+            units += (n_counted * slices.slice_units).tolist()
+            prices += np.minimum(cheapest[slices.needs], price * slices.weight).tolist()
+        return sum_of_products(units, prices)
+
+    def _exact_covered(
+        self, k: int, least: Mapping[int, Fraction | None], multipliers: Sequence[float]
+    ) -> Fraction:
+        covered = Fraction(0)
+        for slices, price, n_counted in self._priced_slices(k, multipliers):
+            of_needs = zip(
+                slices.needs.tolist(), slices.exact_slice_units(), slices.weight.tolist(), strict=True
+            )
+            for i, units, weight in of_needs:
+                short, way = Fraction(price) * Fraction(weight), least.get(i)
+                covered += n_counted * units * (short if way is None else min(short, way))
+        return covered
 
     # --- what is held to what ------------------------------------------------------------------------------------
 
@@ -296,3 +324,13 @@ def _least_hours(ground: Ground, product_code: str) -> float:
         if c.qualified and c.node_code not in ground.offline
     ]
     return min(hours, default=0.0)
+
+
+def _short_units(plan: Plan) -> list[list[float]]:
+    """List every need's shortfalls."""
+    position = {need.need_id: i for i, need in enumerate(plan.needs)}
+    short: list[list[float]] = [[] for _ in plan.needs]
+    for shortfall in plan.shortfalls:
+        if shortfall.need_id in position and math.isfinite(shortfall.units):
+            short[position[shortfall.need_id]].append(shortfall.units)
+    return short

@@ -1,13 +1,15 @@
 """What does it cost to make units of a need at one node? Solved anew with them forced there, stage by stage."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+import numpy as np
 
 from pullplan.engine.assignment import assign
-from pullplan.engine.certificate import certify
+from pullplan.engine.certificate import stage_values
 from pullplan.engine.model import ConfirmedStage, Forced, Need, PlanningFacts
-from pullplan.engine.options import build_options, stage_measures
+from pullplan.engine.options import Options, build_options, stage_measures
 
 TWIN = " (forced)"
 """Ends the name of the forced product: no caller's code has a space."""
@@ -31,19 +33,18 @@ def solve_forced(
 
     Raises: AssignmentFailedError when the solver fails.
     """
-    options = build_options(*_with_twin(facts, needs, forced))
+    twins, split_needs = _with_twin(facts, needs, forced)
+    options = _keep_slices(build_options(twins, split_needs), needs)
     solution = assign(options, progress)
-    _, *stages = certify(options, solution)
-    mean_need = {measure.name: measure.one_mean_need for measure in stage_measures(options)}
-    values = {stage.measure: stage.value for stage in stages}
+    # By the plan's own stages: with units forced, other slices might be joined, and the twin has stages as well.
+    measures = stage_measures(options, list(planned))
     compared = []
-    for measure, value in planned.items():
-        # A tier and rank whose only need is forced has no stage any more: nothing of it is short.
-        now = values.get(measure, 0.0)
-        least = WORSE_ABOVE * max(abs(value), mean_need.get(measure, 0.0))
+    for measure, now in zip(measures, stage_values(options, measures, solution), strict=True):
+        value = planned[measure.name]
+        least = WORSE_ABOVE * max(abs(value), measure.one_mean_need)
         compared.append(
             ConfirmedStage(
-                measure=measure,
+                measure=measure.name,
                 planned_value=value,
                 forced_value=now,
                 extra=now - value,
@@ -51,6 +52,17 @@ def solve_forced(
             )
         )
     return float(solution.shortfall_units[-1]), tuple(compared)
+
+
+def _keep_slices(options: Options, needs: Sequence[Need]) -> Options:
+    """Cut what is left of a need as the need was cut: the forced units are of its first slices."""
+    n_slices = options.parameters.share_slices
+    slice_units = {need.need_id: need.units / n_slices for need in needs}
+    kept = [
+        slice_units.get(need.need_id, units)
+        for need, units in zip(options.needs, options.need_slice_units.tolist(), strict=True)
+    ]
+    return dataclasses.replace(options, need_slice_units=np.array(kept))
 
 
 def _with_twin(

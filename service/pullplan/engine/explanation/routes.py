@@ -46,7 +46,7 @@ def best_by_route(options: Options, solution: Solution) -> Routes:
     pair = table.need[order] * max(1, len(options.capabilities.rows))
     _, first = np.unique(pair + table.capability[order], return_index=True)
     best = order[first]
-    measures = stage_measures(options)[: cost_stage + 1]
+    measures = stage_measures(options, solution.stage_names)[: cost_stage + 1]
     stage, per_unit = _forcing(options, solution, measures, table=table, order=order, first=first)
     names = [measures[k].name for k in stage.tolist()]
     rows = zip(

@@ -36,6 +36,7 @@ from pullplan.engine.model.plans import (
     Plan,
     ResourceLoad,
     Shortfall,
+    ShortfallStage,
     Stage,
 )
 from pullplan.engine.model.requests import (
@@ -132,6 +133,7 @@ __all__ = [
     "Shortfall",
     "ShortfallMeasure",
     "ShortfallReason",
+    "ShortfallStage",
     "Stage",
     "StockPosition",
     "Tier",

@@ -1,6 +1,9 @@
 """What does a plan say, line by line, and how is it proven?"""
 
-from pullplan.engine.model.words import Fact, PassedOverCause, ResourceKind, ShortfallReason, Tier
+import re
+from typing import Self
+
+from pullplan.engine.model.words import TIERS, Fact, PassedOverCause, ResourceKind, ShortfallReason, Tier
 
 
 class Need(Fact, frozen=True, kw_only=True):
@@ -90,10 +93,49 @@ class CapacityPrice(Fact, frozen=True, kw_only=True):
     price: float
 
 
+class ShortfallStage(Fact, frozen=True, kw_only=True):
+    """Which needs, and which of their slices, a shortfall stage counts."""
+
+    tier: Tier
+    rank: int
+    first_slice: int | None = None
+    """None: every slice."""
+    last_slice: int | None = None
+
+    @property
+    def measure(self) -> str:
+        """Name the stage."""
+        name = f"shortfall:{self.tier}:{self.rank}"
+        if self.first_slice is None or self.last_slice is None:
+            return name
+        if self.first_slice == self.last_slice:
+            return f"{name}:slice_{self.first_slice}"
+        return f"{name}:slices_{self.first_slice}_to_{self.last_slice}"
+
+    @classmethod
+    def read(cls, measure: str) -> Self | None:
+        """Read a stage's name; None where it is not that of a shortfall stage."""
+        found = _SHORTFALL_MEASURE.fullmatch(measure)
+        tier = next((tier for tier in TIERS if found and tier == found["tier"]), None)
+        if found is None or tier is None:
+            return None
+        slices = [int(number) for number in (found["slice"], found["first"], found["last"]) if number]
+        first, last = (slices[0], slices[-1]) if slices else (None, None)
+        return cls(tier=tier, rank=int(found["rank"]), first_slice=first, last_slice=last)
+
+
+_SHORTFALL_MEASURE = re.compile(
+    r"shortfall:(?P<tier>[a-z]+):(?P<rank>-?\d{1,18})"
+    r"(?::(?:slice_(?P<slice>\d{1,3})|slices_(?P<first>\d{1,3})_to_(?P<last>\d{1,3})))?"
+)
+
+
 class Stage(Fact, frozen=True, kw_only=True):
     """One stage of the lexicographic objective with its proof.
 
-    measure: `shortfall:<tier>:<rank>`, `lateness_unit_buckets`, `cost:nearest` or `cost:landed_cost`,
+    measure: `shortfall:<tier>:<rank>` (of all slices, where one proof does for all of them),
+    `shortfall:<tier>:<rank>:slice_<n>` or `…:slices_<n>_to_<m>` (joined, as needs that anybody could serve are short of
+    nothing, or of everything, in them), `lateness_unit_buckets`, `cost:nearest` or `cost:landed_cost`,
     `earliness_unit_buckets`.
     """
 

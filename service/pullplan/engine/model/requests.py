@@ -33,6 +33,9 @@ class PlanParameters(Fact, frozen=True, kw_only=True):
     weigh_distance: bool = False
     """With `nearest`: distance_km × weight_kg instead of distance_km."""
     shortfall_measure: ShortfallMeasure = "value"
+    share_slices: Annotated[int, Meta(ge=1, le=100)] = 10
+    """Where not all of a tier and priority can be served, every need is cut into so many equal slices, and a slice of
+    any need is served before the next slice of another: shares are equal to within one slice. 1: no sharing."""
     late_buckets: BucketCount | None = None
     """How late orders, leads and buffers may be served; None: up to the end of the horizon."""
     forecast_late_buckets: BucketCount = 0

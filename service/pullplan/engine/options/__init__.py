@@ -3,12 +3,20 @@
 from pullplan.engine.options.arrays import NeedGroup, OptionRows, Options, Solution, StagePrices
 from pullplan.engine.options.building import build_options
 from pullplan.engine.options.capacities import Capacities
-from pullplan.engine.options.measures import StageMeasure, stage_measures
+from pullplan.engine.options.measures import (
+    CountedShort,
+    StageMeasure,
+    needs_by_rank,
+    shortfall_weight,
+    slice_edges,
+    stage_measures,
+)
 from pullplan.engine.options.ways import Capabilities, Ways
 
 __all__ = [
     "Capabilities",
     "Capacities",
+    "CountedShort",
     "NeedGroup",
     "OptionRows",
     "Options",
@@ -17,5 +25,8 @@ __all__ = [
     "StagePrices",
     "Ways",
     "build_options",
+    "needs_by_rank",
+    "shortfall_weight",
+    "slice_edges",
     "stage_measures",
 ]

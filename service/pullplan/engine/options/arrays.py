@@ -78,6 +78,8 @@ class Options:
     """(n_products,): of one unit; 0 under `nearest`."""
     needs: Sequence[Need]
     need_units: FloatArray
+    need_slice_units: FloatArray
+    """Of every slice but the first of a need that is shared out: its units ÷ share_slices."""
     need_product: IntArray
     need_region: IntArray
     need_bucket: IntArray
@@ -308,3 +310,8 @@ class Solution:
     being kept: for people. The stage's own prices prove, and count what a unit is worth to shortfall as well."""
     method: str
     tie_break: str
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """Name the stages that were proved, in their order."""
+        return tuple(prices.measure for prices in self.stage_prices)

@@ -22,6 +22,7 @@ def build_options(facts: PlanningFacts, needs: Sequence[Need]) -> Options:
     region_at = {code: r for r, code in enumerate(lanes.region_codes)}
     tier_at = {tier: t for t, tier in enumerate(TIERS)}
     n = len(needs)
+    need_units = np.fromiter((need.units for need in needs), np.float64, n)
     return Options(
         horizon=facts.horizon,
         parameters=facts.parameters,
@@ -32,7 +33,8 @@ def build_options(facts: PlanningFacts, needs: Sequence[Need]) -> Options:
         capabilities=_lay_out_capabilities(facts, lanes.node_codes, product_at, capacities),
         holding_cost_per_bucket=holding_cost_per_bucket(products, facts.horizon, facts.parameters),
         needs=needs,
-        need_units=np.fromiter((need.units for need in needs), np.float64, n),
+        need_units=need_units,
+        need_slice_units=need_units / facts.parameters.share_slices,
         need_product=np.fromiter((product_at[need.product_code] for need in needs), np.int64, n),
         need_region=np.fromiter((region_at[need.region_code] for need in needs), np.int64, n),
         need_bucket=np.fromiter((need.bucket for need in needs), np.int64, n),

@@ -1,21 +1,45 @@
 """What is made small, in which order? The stages of the lexicographic objective, one measure each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from pullplan.engine.model import TIERS
+from pullplan.engine.model import TIERS, ShortfallStage
 from pullplan.engine.options.arrays import OptionRows, Options
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class CountedShort:
+    """The needs, and of each the slices, that a shortfall stage counts; arrays are (n_counted,)."""
+
+    need: IntArray
+    """Positions, ascending."""
+    weight: FloatArray
+    """What one unit short adds to the stage's value."""
+    units: FloatArray
+    """Of the need, in the slices that are counted."""
+    first_units: FloatArray
+    """Of the need, in the first of these slices."""
+    units_after: FloatArray
+    """Of the need, in the slices after those: what stays short is of the last slices."""
+    n_slices: int
+
+    def short_units(self, shortfall_units: FloatArray) -> FloatArray:
+        """Tell what of each need's shortfall lies in the counted slices: (n_needs,) → (n_counted,)."""
+        return np.clip(shortfall_units[self.need] - self.units_after, 0.0, self.units)
 
 
 @dataclass(frozen=True)
 class StageMeasure:
-    """One stage: what a unit of every option, and a unit of every need left short, adds to its value (≥ 0).
+    """One stage: what a unit of every option adds to its value (≥ 0), and which shortfalls do.
 
-    An option's part is the sum of what depends on its route (need × node) and on its start bucket.
+    An option's part is the sum of what depends on its route (need × node) and on its start bucket; a stage that counts
+    shortfalls counts no option.
     """
 
     name: str
@@ -25,10 +49,9 @@ class StageMeasure:
     """What a bucket late adds."""
     early_bucket: FloatArray
     """(n_products,): what a bucket early adds."""
-    by_shortfall: FloatArray
-    """(n_needs,)"""
     one_mean_need: float
     """The measure of one mean need: what a gap is relative to where the value itself is smaller."""
+    counted: CountedShort | None = None
 
     def by_route(self, rows: OptionRows) -> FloatArray:
         """Measure what depends on each option's route: (n_options,)."""
@@ -44,32 +67,81 @@ class StageMeasure:
         return self.by_route(rows) + self.by_start(rows, options)
 
 
-def stage_measures(options: Options) -> tuple[StageMeasure, ...]:
-    """List the stages: shortfall by tier and rank, lateness, cost, earliness.
+def stage_measures(options: Options, names: Sequence[str] | None = None) -> tuple[StageMeasure, ...]:
+    """List the stages: shortfall by tier, rank and slices, lateness, cost, earliness.
+
+    `names` are those of a plan: how it joins slices depends on what is short. Without any, all slices are joined.
 
     Source: the planning model, section 6.
     """
-    no_need = np.zeros(len(options.needs))
     no_product, every_product = np.zeros(len(options.products)), np.ones(len(options.products))
     mean_units = float(options.need_units.mean()) if len(options.needs) else 0.0
-    weight = _shortfall_weight(options)
-    stages = []
-    for tier, rank in np.unique(np.stack([options.need_tier, options.need_rank]), axis=1).T.tolist():
-        inside = (options.need_tier == tier) & (options.need_rank == rank)
-        one = float((options.need_units * weight)[inside].mean())
-        name = f"shortfall:{TIERS[tier]}:{rank}"
-        stages.append(StageMeasure(name, 0.0, 0.0, no_product, np.where(inside, weight, 0.0), one))
+    needs_of = needs_by_rank(options)
+    read = [ShortfallStage(tier=TIERS[tier], rank=rank) for tier, rank in needs_of]
+    if names is not None:
+        read = [stage for name in names if (stage := ShortfallStage.read(name)) is not None]
+    weight = shortfall_weight(options)
+    nobody = np.empty(0, dtype=np.int64)
+    shortfalls = []
+    for stage in read:
+        needs = needs_of.get((TIERS.index(stage.tier), stage.rank), nobody)
+        counted = _count(options, needs, weight[needs], stage)
+        one = float((options.need_units[needs] * counted.weight).mean()) if len(needs) else 0.0
+        shortfalls.append(StageMeasure(stage.measure, 0.0, 0.0, no_product, one, counted))
     cost = f"cost:{options.parameters.objective}"
     one_mean_cost = mean_units * options.mean_cost
     return (
-        *stages,
-        StageMeasure("lateness_unit_buckets", 0.0, 1.0, no_product, no_need, mean_units),
-        StageMeasure(cost, 1.0, 0.0, options.holding_cost_per_bucket, no_need, one_mean_cost),
-        StageMeasure("earliness_unit_buckets", 0.0, 0.0, every_product, no_need, mean_units),
+        *shortfalls,
+        StageMeasure("lateness_unit_buckets", 0.0, 1.0, no_product, mean_units),
+        StageMeasure(cost, 1.0, 0.0, options.holding_cost_per_bucket, one_mean_cost),
+        StageMeasure("earliness_unit_buckets", 0.0, 0.0, every_product, mean_units),
     )
 
 
-def _shortfall_weight(options: Options) -> FloatArray:
+def needs_by_rank(options: Options) -> dict[tuple[int, int], IntArray]:
+    """Gather the positions of needs by tier and rank, in the order in which they are served."""
+    if not len(options.needs):
+        return {}
+    order = np.lexsort((options.need_rank, options.need_tier))
+    tier, rank = options.need_tier[order], options.need_rank[order]
+    changes = np.flatnonzero((np.diff(tier) != 0) | (np.diff(rank) != 0)) + 1
+    return {
+        (int(options.need_tier[needs[0]]), int(options.need_rank[needs[0]])): needs
+        for needs in np.split(order, changes)
+    }
+
+
+def slice_edges(options: Options, needs: IntArray) -> FloatArray:
+    """Add up the units of needs from their last slice back: [:, j] are those of the last j slices.
+
+    Every slice but the first has `need_slice_units`, as far as the need has so many; the first has the rest.
+
+    Shapes: (n,) → (n, share_slices + 1)
+    """
+    n_slices = options.parameters.share_slices
+    edges = np.minimum(
+        options.need_units[needs, None], options.need_slice_units[needs, None] * np.arange(n_slices + 1)
+    )
+    edges[:, n_slices] = options.need_units[needs]
+    return edges
+
+
+def _count(options: Options, needs: IntArray, weight: FloatArray, stage: ShortfallStage) -> CountedShort:
+    n_slices = options.parameters.share_slices
+    edges = slice_edges(options, needs)
+    first, last = stage.first_slice or 1, stage.last_slice or n_slices
+    after, up_to = edges[:, n_slices - last], edges[:, n_slices - first + 1]
+    return CountedShort(
+        need=needs,
+        weight=weight,
+        units=up_to - after,
+        first_units=up_to - edges[:, n_slices - first],
+        units_after=after,
+        n_slices=last - first + 1,
+    )
+
+
+def shortfall_weight(options: Options) -> FloatArray:
     """Weigh one unit short of every need; nothing weighs less than the least that weighs anything.
 
     A unit that weighed 0 would be left short for nothing. `resource_hours` of a need are the least over the
