@@ -20,7 +20,7 @@ from pullplan.engine.assignment.priced import assign_by_prices
 from pullplan.engine.assignment.solving import PRICED_FROM_NEEDS, assign, assign_whole
 from pullplan.engine.certificate import certify, stage_values
 from pullplan.engine.checker import check
-from pullplan.engine.explanation import explain, resource_loads
+from pullplan.engine.explanation import explain
 from pullplan.engine.model import (
     TIERS,
     Capability,
@@ -133,8 +133,12 @@ def assert_holds(options: Options, solution: Solution) -> None:
     assert (solution.shortfall_units >= 0).all()
     lines = list(zip(solution.need, solution.capability, solution.start_bucket, strict=True))
     assert lines == sorted(set(lines))
-    for load in resource_loads(options, solution):
-        assert load.used <= load.capacity * (1 + 1e-9) + 1e-6
+    capacities = options.capacities
+    taken = options.use_by_bucket(solution.capability, solution.start_bucket, solution.units)
+    rows = [(taken, capacities.available), (taken.cumsum(axis=1), capacities.available.cumsum(axis=1))]
+    for stored, (used, room) in enumerate(rows):
+        of_kind = capacities.is_stored == bool(stored)
+        assert (used[of_kind] <= room[of_kind] * (1 + 1e-9) + 1e-6).all()
 
 
 def assert_equal_stages(options: Options, solution: Solution) -> None:
