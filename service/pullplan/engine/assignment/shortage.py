@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from pullplan.engine.assignment.blocks import Block, Market
+from pullplan.engine.assignment.sifting import SIFTED_FROM_COLUMNS, Columns, sift
 from pullplan.engine.assignment.slices import ProvedSlices, SharedShortfall, Shortages
 from pullplan.engine.assignment.stages import (
     Proof,
@@ -120,10 +121,13 @@ def least_shortage(market: Market, n_stages: int) -> Shortage:
     """
     classes, short = _gather(market)
     scale = float(short.edges[:, -1].mean()) or 1.0
-    search = _open(market, classes, short.edges[:, -1] / scale, scale)
-    if n_stages > 1:
-        start = np.zeros(search.n_columns)
-        start[short.column] = short.weight * np.geomspace(FIRST_BEFORE_LAST, 1.0, n_stages)[short.stage]
+    columns = _lay_out(market, classes, short.edges[:, -1] / scale, scale)
+    search = _open(columns)
+    start = np.zeros(search.n_columns)
+    start[short.column] = short.weight * np.geomspace(FIRST_BEFORE_LAST, 1.0, n_stages)[short.stage]
+    if search.n_columns >= SIFTED_FROM_COLUMNS and start.any():
+        sift(search, columns, start / typical_scale(start))
+    elif n_stages > 1:
         solve(search, start / typical_scale(start))
     slice_columns = np.repeat(short.column[None], market.n_slices, axis=0)
     stages = []
@@ -292,22 +296,29 @@ def _classes_of(block: Block, n_slices: int, first_class: int, first_column: int
     )
 
 
-def _open(market: Market, classes: Sequence[_Classes], units: FloatArray, scale: float) -> Search:
-    """Write the classes down for HiGHS: rows are classes, then capacities."""
-    n_classes = len(units)
-    row, column, value = [], [], []
+def _lay_out(market: Market, classes: Sequence[_Classes], units: FloatArray, scale: float) -> Columns:
+    """List the columns, class by class; units and capacity are divided by `scale`."""
+    number, row, column, value = [], [], [], []
     for block, c in zip(market.blocks, classes, strict=True):
-        number, way = np.nonzero(c.is_open)
-        columns = c.columns.start + np.arange(len(way))
+        of_class, way = np.nonzero(c.is_open)
         use = np.vstack([block.use, np.zeros(len(block.rows))])[way]
         entry, resource = np.nonzero(use)
-        row += [c.numbers.start + number, n_classes + block.rows[resource]]
-        column += [columns, columns[entry]]
-        value += [np.ones(len(way)), use[entry, resource]]
-    matrix = csr_array(
-        (np.concatenate(value), (np.concatenate(row), np.concatenate(column))),
-        shape=(n_classes + len(market.capacity), classes[-1].columns.stop),
+        number.append(c.numbers.start + of_class)
+        row.append(block.rows[resource])
+        column.append(c.columns.start + entry)
+        value.append(use[entry, resource])
+    entries = np.concatenate(value), (np.concatenate(column), np.concatenate(row))
+    return Columns(
+        class_of_column=np.concatenate(number),
+        use=csr_array(entries, shape=(classes[-1].columns.stop, len(market.capacity))),
+        units=units,
+        capacity=market.capacity / scale,
     )
-    capacity = market.capacity / scale
-    lp = lp_of(matrix, np.append(units, np.full(len(capacity), -np.inf)), np.append(units, capacity))
-    return open_search(lp, n_classes)
+
+
+def _open(columns: Columns) -> Search:
+    """Write the classes down for HiGHS: rows are classes, then capacities."""
+    n_classes = len(columns.units)
+    matrix = vstack([columns.by_class, columns.of_column], format="csr")
+    lower = np.append(columns.units, np.full(len(columns.capacity), -np.inf))
+    return open_search(lp_of(matrix, lower, np.append(columns.units, columns.capacity)), n_classes)
