@@ -149,7 +149,7 @@ class Options:
         n = len(need)
         arrival, rank = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
         distance_km, route_cost, holding = np.empty(n), np.empty(n), np.empty(n)
-        for product, rows in _runs(self.need_product[need]):
+        for product, rows in runs(self.need_product[need]):
             regions, column = np.unique(self.need_region[need[rows]], return_inverse=True)
             ways = self.ways(product, regions)
             way = np.searchsorted(ways.capability, capability[rows])
@@ -174,7 +174,7 @@ class Options:
         )
 
     def _by_product(self, needs: IntArray) -> Iterator[tuple[int, IntArray]]:
-        for product, rows in _runs(self.need_product[needs]):
+        for product, rows in runs(self.need_product[needs]):
             for cut in range(0, len(rows), GROUP_NEEDS):
                 yield product, needs[rows[cut : cut + GROUP_NEEDS]]
 
@@ -270,7 +270,7 @@ class Options:
         return used
 
 
-def _runs(key: IntArray) -> Iterator[tuple[int, IntArray]]:
+def runs(key: IntArray) -> Iterator[tuple[int, IntArray]]:
     """Gather the positions of equal keys, in the order of the keys."""
     order = np.argsort(key, kind="stable")
     first = np.flatnonzero(np.diff(key[order], prepend=-1))

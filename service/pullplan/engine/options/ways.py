@@ -23,6 +23,7 @@ class Capabilities:
     rows: tuple[Capability, ...]
     node: IntArray
     product: IntArray
+    is_qualified: BoolArray
     is_usable: BoolArray
     """Qualified, and the node is not offline."""
     unit_cost: FloatArray
