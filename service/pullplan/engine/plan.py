@@ -52,7 +52,7 @@ def make_plan(facts: PlanningFacts, progress: Progress | None = None) -> Plan:
     return Plan(
         method=solution.method,
         reproducible=True,
-        snapshot_hash=snapshot_hash(facts),
+        snapshot_hash=_sha256(facts),
         plan_hash=_sha256((needs, assignments, shortfalls, prices, stages)),
         needs=needs,
         assignments=assignments,

@@ -1,8 +1,8 @@
 """Which nearer or cheaper node does a line pass over, and for what cause?"""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,6 @@ class _Pairs:
 def explain(options: Options, solution: Solution) -> tuple[tuple[Assignment, ...], tuple[Shortfall, ...]]:
     """Write every line and every shortfall down with its reasons, ordered by need, node and start bucket."""
     lines = options.rows_at(solution.need, solution.capability, solution.start_bucket)
-    passed_over = _passed_over(options, solution, lines)
     nodes = [capability.node_code for capability in options.capabilities.rows]
     columns = zip(
         lines.need.tolist(),
@@ -58,6 +57,7 @@ def explain(options: Options, solution: Solution) -> tuple[tuple[Assignment, ...
         lines.distance_km.tolist(),
         lines.cost.tolist(),
         lines.distance_rank.tolist(),
+        _passed_over(options, solution, lines),
         strict=True,
     )
     assignments = tuple(
@@ -71,30 +71,32 @@ def explain(options: Options, solution: Solution) -> tuple[tuple[Assignment, ...
             distance_km=distance_km,
             cost_per_unit=cost,
             distance_rank=rank,
-            passed_over=passed_over.get(line, ()),
+            passed_over=passed,
         )
-        for line, (need, capability, start, arrival, units, distance_km, cost, rank) in enumerate(columns)
+        for line, (need, capability, start, arrival, units, distance_km, cost, rank, passed) in enumerate(
+            columns
+        )
     )
     return assignments, explain_shortfalls(options, solution)
 
 
-def _passed_over(
-    options: Options, solution: Solution, lines: OptionRows
-) -> Mapping[int, tuple[PassedOver, ...]]:
-    """Find what lines pass over, by line; most lines go to their nearest node, and are not listed."""
+def _passed_over(options: Options, solution: Solution, lines: OptionRows) -> Iterator[tuple[PassedOver, ...]]:
+    """Tell, line by line, what it passes over: most go to their nearest node, and need no words."""
     stages = stage_measures(options, solution.stage_names)
     cost_stage = next(k for k, measure in enumerate(stages) if measure.name.startswith("cost:"))
     pairs = _candidates(options, lines)
-    needs = np.unique(lines.need[pairs.line])
-    found: dict[int, list[PassedOver]] = defaultdict(list)
     need_of_pair = lines.need[pairs.line]
+    needs = np.unique(need_of_pair)
+    line_of, told = [np.empty(0, dtype=np.int64)], list[PassedOver]()
     for cut in range(0, len(needs), CHUNK_NEEDS):
         chunk = needs[cut : cut + CHUNK_NEEDS]
         first, end = np.searchsorted(need_of_pair, [chunk[0], chunk[-1] + 1]).tolist()
-        told = _tell(options, solution, lines, stages[: cost_stage + 1], pairs=pairs[first:end], needs=chunk)
-        for line, passed in told:
-            found[line].append(passed)
-    return {line: tuple(passed) for line, passed in found.items()}
+        of_chunk = pairs[first:end]
+        line, passed = _tell(options, solution, lines, stages[: cost_stage + 1], pairs=of_chunk, needs=chunk)
+        line_of.append(line)
+        told += passed
+    ends = np.searchsorted(np.concatenate(line_of), np.arange(len(lines.need)), side="right")
+    return (tuple(told[first:end]) for first, end in pairwise([0, *ends.tolist()]))
 
 
 def _candidates(options: Options, lines: OptionRows) -> _Pairs:
@@ -132,8 +134,8 @@ def _tell(
     *,
     pairs: _Pairs,
     needs: IntArray,
-) -> Iterator[tuple[int, PassedOver]]:
-    """Give every pair that was passed over its cause and its prices, in order."""
+) -> tuple[IntArray, list[PassedOver]]:
+    """Give every pair that was passed over its cause and its prices: each one's line, and the words, in order."""
     routes = best_routes(options, solution, measures, needs)
     n_capabilities = len(options.capabilities.rows)
     known = routes.need * n_capabilities + routes.capability
@@ -152,7 +154,6 @@ def _tell(
     cause = _causes(options, lines, pairs, is_too_late=~has_route | is_later, is_dearer=is_dearer)
     names, nodes = [measure.name for measure in measures], options.capabilities.rows
     columns = zip(
-        pairs.line[kept].tolist(),
         pairs.capability[kept].tolist(),
         pairs.distance_km[kept].tolist(),
         cause[kept].tolist(),
@@ -163,19 +164,19 @@ def _tell(
         solution.units[pairs.line[kept]].tolist(),
         strict=True,
     )
-    for line, capability, distance_km, why, forceable, saving, stage, per_unit, units in columns:
-        yield (
-            line,
-            PassedOver(
-                node_code=nodes[capability].node_code,
-                cause=CAUSES[why],
-                distance_km=distance_km,
-                capacity_price=saving if CAUSES[why] == "at_capacity" else None,
-                forcing_measure=names[stage] if forceable else None,
-                forcing_cost_per_unit=per_unit if forceable else None,
-                forcing_cost=units * per_unit if forceable else None,
-            ),
+    told = [
+        PassedOver(
+            node_code=nodes[capability].node_code,
+            cause=CAUSES[why],
+            distance_km=distance_km,
+            capacity_price=saving if CAUSES[why] == "at_capacity" else None,
+            forcing_measure=names[stage] if forceable else None,
+            forcing_cost_per_unit=per_unit if forceable else None,
+            forcing_cost=units * per_unit if forceable else None,
         )
+        for capability, distance_km, why, forceable, saving, stage, per_unit, units in columns
+    ]
+    return pairs.line[kept], told
 
 
 def _causes(

@@ -128,7 +128,7 @@ class Options:
         for product, of_product in self._by_product(needs):
             ways = self.ways(product, self.need_region[of_product])
             first, n_starts = ways.starts(self.need_latest_bucket[of_product])
-            way, column = np.nonzero(n_starts)
+            column, way = np.nonzero(n_starts.T)
             count = n_starts[way, column]
             start = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
             start += np.repeat(first[way, column], count)
@@ -138,7 +138,8 @@ class Options:
                 )
             )
         listed = np.concatenate(pieces, axis=1)
-        need, capability, start = listed[:, np.lexsort(listed[::-1])]
+        # Where needs stand in the order of their products, so do the pieces; each is in order.
+        need, capability, start = listed[:, np.argsort(listed[0], kind="stable")]
         return self.rows_at(need, capability, start)
 
     def rows_at(self, need: IntArray, capability: IntArray, start_bucket: IntArray) -> OptionRows:
@@ -149,9 +150,13 @@ class Options:
         n = len(need)
         arrival, rank = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
         distance_km, route_cost, holding = np.empty(n), np.empty(n), np.empty(n)
+        every_region = np.arange(len(self.lanes.region_codes))
         for product, rows in runs(self.need_product[need]):
-            regions, column = np.unique(self.need_region[need[rows]], return_inverse=True)
-            ways = self.ways(product, regions)
+            # Of fewer options than regions, one column for each is less than all.
+            region = self.need_region[need[rows]]
+            few = len(rows) <= len(every_region)
+            ways = self.ways(product, region if few else every_region)
+            column = np.arange(len(rows)) if few else region
             way = np.searchsorted(ways.capability, capability[rows])
             arrival[rows] = start_bucket[rows] + ways.offset_buckets[way, column]
             distance_km[rows] = ways.distance_km[way, column]
