@@ -1,7 +1,7 @@
 """What do the stages of an assignment hand to each other? Arrays over needs, options and resources."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
 
@@ -50,6 +50,10 @@ class OptionRows:
     """Cost per unit without holding, in the objective's measure."""
     holding_cost: FloatArray
     """Holding per unit until the bucket in which it is due; 0 under `nearest`."""
+
+    def __getitem__(self, part: slice) -> "OptionRows":
+        """Take options that follow each other."""
+        return OptionRows(**{field.name: getattr(self, field.name)[part] for field in fields(self)})
 
     @property
     def cost(self) -> FloatArray:
