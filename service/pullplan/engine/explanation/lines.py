@@ -1,12 +1,13 @@
 """Which nearer or cheaper node does a line pass over, and for what cause?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from pullplan.engine.certificate import PricedStage, price_stages
 from pullplan.engine.explanation.routes import best_routes
 from pullplan.engine.explanation.shortage import explain_shortfalls
 from pullplan.engine.model import Assignment, PassedOver, PassedOverCause, Shortfall
@@ -18,7 +19,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 COST_TOLERANCE = 1e-7
 """Of the line's own cost: a smaller difference is rounding."""
-CHUNK_NEEDS = 4_096
+CHUNK_LINES, CHUNK_PAIRS = 4_096, 1 << 16
 """Looked at together: what bounds the memory of an explanation."""
 CAUSES: tuple[PassedOverCause, ...] = (
     "not_qualified",
@@ -82,17 +83,14 @@ def explain(options: Options, solution: Solution) -> tuple[tuple[Assignment, ...
 
 def _passed_over(options: Options, solution: Solution, lines: OptionRows) -> Iterator[tuple[PassedOver, ...]]:
     """Tell, line by line, what it passes over: most go to their nearest node, and need no words."""
-    stages = stage_measures(options, solution.stage_names)
-    cost_stage = next(k for k, measure in enumerate(stages) if measure.name.startswith("cost:"))
+    measures = stage_measures(options, solution.stage_names)
+    up_to_cost = next(k for k, measure in enumerate(measures, 1) if measure.name.startswith("cost:"))
+    measures, prices = measures[:up_to_cost], solution.stage_prices[:up_to_cost]
+    stages = list(zip(measures, price_stages(options, measures, prices), strict=True))
     pairs = _candidates(options, lines)
-    need_of_pair = lines.need[pairs.line]
-    needs = np.unique(need_of_pair)
     line_of, told = [np.empty(0, dtype=np.int64)], list[PassedOver]()
-    for cut in range(0, len(needs), CHUNK_NEEDS):
-        chunk = needs[cut : cut + CHUNK_NEEDS]
-        first, end = np.searchsorted(need_of_pair, [chunk[0], chunk[-1] + 1]).tolist()
-        of_chunk = pairs[first:end]
-        line, passed = _tell(options, solution, lines, stages[: cost_stage + 1], pairs=of_chunk, needs=chunk)
+    for cut in range(0, len(pairs.line), CHUNK_PAIRS):
+        line, passed = _tell(options, solution, lines, stages, pairs[cut : cut + CHUNK_PAIRS])
         line_of.append(line)
         told += passed
     ends = np.searchsorted(np.concatenate(line_of), np.arange(len(lines.need)), side="right")
@@ -106,8 +104,8 @@ def _candidates(options: Options, lines: OptionRows) -> _Pairs:
     nothing = np.empty(0, dtype=np.int64)
     found = [_Pairs(nothing, nothing, np.empty(0), np.empty(0, dtype=bool))]
     for product, of_product in runs(options.need_product[lines.need]):
-        for cut in range(0, len(of_product), CHUNK_NEEDS):
-            line = of_product[cut : cut + CHUNK_NEEDS]
+        for cut in range(0, len(of_product), CHUNK_LINES):
+            line = of_product[cut : cut + CHUNK_LINES]
             ways = options.ways(product, options.need_region[lines.need[line]])
             way = ways.capability[:, None]
             own_km, own = lines.distance_km[line], lines.capability[line]
@@ -130,16 +128,15 @@ def _tell(
     options: Options,
     solution: Solution,
     lines: OptionRows,
-    measures: tuple[StageMeasure, ...],
-    *,
+    stages: Sequence[tuple[StageMeasure, PricedStage]],
     pairs: _Pairs,
-    needs: IntArray,
 ) -> tuple[IntArray, list[PassedOver]]:
     """Give every pair that was passed over its cause and its prices: each one's line, and the words, in order."""
-    routes = best_routes(options, solution, measures, needs)
     n_capabilities = len(options.capabilities.rows)
-    known = routes.need * n_capabilities + routes.capability
     wanted = lines.need[pairs.line] * n_capabilities + pairs.capability
+    need, capability = np.divmod(np.unique(wanted), n_capabilities)
+    routes = best_routes(options, solution, stages, need=need, capability=capability)
+    known = routes.need * n_capabilities + routes.capability
     at = np.searchsorted(known, wanted)
     has_route = np.append(known, -1)[at] == wanted
     at[~has_route] = len(known)
@@ -152,7 +149,7 @@ def _tell(
     is_later = of_route(routes.late_buckets) > lines.late_buckets[pairs.line]
     is_dearer = cost > own_cost * (1 + COST_TOLERANCE)
     cause = _causes(options, lines, pairs, is_too_late=~has_route | is_later, is_dearer=is_dearer)
-    names, nodes = [measure.name for measure in measures], options.capabilities.rows
+    names, nodes = [measure.name for measure, _ in stages], options.capabilities.rows
     columns = zip(
         pairs.capability[kept].tolist(),
         pairs.distance_km[kept].tolist(),

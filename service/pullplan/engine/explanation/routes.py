@@ -1,11 +1,12 @@
 """What is the best that each node could have done for each need, what stood in its way, and what would forcing it cost?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from pullplan.engine.certificate import reduced_costs
+from pullplan.engine.certificate import PricedStage
 from pullplan.engine.options import OptionRows, Options, Solution, StageMeasure
 
 FloatArray = npt.NDArray[np.float64]
@@ -17,7 +18,7 @@ NOTHING_BELOW = 1e-7
 
 @dataclass(frozen=True)
 class Routes:
-    """Every node with a way, for some needs: its least late, then least reduced, option, and what forcing it costs.
+    """Nodes with a way, each for one need: its least late, then least reduced, option, and what forcing it costs.
 
     Ordered by need and capability; arrays are (n_routes,).
     """
@@ -36,24 +37,27 @@ class Routes:
 
 
 def best_routes(
-    options: Options, solution: Solution, measures: tuple[StageMeasure, ...], needs: IntArray
+    options: Options,
+    solution: Solution,
+    stages: Sequence[tuple[StageMeasure, PricedStage]],
+    *,
+    need: IntArray,
+    capability: IntArray,
 ) -> Routes:
-    """Find the best option of every route of some needs under the prices of the cost stage.
+    """Find the best option of some pairs of need and capability under the prices of the cost stage.
 
-    `measures` end with the cost.
+    `stages` end with the cost.
 
-    Shapes: `needs` (n,) ascending positions
+    Shapes: (n_pairs,), (n_pairs,), ordered by both
     """
-    rows = options.rows_of(needs)
+    rows = options.rows_of(need, capability)
     first = np.flatnonzero(
         (np.diff(rows.need, prepend=-1) != 0) | (np.diff(rows.capability, prepend=-1) != 0)
     )
     of_start = rows.capability, rows.start_bucket
-    priced = (
-        rows.cost + options.capability_prices(solution.stage_prices[len(measures) - 1].capacity)[of_start]
-    )
-    best = _first_least(first, rows.late_buckets, priced)
-    stage, per_unit = _forcing(options, solution, measures, rows, first)
+    proving_price = options.capability_prices(solution.stage_prices[len(stages) - 1].capacity)[of_start]
+    best = _first_least(first, rows.late_buckets, rows.cost + proving_price)
+    stage, per_unit = _forcing(options, stages, rows, first)
     return Routes(
         need=rows.need[best],
         capability=rows.capability[best],
@@ -82,11 +86,7 @@ def _first_least(first: IntArray, *keys: npt.NDArray[np.number]) -> IntArray:
 
 
 def _forcing(
-    options: Options,
-    solution: Solution,
-    measures: tuple[StageMeasure, ...],
-    rows: OptionRows,
-    first: IntArray,
+    options: Options, stages: Sequence[tuple[StageMeasure, PricedStage]], rows: OptionRows, first: IntArray
 ) -> tuple[IntArray, FloatArray]:
     """Tell each route's first stage that forcing must worsen (else the last), and by how much a unit.
 
@@ -101,8 +101,8 @@ def _forcing(
         return stage, per_unit
     is_open = np.ones(len(rows.need), dtype=bool)
     mean_units = float(options.need_units.mean())
-    for k, measure in enumerate(measures):
-        reduced = reduced_costs(options, measures[: k + 1], solution.stage_prices[k], rows)
+    for k, (measure, priced) in enumerate(stages):
+        reduced = priced.reduced_costs(options, rows)
         reduced[reduced <= NOTHING_BELOW * measure.one_mean_need / mean_units] = 0.0
         least = np.minimum.reduceat(np.where(is_open, reduced, np.inf), first)
         undecided = per_unit == 0

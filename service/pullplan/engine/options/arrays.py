@@ -123,16 +123,20 @@ class Options:
                 groups.append(NeedGroup(product, bucket, latest, needs))
         return tuple(groups)
 
-    def rows_of(self, needs: IntArray) -> OptionRows:
-        """List every option of some needs.
+    def rows_of(self, needs: IntArray, capability: IntArray | None = None) -> OptionRows:
+        """List every option of some needs, or of some pairs of need and capability.
 
-        Shapes: (n,) ascending positions → ordered by need, node code and start bucket
+        Shapes: (n,) ascending positions; pairs ordered by both → ordered by need, node code and start bucket
         """
         pieces = [np.empty((3, 0), dtype=np.int64)]
-        for product, of_product in self._by_product(needs):
+        for product, at in self._by_product(needs):
+            of_product = needs[at]
             ways = self.ways(product, self.need_region[of_product])
             first, n_starts = ways.starts(self.need_latest_bucket[of_product])
-            column, way = np.nonzero(n_starts.T)
+            if capability is None:
+                column, way = np.nonzero(n_starts.T)
+            else:
+                column, way = np.arange(len(at)), np.searchsorted(ways.capability, capability[at])
             count = n_starts[way, column]
             start = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
             start += np.repeat(first[way, column], count)
@@ -143,8 +147,7 @@ class Options:
             )
         listed = np.concatenate(pieces, axis=1)
         # Where needs stand in the order of their products, so do the pieces; each is in order.
-        need, capability, start = listed[:, np.argsort(listed[0], kind="stable")]
-        return self.rows_at(need, capability, start)
+        return self.rows_at(*listed[:, np.argsort(listed[0], kind="stable")])
 
     def rows_at(self, need: IntArray, capability: IntArray, start_bucket: IntArray) -> OptionRows:
         """Describe options that are named.
@@ -185,7 +188,7 @@ class Options:
     def _by_product(self, needs: IntArray) -> Iterator[tuple[int, IntArray]]:
         for product, rows in runs(self.need_product[needs]):
             for cut in range(0, len(rows), GROUP_NEEDS):
-                yield product, needs[rows[cut : cut + GROUP_NEEDS]]
+                yield product, rows[cut : cut + GROUP_NEEDS]
 
     @cached_property
     def rows(self) -> OptionRows:
