@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import assigning, loading, reading, starting
+from bench import assigning, loading, reading, starting, storing
 from bench.tables import keep
 
 FIGURES = {
@@ -19,6 +19,7 @@ FIGURES = {
     "serve_ready": starting.serve_ready,
     "loading": loading.loading_against_copy,
     "reading": reading.page_against_query,
+    "storing": storing.storing,
     "assignment": assigning.assignment,
     "assignment_whole": assigning.assignment_whole,
 }

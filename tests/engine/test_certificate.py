@@ -17,7 +17,7 @@ from pullplan.engine.certificate import (
     capacity_prices,
     certify,
     lower_bounds,
-    reduced_costs,
+    price_stages,
     stage_prices_of,
 )
 from pullplan.engine.model import TIERS, Need, PlanningFacts, ShortfallStage, Tier
@@ -94,6 +94,7 @@ def test_bounds_and_reduced_costs_are_what_loops_over_all_ways_find(
         ways_to_serve(facts, needs), key=lambda w: (w.need.need_id, w.capability.node_code, w.start)
     )
     bounds = []
+    priced = price_stages(options, measures, prices)
     for k, proof in enumerate(prices):
         multipliers = [*proof.multipliers.tolist(), 1.0]
         capacity = proof.capacity.copy()
@@ -131,7 +132,7 @@ def test_bounds_and_reduced_costs_are_what_loops_over_all_ways_find(
         bound -= sum(m * value for m, value in zip(multipliers[:-1], achieved, strict=False))
         n_joined = sum(stage == k for stage, _ in stage_of_slice.values()) or 1
         bounds.append(n_joined * bound)
-        reduced = reduced_costs(options, measures[: k + 1], proof, options.rows)
+        reduced = priced[k].reduced_costs(options, options.rows)
         expected = [
             n_joined * (price - dearest[way.need.need_id]) for price, way in zip(of_way, ways, strict=True)
         ]

@@ -1,10 +1,14 @@
 """Does every line say what it passed over, and every shortfall what it lacked?"""
 
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from tests.engine.instances import networks
+from tests.engine.oracle import Way, ways_to_serve
 
 from pullplan.engine.assignment import assign
 from pullplan.engine.explanation import explain, resource_loads
@@ -118,6 +122,82 @@ def test_a_line_names_every_nearer_node_that_makes_the_product_and_why_not() -> 
         PassedOver(node_code="SHUT", cause="offline", distance_km=50.0),
         PassedOver(node_code="UNLINKED", cause="no_lane", distance_km=60.0),
     )
+
+
+def possible_causes(
+    c: Capability,
+    lane: Lane | None,
+    best: Sequence[Way],
+    line: Assignment,
+    *,
+    is_late: bool,
+    offline: Collection[str],
+) -> set[str]:
+    """Tell what rules a node out first; several only where several of its options are equally good."""
+    if not c.qualified:
+        return {"not_qualified"}
+    if c.node_code in offline:
+        return {"offline"}
+    if lane is None or lane.forbidden:
+        return {"no_lane"}
+    if is_late:
+        return {"too_late"}
+    return {"costs_more" if way.cost > line.cost_per_unit + 1e-6 else "at_capacity" for way in best}
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(networks())
+def test_lines_pass_over_what_plain_loops_over_lanes_and_ways_find(
+    network: tuple[PlanningFacts, list[Need]],
+) -> None:
+    facts, needs = network
+    options = build_options(facts, needs)
+    solution = assign(options)
+    cost_prices = next(p for p in solution.stage_prices if p.measure.startswith("cost:")).capacity
+    price_of = dict(zip(options.capacities.keys, cost_prices.tolist(), strict=True))
+    saving_of = dict(zip(options.capacities.keys, solution.capacity_savings.tolist(), strict=True))
+    need_of = {need.need_id: need for need in needs}
+    lane_of = {(lane.node_code, lane.region_code): lane for lane in facts.lanes}
+    offline = {node.node_code for node in facts.nodes if node.status == "offline"}
+    all_ways = ways_to_serve(facts, needs)
+
+    def taken(way: Way, rate_of: dict[tuple[str, str], list[float]]) -> float:
+        uses = way.capability.use_per_unit.items()
+        return sum(use * rate_of[way.capability.node_code, code][way.start] for code, use in uses)
+
+    for line in explain(options, solution)[0]:
+        need = need_of[line.need_id]
+        line_is_late = max(0, line.arrival_bucket - need.bucket)
+        found = {passed.node_code: passed for passed in line.passed_over}
+        assert list(found) == sorted(found)
+        for c in facts.capabilities:
+            if c.product_code != need.product_code or c.node_code == line.node_code:
+                continue
+            lane = lane_of.get((c.node_code, need.region_code))
+            ways = [way for way in all_ways if way.need is need and way.capability is c]
+            keys = [(way.late, way.cost + taken(way, price_of)) for way in ways]
+            late, dear = min(keys, default=(0, 0.0))
+            best = [way for way, key in zip(ways, keys, strict=True) if key <= (late, dear + 1e-9)]
+            is_nearer = lane is not None and (lane.distance_km, c.node_code) < (
+                line.distance_km,
+                line.node_code,
+            )
+            is_cheaper = facts.parameters.objective == "landed_cost" and any(
+                way.cost < line.cost_per_unit - 1e-6 for way in best
+            )
+            passed = found.pop(c.node_code, None)
+            if not is_nearer and not is_cheaper:
+                assert passed is None or facts.parameters.objective == "landed_cost"
+                continue
+            assert passed is not None
+            assert (passed.forcing_measure is None) == (passed.forcing_cost is None) == (not ways)
+            is_late = not ways or best[0].late > line_is_late
+            assert passed.cause in possible_causes(c, lane, best, line, is_late=is_late, offline=offline)
+            if passed.cause == "at_capacity":
+                assert any(taken(way, saving_of) == pytest.approx(passed.capacity_price) for way in best)
+            else:
+                assert passed.capacity_price is None
+        assert found == {}
 
 
 def test_lines_are_numbered_by_need_node_and_start() -> None:

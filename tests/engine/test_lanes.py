@@ -37,7 +37,9 @@ def test_a_computed_lane_follows_circuity_transit_and_freight_rates() -> None:
     near, far = 1.2 * DEGREE_KM, 1.2 * 9 * DEGREE_KM
     assert lanes.distance_km[:2, 0] == pytest.approx([near, far])
     assert lanes.transit_days[:2, 0].tolist() == [0, 3]
-    assert lanes.freight_cost_per_unit(2.0)[:2, 0] == pytest.approx([0.02 * near, 0.02 * far])
+    assert lanes.freight_cost_per_unit(2.0, np.arange(2), np.arange(1))[:, 0] == pytest.approx(
+        [0.02 * near, 0.02 * far]
+    )
     assert lanes.usable[:2, 0].all()
 
 
@@ -57,7 +59,9 @@ def test_a_given_lane_overrides_field_by_field() -> None:
     )
     assert lanes.transit_days[:, 0].tolist() == [4, 2, 2]
     assert lanes.distance_km[:, 0] == pytest.approx([DEGREE_KM, 9 * DEGREE_KM, 700.0])
-    assert lanes.freight_cost_per_unit(1.0)[:, 0] == pytest.approx([0.01 * DEGREE_KM, 7.0, 7.0])
+    assert lanes.freight_cost_per_unit(1.0, np.arange(3), np.arange(1))[:, 0] == pytest.approx(
+        [0.01 * DEGREE_KM, 7.0, 7.0]
+    )
     assert lanes.usable[:, 0].all()
 
 

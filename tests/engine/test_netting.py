@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pullplan.engine.demand import resolve_policy
 from pullplan.engine.model import (
+    TIERS,
     Accuracy,
     Capability,
     Forecast,
@@ -491,6 +493,91 @@ def test_doubling_demand_never_lowers_the_need(buckets: Any, on_hand: float):
         return sum(sum(short.values()) for short in peg(lines, targets, receipts, on_hand))
 
     assert total(doubled) >= total(demand) - 1e-6
+
+
+PAIRS = st.sampled_from([(product, region) for product in ("BREAD", "CAKE") for region in ("NORTH", "SOUTH")])
+SIGNALS = st.lists(
+    st.tuples(PAIRS, st.sampled_from(["order", "lead"]), st.integers(-1, 3), UNITS, st.integers(0, 2)),
+    max_size=12,
+)
+
+
+@given(SIGNALS, st.dictionaries(PAIRS, ON_HAND))
+def test_needs_are_what_pegging_pair_by_pair_leaves_open(signals: Any, on_hand: Any):
+    n_buckets = 3
+    codes = [
+        {"external_id": str(i), "product_code": pair[0], "region_code": pair[1], "priority": rank}
+        | {"due_date": MONDAY + timedelta(weeks=bucket)}
+        for i, (pair, _, bucket, _, rank) in enumerate(signals)
+    ]
+    kinds = [kind for _, kind, _, _, _ in signals]
+    units = [n for _, _, _, n, _ in signals]
+    facts = facts_of(
+        n_buckets,
+        orders=tuple(
+            Order(**c, ordered_units=n) for c, k, n in zip(codes, kinds, units, strict=True) if k == "order"
+        ),
+        lead_signals=tuple(
+            LeadSignal(**c, units=n, probability=0.5)
+            for c, k, n in zip(codes, kinds, units, strict=True)
+            if k == "lead"
+        ),
+        stock=tuple(
+            StockPosition(product_code=product, region_code=region, count_units=there)
+            for (product, region), there in on_hand.items()
+        ),
+    )
+    expected: dict[tuple[Any, ...], float] = {}
+    for pair in {pair for pair, *_ in signals} | on_hand.keys():
+        demand: list[list[DemandLine]] = [[] for _ in range(n_buckets)]
+        for of_pair, kind, bucket, n, rank in signals:
+            if of_pair == pair and bucket < n_buckets:
+                wanted = n if kind == "order" else 0.5 * n
+                demand[max(0, bucket)].append(DemandLine(kind, wanted, rank))
+        for b, short in enumerate(peg(demand, [0.0] * n_buckets, [0.0] * n_buckets, on_hand.get(pair, 0.0))):
+            expected |= {(*pair, b, *key): n for key, n in short.items() if n > 5e-7}
+    found = net(facts)
+    assert {
+        (n.product_code, n.region_code, n.bucket, n.tier, n.rank): n.units for n in found
+    } == pytest.approx(expected)
+    keys = [(n.product_code, n.region_code, n.bucket, TIERS.index(n.tier), n.rank) for n in found]
+    assert keys == sorted(keys)
+    assert [n.need_id for n in found] == list(range(1, len(found) + 1))
+
+
+CODES = st.sampled_from(["*", "BREAD", "CAKE", "GONE"]), st.sampled_from(["*", "NORTH", "SOUTH"])
+POLICIES = st.dictionaries(
+    st.tuples(*CODES),
+    st.tuples(st.sampled_from(["make_to_order", "base_stock"]), st.integers(1, 60)),
+    max_size=6,
+)
+
+
+@given(POLICIES, st.dictionaries(st.sampled_from(["BREAD", "CAKE"]), st.integers(0, 40)))
+def test_a_forecast_reaches_as_far_as_any_pairs_own_policy_asks(policies: Any, make_days: Any):
+    book = tuple(
+        PullPolicy(product_code=product, region_code=region, policy=name, review_period_days=days)
+        for (product, region), (name, days) in policies.items()
+    )
+    facts = facts_of(
+        8,
+        products=(Product(product_code="BREAD"), Product(product_code="CAKE")),
+        regions=tuple(Region(region_code=code, latitude=52.0, longitude=9.0) for code in ("NORTH", "SOUTH")),
+        nodes=NODES,
+        capabilities=tuple(
+            Capability(node_code="NEAR", product_code=product, make_lead_time_days=days)
+            for product, days in make_days.items()
+        ),
+        policies=book,
+    )
+    longest = 0
+    for product in ("BREAD", "CAKE"):
+        for region in ("NORTH", "SOUTH"):
+            policy = resolve_policy(book, product, region)
+            if policy.policy == "base_stock":
+                longest = max(longest, make_days.get(product, 0) + (policy.review_period_days or 7))
+    assert forecast_steps(facts) == 8 + -(-longest // 7)
+    assert wants_forecast(facts) == (longest > 0)
 
 
 @given(st.permutations(range(6)))

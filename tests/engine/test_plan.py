@@ -1,3 +1,4 @@
+import hashlib
 import json
 from datetime import date
 from pathlib import Path
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engine.instances import iowa_facts
 
+from pullplan.engine import plan as planning
 from pullplan.engine.model import (
     Assignment,
     DailyUnits,
@@ -77,6 +79,33 @@ def test_facts_in_any_order_make_the_same_plan(data: st.DataObject):
     facts = golden_facts("full_node_spills_to_the_next")
     plan, other = make_plan(facts), make_plan(in_another_order(facts, data))
     assert (other.snapshot_hash, other.plan_hash) == (plan.snapshot_hash, plan.plan_hash)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 40), st.integers(1, 20), st.booleans())
+def test_a_hash_is_that_of_the_whole_encoding_though_it_is_taken_piece_by_piece(
+    n_orders: int, at_once: int, with_forecast: bool
+):
+    facts = golden_facts("orders_use_up_the_forecast_and_a_buffer_is_built")
+    orders = tuple(
+        Order(
+            external_id=str(i),
+            product_code="A",
+            region_code="B",
+            ordered_units=i / 3,
+            due_date=date(2024, 1, 1),
+        )
+        for i in range(n_orders)
+    )
+    facts = msgspec.structs.replace(facts, orders=orders, consumption_pairs=(("A", "B"),) * (n_orders % 3))
+    if not with_forecast:
+        facts = msgspec.structs.replace(facts, forecast=None)
+    lines = (orders, (), facts.nodes, facts.lanes * 17)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(planning, "LINES_AT_ONCE", at_once)
+        for content in (facts, lines):
+            encoded = msgspec.msgpack.encode(content, order="deterministic")
+            assert planning._sha256(content) == hashlib.sha256(encoded).hexdigest()
 
 
 def test_daily_units_in_another_order_are_the_same_snapshot():

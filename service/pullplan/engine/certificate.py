@@ -66,7 +66,9 @@ class _Weights:
         """Price one unit of each option: (n_options,)."""
         early = self.early_bucket[options.need_product[rows.need]] * rows.early_buckets
         of_time = self.late_bucket * rows.late_buckets + early
-        return self.route_cost * rows.route_cost + of_time + self.by_start[rows.capability, rows.start_bucket]
+        # In the same order as _cheapest_ways adds them up, so that the cheapest way is no dearer than itself.
+        of_start: FloatArray = self.by_start[rows.capability, rows.start_bucket] + of_time
+        return of_start + self.route_cost * rows.route_cost
 
 
 def certify(options: Options, solution: Solution) -> tuple[Stage, ...]:
@@ -123,25 +125,40 @@ def lower_bounds(
     return bounds
 
 
-def reduced_costs(
-    options: Options, measures: Sequence[StageMeasure], prices: StagePrices, rows: OptionRows
-) -> FloatArray:
-    """Price options in the last of `measures` above the cheapest way of their need (≥ 0), in whichever slice.
+@dataclass(frozen=True)
+class PricedStage:
+    """What every way costs in one stage, at its prices, above what its need must pay there anyway."""
 
-    Any plan that keeps the stages before and serves u units of a need by this option has a value of at least
-    bound + u × reduced cost. Proof: in the sum of `lower_bounds` those u units pay this option's price instead of
-    the cheapest way's of the slices they are in; every other term bounds such a plan as it bounds any other.
+    weights: _Weights
+    dearest_cover: FloatArray
+    """(n_needs,)"""
 
-    Shapes: `rows` holds every option of each of its needs, in order → (n_options,)
-    """
-    if len(rows.need) == 0:
-        return np.empty(0)
-    weights = _weights(options, measures, prices)
-    by_option = weights.by_option(options, rows)
-    first = np.flatnonzero(np.diff(rows.need, prepend=-1))
-    cheapest = np.full(len(options.needs), np.inf)
-    cheapest[rows.need[first]] = np.minimum.reduceat(by_option, first)
-    return weights.n_joined * (by_option - weights.dearest_cover(cheapest)[rows.need])
+    def reduced_costs(self, options: Options, rows: OptionRows) -> FloatArray:
+        """Price options above the cheapest way of their need (≥ 0), in whichever slice.
+
+        Any plan that keeps the stages before and serves u units of a need by this option has a value of at least
+        bound + u × reduced cost. Proof: in the sum of `lower_bounds` those u units pay this option's price instead of
+        the cheapest way's of the slices they are in; every other term bounds such a plan as it bounds any other.
+
+        Shapes: (n_options,)
+        """
+        above: FloatArray = self.weights.by_option(options, rows) - self.dearest_cover[rows.need]
+        return self.weights.n_joined * above
+
+
+def price_stages(
+    options: Options, measures: Sequence[StageMeasure], stage_prices: Sequence[StagePrices]
+) -> list[PricedStage]:
+    """Price what every need must pay in each stage."""
+    weights = [
+        _weights(options, measures[: k + 1], prices)
+        for k, (_, prices) in enumerate(zip(measures, stage_prices, strict=True))
+    ]
+    cheapest = _cheapest_ways(options, weights)
+    return [
+        PricedStage(of_stage, of_stage.dearest_cover(way))
+        for of_stage, way in zip(weights, cheapest, strict=True)
+    ]
 
 
 def _weights(options: Options, measures: Sequence[StageMeasure], prices: StagePrices) -> _Weights:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -29,14 +30,30 @@ class LaneTable:
     """NaN where it is computed."""
     freight_cost_per_kg_km: float
 
-    def freight_cost_per_unit(
-        self, weight_kg: float, pairs: tuple[IntArray | slice, IntArray | slice] = np.s_[:, :]
-    ) -> FloatArray:
-        """Price one unit of that weight on some pairs: the given freight, else rate × weight × distance."""
-        computed = self.freight_cost_per_kg_km * weight_kg * self.distance_km[pairs]
-        given = self.given_freight_cost_per_unit[pairs]
-        freight: FloatArray = np.where(np.isnan(given), computed, given)
+    def freight_cost_per_unit(self, weight_kg: float, nodes: IntArray, regions: IntArray) -> FloatArray:
+        """Price one unit of that weight: the given freight, else rate × weight × distance.
+
+        Shapes: positions (n,), (m,) → (n, m)
+        """
+        freight: FloatArray = (
+            self.freight_cost_per_kg_km * weight_kg * pairs(self.distance_km, nodes, regions)
+        )
+        if self._has_given_freight:
+            given = pairs(self.given_freight_cost_per_unit, nodes, regions)
+            np.copyto(freight, given, where=~np.isnan(given))
         return freight
+
+    @cached_property
+    def _has_given_freight(self) -> bool:
+        return not np.isnan(self.given_freight_cost_per_unit).all()
+
+
+def pairs[T: np.generic](table: npt.NDArray[T], nodes: IntArray, regions: IntArray) -> npt.NDArray[T]:
+    """Take some nodes × some regions of one of a lane table's arrays.
+
+    Shapes: positions (n,), (m,), in any order, also repeated → (n, m)
+    """
+    return table[nodes].take(regions, axis=1)
 
 
 def great_circle_km(

@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import batched
 from typing import Any
 
 import msgspec
@@ -26,6 +27,11 @@ from pullplan.engine.netting import net
 from pullplan.engine.options import build_options
 
 Progress = Callable[[str, float], None]
+
+LINES_AT_ONCE = 10_000
+"""Encoded together for a hash."""
+ARRAY_HEADER, MAP_HEADER = (0x90, 0xDC, 0xDD), (0x80, 0xDE, 0xDF)
+"""Of msgpack: up to 15 members, 16 bits, 32 bits."""
 
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
 
@@ -52,7 +58,7 @@ def make_plan(facts: PlanningFacts, progress: Progress | None = None) -> Plan:
     return Plan(
         method=solution.method,
         reproducible=True,
-        snapshot_hash=snapshot_hash(facts),
+        snapshot_hash=_sha256(facts),
         plan_hash=_sha256((needs, assignments, shortfalls, prices, stages)),
         needs=needs,
         assignments=assignments,
@@ -130,4 +136,35 @@ def _in_order(value: Any) -> Any:
 
 
 def _sha256(content: Any) -> str:
-    return hashlib.sha256(_ENCODER.encode(content)).hexdigest()
+    digest = hashlib.sha256()
+    for piece in _pieces(content):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _pieces(content: Any, *, is_whole: bool = True) -> Iterator[bytes]:
+    """Cut content's encoding up: a million lines would take hundreds of megabytes at once."""
+    match content:
+        case tuple():
+            yield _header(len(content), ARRAY_HEADER)
+            if is_whole:
+                for part in content:
+                    yield from _pieces(part, is_whole=False)
+            else:
+                for batch in batched(content, LINES_AT_ONCE):
+                    yield b"".join(map(_ENCODER.encode, batch))
+        case Fact() if is_whole:
+            yield _header(len(content.__struct_fields__), MAP_HEADER)
+            for name in content.__struct_fields__:
+                yield _ENCODER.encode(name)
+                yield from _pieces(getattr(content, name), is_whole=False)
+        case _:
+            yield _ENCODER.encode(content)
+
+
+def _header(n: int, codes: tuple[int, int, int]) -> bytes:
+    """Write what msgpack writes before n members."""
+    few, many, most = codes
+    if n < 1 << 4:
+        return bytes([few | n])
+    return bytes([many]) + n.to_bytes(2) if n < 1 << 16 else bytes([most]) + n.to_bytes(4)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -32,6 +33,8 @@ from pullplan.storage.database import Connection
 from pullplan.storage.queries import load_queries
 
 SQL = load_queries("facts")
+
+ROWS_AT_ONCE = 5_000
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,17 +79,15 @@ async def read_network_facts(
     return PlanningFacts(
         horizon=horizon,
         parameters=parameters,
-        products=_facts(Product, await connection.fetch(SQL["list_products"])),
-        regions=_facts(Region, await connection.fetch(SQL["list_regions"])),
-        nodes=_facts(Node, await connection.fetch(SQL["list_nodes"])),
+        products=await _read(connection, Product, "list_products"),
+        regions=await _read(connection, Region, "list_regions"),
+        nodes=await _read(connection, Node, "list_nodes"),
         resources=tuple(
             Resource(**{**row, "working_weekdays": tuple(row["working_weekdays"])}) for row in resources
         ),
-        capacity_exceptions=_facts(
-            CapacityException, await connection.fetch(SQL["list_capacity_exceptions"])
-        ),
-        capabilities=_facts(Capability, await connection.fetch(SQL["list_capabilities"])),
-        lanes=_facts(Lane, await connection.fetch(SQL["list_lanes"])),
+        capacity_exceptions=await _read(connection, CapacityException, "list_capacity_exceptions"),
+        capabilities=await _read(connection, Capability, "list_capabilities"),
+        lanes=await _read(connection, Lane, "list_lanes"),
         policies=await _read_policies(connection, policy_overrides),
     )
 
@@ -102,10 +103,10 @@ async def read_planning_facts(
     return msgspec.structs.replace(
         network,
         consumption_pairs=_pairs(await connection.fetch(SQL["list_consumption_pairs"], as_of)),
-        orders=_facts(Order, await connection.fetch(SQL["list_open_orders"], as_of)),
-        lead_signals=_facts(LeadSignal, await connection.fetch(SQL["list_leads"], as_of)),
-        stock=_facts(StockPosition, await connection.fetch(SQL["list_stock"], as_of)),
-        open_supply=_facts(OpenSupply, await connection.fetch(SQL["list_open_supply"], as_of)),
+        orders=await _read(connection, Order, "list_open_orders", as_of),
+        lead_signals=await _read(connection, LeadSignal, "list_leads", as_of),
+        stock=await _read(connection, StockPosition, "list_stock", as_of),
+        open_supply=await _read(connection, OpenSupply, "list_open_supply", as_of),
     )
 
 
@@ -118,7 +119,7 @@ async def read_forecast_facts(
     own. To be called inside `opened_snapshot`.
     """
     day, as_of = moment.as_of_date, moment.as_of
-    adjustments = _facts(Adjustment, await connection.fetch(SQL["list_adjustments"], day, as_of))
+    adjustments = await _read(connection, Adjustment, "list_adjustments", day, as_of)
     pairs = {
         *_pairs(await connection.fetch(SQL["list_stock"], as_of)),
         *((a.product_code, a.region_code) for a in adjustments),
@@ -136,7 +137,7 @@ async def read_forecast_facts(
 
 
 async def _read_policies(connection: Connection, overrides: Sequence[PullPolicy]) -> tuple[PullPolicy, ...]:
-    stored = _facts(PullPolicy, await connection.fetch(SQL["list_policies"]))
+    stored = await _read(connection, PullPolicy, "list_policies")
     by_pair = {(p.product_code, p.region_code): p for p in (*stored, *overrides)}
     return tuple(by_pair[pair] for pair in sorted(by_pair))
 
@@ -151,8 +152,22 @@ def _pairs_with_base_stock(network: PlanningFacts) -> set[tuple[str, str]]:
     }
 
 
-def _facts[T](kind: type[T], rows: Iterable[asyncpg.Record]) -> tuple[T, ...]:
-    return tuple(kind(**row) for row in rows)
+async def _read[T: msgspec.Struct](
+    connection: Connection, kind: type[T], query: str, *arguments: date | datetime
+) -> tuple[T, ...]:
+    """Read facts some thousand rows at a time; a code or a day that a million rows share is held once."""
+    known: dict[Any, Any] = {}
+    facts: list[T] = []
+    cursor = await connection.cursor(SQL[query], *arguments)
+    while rows := await cursor.fetch(ROWS_AT_ONCE):
+        shared = [n for n, value in rows[0].items() if isinstance(value, str | date) and n != "external_id"]
+        for row in rows:
+            fields = dict(row)
+            for name in shared:
+                value = fields[name]
+                fields[name] = known.setdefault(value, value)
+            facts.append(kind(**fields))
+    return tuple(facts)
 
 
 def _pairs(rows: Iterable[asyncpg.Record]) -> tuple[tuple[str, str], ...]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from datetime import date
+from functools import cache, partial
+from sys import intern
 from typing import Any
 from uuid import UUID
 
@@ -11,17 +13,21 @@ import msgspec
 from pullplan.engine.model import (
     Assignment,
     CapacityPrice,
+    Figures,
     Need,
+    PassedOver,
     Plan,
     PlanningFacts,
     ResourceLoad,
     Shortfall,
+    Stage,
 )
-from pullplan.storage import plans
+from pullplan.storage import listings, plans
 from pullplan.storage.database import Connection
 from pullplan.storage.listings import Listing
 
 _BucketOf = Callable[[date], int]
+_PASSED_OVER = partial(msgspec.convert, type=tuple[PassedOver, ...])
 
 
 async def find_plan(
@@ -34,29 +40,37 @@ async def find_plan(
 
     first: date = head["first_bucket_date"]
 
+    @cache
     def bucket_of(day: date) -> int:
         return (day - first).days // days_per_bucket
 
-    async def rows(listing: Listing) -> list[asyncpg.Record]:
-        return await connection.fetch(listing.statement, *listing.arguments(plan_id, None, None, {}))
+    async def all_of[F](listing: Listing, make: Callable[[asyncpg.Record], F]) -> tuple[F, ...]:
+        return tuple([make(row) async for row in listings.stream(connection, listing, plan_id)])
 
-    return msgspec.convert(
-        {
-            **{name: head[name] for name in ("method", "tie_break", "reproducible", "stages", "figures")},
-            **{name: head[name] for name in ("snapshot_hash", "plan_hash")},
-            "needs": tuple(_need(row, bucket_of, facts) for row in await rows(plans.NEEDS)),
-            "assignments": tuple(_assignment(row, bucket_of) for row in await rows(plans.ASSIGNMENTS)),
-            "shortfalls": tuple(_fields(row, Shortfall) for row in await rows(plans.SHORTFALLS)),
-            "prices": tuple(_in_bucket(row, bucket_of, CapacityPrice) for row in await rows(plans.PRICES)),
-            "loads": tuple(_in_bucket(row, bucket_of, ResourceLoad) for row in await rows(plans.LOADS)),
+    return Plan(
+        **{
+            name: head[name] for name in ("method", "tie_break", "reproducible", "snapshot_hash", "plan_hash")
         },
-        Plan,
+        stages=msgspec.convert(head["stages"], tuple[Stage, ...]),
+        figures=msgspec.convert(head["figures"], Figures),
+        needs=await all_of(plans.NEEDS, lambda row: _need(row, bucket_of, facts)),
+        assignments=await all_of(plans.ASSIGNMENTS, lambda row: _assignment(row, bucket_of)),
+        shortfalls=await all_of(plans.SHORTFALLS, lambda row: _fields(row, Shortfall)),
+        prices=await all_of(plans.PRICES, lambda row: _in_bucket(row, bucket_of, CapacityPrice)),
+        loads=await all_of(plans.LOADS, lambda row: _in_bucket(row, bucket_of, ResourceLoad)),
     )
 
 
 def _fields[F: msgspec.Struct](row: asyncpg.Record, kind: type[F], **others: Any) -> F:
-    names = set(kind.__struct_fields__) - others.keys()
-    return msgspec.convert({name: row[name] for name in names} | others, kind)
+    """Make a fact of a row; a code that a million rows share is held once."""
+    return kind(
+        **{
+            name: intern(value) if type(value := row[name]) is str else value
+            for name in kind.__struct_fields__
+            if name not in others
+        },
+        **others,
+    )
 
 
 def _in_bucket[F: msgspec.Struct](row: asyncpg.Record, bucket_of: _BucketOf, kind: type[F]) -> F:
@@ -75,4 +89,5 @@ def _assignment(row: asyncpg.Record, bucket_of: _BucketOf) -> Assignment:
         Assignment,
         start_bucket=bucket_of(row["start_bucket_date"]),
         arrival_bucket=bucket_of(row["arrival_bucket_date"]),
+        passed_over=_PASSED_OVER(row["passed_over"]) if row["passed_over"] else (),
     )

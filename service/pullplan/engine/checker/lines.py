@@ -23,7 +23,7 @@ ROUTE_TOLERANCE = 1e-9
 type Problem = tuple[FindingCode, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CountedLine:
     """An assignment that can be measured: its need, node and start bucket are known."""
 
@@ -175,15 +175,18 @@ class LineChecker:
         self, line: Assignment, need: Need, ways: Ways, c: int, r: int
     ) -> Iterator[Problem]:
         ground = self._ground
-        started, arrival = ground.when(line.start_bucket), self._arrival(line, ways, c, r)
-        arrived, latest = ground.when(arrival), ground.latest_bucket(need)
+        arrival, latest = self._arrival(line, ways, c, r), ground.latest_bucket(need)
         if line.start_bucket < ground.first_start:
-            first = ground.when(ground.first_start)
+            started, first = ground.when(line.start_bucket), ground.when(ground.first_start)
             yield "starts_too_early", f"it starts in {started}; new work may start from {first} on"
         if line.arrival_bucket != arrival:
-            stated = ground.when(line.arrival_bucket)
-            yield "arrival_wrong", f"what starts in {started} arrives in {arrived}, not in {stated}"
+            started, stated = ground.when(line.start_bucket), ground.when(line.arrival_bucket)
+            yield (
+                "arrival_wrong",
+                f"what starts in {started} arrives in {ground.when(arrival)}, not in {stated}",
+            )
         if arrival > latest:
+            arrived = ground.when(arrival)
             yield "too_late", f"it arrives in {arrived}; it had to be there by {ground.when(latest)}"
 
     def _arrival(self, line: Assignment, ways: Ways, c: int, r: int) -> int:
@@ -219,10 +222,11 @@ class LineChecker:
             yield "cost_wrong", f"a unit costs {cost:.9g}, not {line.cost_per_unit:.9g}"
         if ways.allowed[c, r]:
             slack = ROUTE_TOLERANCE + ROUTE_TOLERANCE_SHARE * distance_km
-            others = np.delete(ways.distance_km[:, r], c)[np.delete(ways.allowed[:, r], c)]
-            nearer = int((others < distance_km - slack).sum())
-            as_near = int((others <= distance_km + slack).sum())
-            if not nearer < line.distance_rank <= as_near + 1:
+            usable_km = ways.distance_km[ways.allowed[:, r], r]
+            nearer = int(np.count_nonzero(usable_km < distance_km - slack))
+            # Its own distance is among those that are as near.
+            as_near = int(np.count_nonzero(usable_km <= distance_km + slack))
+            if not nearer < line.distance_rank <= as_near:
                 yield (
                     "rank_wrong",
                     f"{nearer} usable nodes are nearer: it is number {nearer + 1}, not {line.distance_rank}",

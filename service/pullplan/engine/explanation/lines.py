@@ -1,84 +1,196 @@
 """Which nearer or cheaper node does a line pass over, and for what cause?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
-from pullplan.engine.explanation.routes import Route, Routes, best_by_route
+import numpy as np
+import numpy.typing as npt
+
+from pullplan.engine.certificate import PricedStage, price_stages
+from pullplan.engine.explanation.routes import best_routes
 from pullplan.engine.explanation.shortage import explain_shortfalls
 from pullplan.engine.model import Assignment, PassedOver, PassedOverCause, Shortfall
-from pullplan.engine.options import OptionRows, Options, Solution
+from pullplan.engine.options import OptionRows, Options, Solution, StageMeasure, runs, stage_measures
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 COST_TOLERANCE = 1e-7
 """Of the line's own cost: a smaller difference is rounding."""
+CHUNK_LINES, CHUNK_PAIRS = 4_096, 1 << 16
+"""Looked at together: what bounds the memory of an explanation."""
+CAUSES: tuple[PassedOverCause, ...] = (
+    "not_qualified",
+    "offline",
+    "no_lane",
+    "too_late",
+    "costs_more",
+    "at_capacity",
+)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Lines and nodes that may have been passed over, ordered by line and capability; arrays are (n_pairs,)."""
+
+    line: IntArray
+    capability: IntArray
+    distance_km: FloatArray
+    is_nearer: BoolArray
+    """Else it may be cheaper."""
+
+    def __getitem__(self, some: slice | BoolArray) -> "_Pairs":
+        return _Pairs(self.line[some], self.capability[some], self.distance_km[some], self.is_nearer[some])
 
 
 def explain(options: Options, solution: Solution) -> tuple[tuple[Assignment, ...], tuple[Shortfall, ...]]:
     """Write every line and every shortfall down with its reasons, ordered by need, node and start bucket."""
-    routes = best_by_route(options, solution)
     lines = options.rows_at(solution.need, solution.capability, solution.start_bucket)
-    cost = lines.cost
-    assignments: list[Assignment] = []
-    for line, units in enumerate(solution.units.tolist()):
-        assignments.append(
-            Assignment(
-                assignment_id=len(assignments) + 1,
-                need_id=options.needs[lines.need[line]].need_id,
-                node_code=options.capabilities.rows[lines.capability[line]].node_code,
-                start_bucket=int(lines.start_bucket[line]),
-                arrival_bucket=int(lines.arrival_bucket[line]),
-                units=units,
-                distance_km=float(lines.distance_km[line]),
-                cost_per_unit=float(cost[line]),
-                distance_rank=int(lines.distance_rank[line]),
-                passed_over=tuple(_passed_over(options, routes, lines, line, units)),
-            )
-        )
-    return tuple(assignments), explain_shortfalls(options, solution)
-
-
-def _passed_over(
-    options: Options, routes: Routes, lines: OptionRows, line: int, units: float
-) -> Iterator[PassedOver]:
-    """Go through the product's other nodes that are nearer, or under landed cost cheaper, than the line's own."""
-    need = int(lines.need[line])
-    own = int(lines.capability[line])
-    nodes = options.capabilities.node
-    distances_km = options.lanes.distance_km[:, options.need_region[need]]
-    own_place = (float(lines.distance_km[line]), int(nodes[own]))
-    by_cost = options.parameters.objective == "landed_cost"
-    cost, late = float(lines.route_cost[line] + lines.holding_cost[line]), int(lines.late_buckets[line])
-    for capability in options.capabilities.of_product[options.need_product[need]].tolist():
-        distance_km = float(distances_km[nodes[capability]])
-        route = routes.get((need, capability))
-        is_nearer = (distance_km, int(nodes[capability])) < own_place
-        is_cheaper = by_cost and route is not None and route.cost < cost * (1 - COST_TOLERANCE)
-        if capability == own or not (is_nearer or is_cheaper):
-            continue
-        cause = _obstacle(options, capability, need) or _disadvantage(route, late, cost)
-        yield PassedOver(
-            node_code=options.capabilities.rows[capability].node_code,
-            cause=cause,
+    nodes = [capability.node_code for capability in options.capabilities.rows]
+    columns = zip(
+        lines.need.tolist(),
+        lines.capability.tolist(),
+        lines.start_bucket.tolist(),
+        lines.arrival_bucket.tolist(),
+        solution.units.tolist(),
+        lines.distance_km.tolist(),
+        lines.cost.tolist(),
+        lines.distance_rank.tolist(),
+        _passed_over(options, solution, lines),
+        strict=True,
+    )
+    assignments = tuple(
+        Assignment(
+            assignment_id=line + 1,
+            need_id=options.needs[need].need_id,
+            node_code=nodes[capability],
+            start_bucket=start,
+            arrival_bucket=arrival,
+            units=units,
             distance_km=distance_km,
-            capacity_price=route.saving if route is not None and cause == "at_capacity" else None,
-            forcing_measure=None if route is None else route.forcing_measure,
-            forcing_cost_per_unit=None if route is None else route.forcing_cost_per_unit,
-            forcing_cost=None if route is None else units * route.forcing_cost_per_unit,
+            cost_per_unit=cost,
+            distance_rank=rank,
+            passed_over=passed,
         )
+        for line, (need, capability, start, arrival, units, distance_km, cost, rank, passed) in enumerate(
+            columns
+        )
+    )
+    return assignments, explain_shortfalls(options, solution)
 
 
-def _obstacle(options: Options, capability: int, need: int) -> PassedOverCause | None:
-    """Tell what keeps a node from serving a need's region at all."""
-    node = int(options.capabilities.node[capability])
-    if not options.capabilities.rows[capability].qualified:
-        return "not_qualified"
-    if options.nodes[node].status == "offline":
-        return "offline"
-    if not options.lanes.usable[node, options.need_region[need]]:
-        return "no_lane"
-    return None
+def _passed_over(options: Options, solution: Solution, lines: OptionRows) -> Iterator[tuple[PassedOver, ...]]:
+    """Tell, line by line, what it passes over: most go to their nearest node, and need no words."""
+    measures = stage_measures(options, solution.stage_names)
+    up_to_cost = next(k for k, measure in enumerate(measures, 1) if measure.name.startswith("cost:"))
+    measures, prices = measures[:up_to_cost], solution.stage_prices[:up_to_cost]
+    stages = list(zip(measures, price_stages(options, measures, prices), strict=True))
+    pairs = _candidates(options, lines)
+    line_of, told = [np.empty(0, dtype=np.int64)], list[PassedOver]()
+    for cut in range(0, len(pairs.line), CHUNK_PAIRS):
+        line, passed = _tell(options, solution, lines, stages, pairs[cut : cut + CHUNK_PAIRS])
+        line_of.append(line)
+        told += passed
+    ends = np.searchsorted(np.concatenate(line_of), np.arange(len(lines.need)), side="right")
+    return (tuple(told[first:end]) for first, end in pairwise([0, *ends.tolist()]))
 
 
-def _disadvantage(route: Route | None, late: int, cost: float) -> PassedOverCause:
-    """Tell a node that would be later or dearer from one whose capacity is worth more elsewhere."""
-    if route is None or route.late_buckets > late:
-        return "too_late"
-    return "costs_more" if route.cost > cost * (1 + COST_TOLERANCE) else "at_capacity"
+def _candidates(options: Options, lines: OptionRows) -> _Pairs:
+    """List a product's other nodes that are nearer or, under landed cost, cheaper than a line's own at their best."""
+    by_cost = options.parameters.objective == "landed_cost"
+    limit = lines.cost * (1 - COST_TOLERANCE)
+    nothing = np.empty(0, dtype=np.int64)
+    found = [_Pairs(nothing, nothing, np.empty(0), np.empty(0, dtype=bool))]
+    for product, of_product in runs(options.need_product[lines.need]):
+        for cut in range(0, len(of_product), CHUNK_LINES):
+            line = of_product[cut : cut + CHUNK_LINES]
+            ways = options.ways(product, options.need_region[lines.need[line]])
+            way = ways.capability[:, None]
+            own_km, own = lines.distance_km[line], lines.capability[line]
+            # A product's capabilities stand in the order of their nodes.
+            is_nearer = (ways.distance_km < own_km) | ((ways.distance_km == own_km) & (way < own))
+            may_pass = is_nearer
+            if by_cost:
+                may_pass = (is_nearer | (ways.usable & (ways.route_cost < limit[line]))) & (way != own)
+            column, at = np.nonzero(may_pass.T)
+            found.append(
+                _Pairs(line[column], ways.capability[at], ways.distance_km[at, column], is_nearer[at, column])
+            )
+    columns = zip(*((p.line, p.capability, p.distance_km, p.is_nearer) for p in found), strict=True)
+    line, capability, distance_km, is_nearer = (np.concatenate(column) for column in columns)
+    order = np.lexsort((capability, line))
+    return _Pairs(line[order], capability[order], distance_km[order], is_nearer[order])
+
+
+def _tell(
+    options: Options,
+    solution: Solution,
+    lines: OptionRows,
+    stages: Sequence[tuple[StageMeasure, PricedStage]],
+    pairs: _Pairs,
+) -> tuple[IntArray, list[PassedOver]]:
+    """Give every pair that was passed over its cause and its prices: each one's line, and the words, in order."""
+    n_capabilities = len(options.capabilities.rows)
+    wanted = lines.need[pairs.line] * n_capabilities + pairs.capability
+    need, capability = np.divmod(np.unique(wanted), n_capabilities)
+    routes = best_routes(options, solution, stages, need=need, capability=capability)
+    known = routes.need * n_capabilities + routes.capability
+    at = np.searchsorted(known, wanted)
+    has_route = np.append(known, -1)[at] == wanted
+    at[~has_route] = len(known)
+
+    def of_route[T: np.generic](column: npt.NDArray[T]) -> npt.NDArray[T]:
+        return np.append(column, column.dtype.type(0))[at]
+
+    own_cost, cost = lines.cost[pairs.line], of_route(routes.cost)
+    kept = pairs.is_nearer | (has_route & (cost < own_cost * (1 - COST_TOLERANCE)))
+    is_later = of_route(routes.late_buckets) > lines.late_buckets[pairs.line]
+    is_dearer = cost > own_cost * (1 + COST_TOLERANCE)
+    cause = _causes(options, lines, pairs, is_too_late=~has_route | is_later, is_dearer=is_dearer)
+    names, nodes = [measure.name for measure, _ in stages], options.capabilities.rows
+    columns = zip(
+        pairs.capability[kept].tolist(),
+        pairs.distance_km[kept].tolist(),
+        cause[kept].tolist(),
+        has_route[kept].tolist(),
+        of_route(routes.saving)[kept].tolist(),
+        of_route(routes.forcing_stage)[kept].tolist(),
+        of_route(routes.forcing_cost_per_unit)[kept].tolist(),
+        solution.units[pairs.line[kept]].tolist(),
+        strict=True,
+    )
+    told = [
+        PassedOver(
+            node_code=nodes[capability].node_code,
+            cause=CAUSES[why],
+            distance_km=distance_km,
+            capacity_price=saving if CAUSES[why] == "at_capacity" else None,
+            forcing_measure=names[stage] if forceable else None,
+            forcing_cost_per_unit=per_unit if forceable else None,
+            forcing_cost=units * per_unit if forceable else None,
+        )
+        for capability, distance_km, why, forceable, saving, stage, per_unit, units in columns
+    ]
+    return pairs.line[kept], told
+
+
+def _causes(
+    options: Options, lines: OptionRows, pairs: _Pairs, *, is_too_late: BoolArray, is_dearer: BoolArray
+) -> IntArray:
+    """Tell what rules each node out first: positions in CAUSES.
+
+    What is neither unable, nor later, nor dearer has its capacity worth more elsewhere.
+    """
+    node = options.capabilities.node[pairs.capability]
+    region = options.need_region[lines.need[pairs.line]]
+    is_offline = np.array([n.status == "offline" for n in options.nodes], dtype=bool)
+    rules = (
+        ~options.capabilities.is_qualified[pairs.capability],
+        is_offline[node],
+        ~options.lanes.usable[node, region],
+        is_too_late,
+        is_dearer,
+    )
+    return np.select(rules, range(len(rules)), default=len(rules))

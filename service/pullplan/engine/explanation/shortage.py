@@ -1,7 +1,7 @@
 """What keeps a need short? The first thing, from capability to capacity, that rules every node out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
@@ -12,10 +12,12 @@ from pullplan.engine.model import Need, Shortfall, ShortfallReason
 from pullplan.engine.options import OptionRows, Options, Solution
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 FULL_WITHIN_SHARE = 1e-6
 """Room below this share of the capacity is rounding."""
+CHUNK_NEEDS = 4_096
 MOST_NAMED = 4
 """Nodes that a sentence names; it counts the others."""
 
@@ -27,6 +29,8 @@ class _Limits:
     options: Options
     is_full: BoolArray
     row_of: dict[tuple[str, str], int]
+    said: dict[tuple[int, int, int], str] = field(default_factory=dict)
+    """What is full, by capability, first and last start: regions of a product share it."""
 
     def when(self, bucket: int) -> str:
         """Name a bucket as people do."""
@@ -43,8 +47,8 @@ def explain_shortfalls(options: Options, solution: Solution) -> tuple[Shortfall,
         row_of={key: row for row, key in enumerate(options.capacities.keys)},
     )
     shortfalls: list[Shortfall] = []
-    for i in np.flatnonzero(solution.shortfall_units > 0).tolist():
-        reason, detail = _reason(limits, i)
+    for i, ways in _ways_of_short_needs(options, np.flatnonzero(solution.shortfall_units > 0)):
+        reason, detail = _reason(limits, i, ways)
         shortfalls.append(
             Shortfall(
                 shortfall_id=len(shortfalls) + 1,
@@ -57,7 +61,17 @@ def explain_shortfalls(options: Options, solution: Solution) -> tuple[Shortfall,
     return tuple(shortfalls)
 
 
-def _reason(limits: _Limits, i: int) -> tuple[ShortfallReason, str]:
+def _ways_of_short_needs(options: Options, short: IntArray) -> Iterator[tuple[int, OptionRows]]:
+    """List every option of needs that stay short, need by need; some thousand needs are looked at together."""
+    for cut in range(0, len(short), CHUNK_NEEDS):
+        needs = short[cut : cut + CHUNK_NEEDS]
+        rows = options.rows_of(needs)
+        ends = np.searchsorted(rows.need, needs, side="right").tolist()
+        for i, first, end in zip(needs.tolist(), [0, *ends], ends, strict=False):
+            yield i, rows[first:end]
+
+
+def _reason(limits: _Limits, i: int, ways: OptionRows) -> tuple[ShortfallReason, str]:
     options = limits.options
     need = options.needs[i]
     capable = options.capabilities.of_product[options.need_product[i]].tolist()
@@ -79,7 +93,6 @@ def _reason(limits: _Limits, i: int) -> tuple[ShortfallReason, str]:
     linked = [c for c in reachable if options.lanes.usable[options.capabilities.node[c], region]]
     if not linked:
         return "no_lane", f"no lane leads to {need.region_code} from {_names(options, reachable)}"
-    ways = options.rows_of(np.array([i]))
     if len(ways.need) == 0:
         return "too_late", _too_late(limits, need, linked, region)
     return "at_capacity", _at_capacity(limits, need, ways)
@@ -118,23 +131,28 @@ def _too_late(limits: _Limits, need: Need, linked: Sequence[int], region: int) -
 
 def _at_capacity(limits: _Limits, need: Need, ways: OptionRows) -> str:
     """Name what is full at each node in the buckets in which it could start in time."""
-    options = limits.options
     starts: dict[int, list[int]] = {}
     for capability, bucket in zip(ways.capability.tolist(), ways.start_bucket.tolist(), strict=True):
         starts.setdefault(capability, []).append(bucket)
-    said = []
-    for capability, buckets in starts.items():
-        node_code = options.capabilities.rows[capability].node_code
-        causes = [
-            _limit(limits, (node_code, resource_code), buckets)
-            for resource_code, use in sorted(options.capabilities.rows[capability].use_per_unit.items())
-            if use > 0
-        ]
-        said.append(f"{node_code} ({', '.join(cause for cause in causes if cause) or 'nothing left'})")
+    said = [_what_is_full(limits, capability, buckets) for capability, buckets in starts.items()]
     return (
         f"no capacity is left that could serve {need.region_code} with {need.product_code} by "
         f"{limits.when(need.latest_bucket)}: {_listed(said)}"
     )
+
+
+def _what_is_full(limits: _Limits, capability: int, buckets: Sequence[int]) -> str:
+    """Name a node and what of it is full in a range of buckets."""
+    key = capability, buckets[0], buckets[-1]
+    if key not in limits.said:
+        row = limits.options.capabilities.rows[capability]
+        causes = [
+            _limit(limits, (row.node_code, resource_code), buckets)
+            for resource_code, use in sorted(row.use_per_unit.items())
+            if use > 0
+        ]
+        limits.said[key] = f"{row.node_code} ({', '.join(filter(None, causes)) or 'nothing left'})"
+    return limits.said[key]
 
 
 def _limit(limits: _Limits, key: tuple[str, str], buckets: Sequence[int]) -> str:

@@ -30,5 +30,8 @@ CodeOrEvery = Annotated[str, Meta(pattern=r"^(?:\*|[A-Za-z0-9._:~-]{1,64})\Z")]
 Instant = Annotated[datetime, Meta(tz=True)]
 
 
-class Fact(msgspec.Struct, frozen=True):
-    """Base of everything that is read or made: immutable (said by each again: type checkers do not look into the base); fields by name."""
+class Fact(msgspec.Struct, frozen=True, gc=False):
+    """Base of everything that is read or made: immutable (said by each again: type checkers do not look into the base); fields by name.
+
+    Facts hold facts, never themselves: the garbage collector, which would walk through millions of them, leaves them alone.
+    """

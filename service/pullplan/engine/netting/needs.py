@@ -10,17 +10,15 @@ import numpy as np
 from pullplan.engine.calendar import bucket_of, remaining_share_of_bucket_0
 from pullplan.engine.demand import Pair, PolicyBook, history_basis, on_hand_units
 from pullplan.engine.model import Need, PlanningFacts, PullPolicy, SeriesForecast, StockPosition
+from pullplan.engine.netting.ordering import OpenUnits, number_needs
 from pullplan.engine.netting.pegging import TIER_ORDER, DemandLine, Units, consume_forecast, peg
 from pullplan.engine.netting.supply import arriving_supply, receipt_bucket
 from pullplan.engine.netting.targets import buffer_targets, reference_lead_days
 
-DUST_UNITS = 5e-7
-"""What floating point and a dying series' smoothed forecast leave behind; a millionth of a unit is a need."""
-
 
 @dataclass
 class _PairFacts:
-    """What is known of one product × region."""
+    """What is known of one product × region that has stock, receipts or a forecast to net against."""
 
     open_lines: dict[int, list[DemandLine]] = field(default_factory=lambda: defaultdict(list))
     """Orders and qualifying leads by the bucket in which they are due, none past due."""
@@ -28,6 +26,7 @@ class _PairFacts:
     on_hand_units: float = 0.0
     receipts_units: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     series: SeriesForecast | None = None
+    """Where its policy is base stock."""
 
 
 def net(facts: PlanningFacts) -> tuple[Need, ...]:
@@ -38,52 +37,77 @@ def net(facts: PlanningFacts) -> tuple[Need, ...]:
     Source: the planning model, sections 2 and 4.
     """
     book = PolicyBook(facts.policies)
-    lead_days = reference_lead_days(facts)
-    needs: list[Need] = []
-    for pair, known in sorted(_gather(facts, book).items()):
-        policy = book.policy_of(*pair)
-        demand, targets = _gross(known, policy, lead_days.get(pair, 0), facts)
+    to_peg = _gather(facts, book)
+    open_units = OpenUnits()
+    _file_demand(facts, book, to_peg, open_units)
+    has_series = any(known.series is not None for known in to_peg.values())
+    lead_days = reference_lead_days(facts) if has_series else {}
+    for pair, known in to_peg.items():
+        demand, targets = _gross(known, book.policy_of(*pair), lead_days.get(pair, 0), facts)
         receipts = [known.receipts_units.get(b, 0.0) for b in range(facts.horizon.horizon_buckets)]
         for b, short in enumerate(peg(demand, targets, receipts, known.on_hand_units)):
-            for (tier, rank), units in sorted(short.items(), key=lambda n: (TIER_ORDER[n[0][0]], n[0][1])):
-                if units > DUST_UNITS:
-                    need = Need(
-                        need_id=len(needs) + 1,
-                        product_code=pair[0],
-                        region_code=pair[1],
-                        bucket=b,
-                        tier=tier,
-                        rank=rank,
-                        units=units,
-                        latest_bucket=facts.parameters.latest_bucket(tier, b, facts.horizon.horizon_buckets),
-                    )
-                    needs.append(need)
-    return tuple(needs)
+            for (tier, rank), units in short.items():
+                open_units.add(pair, b, TIER_ORDER[tier], rank, units)
+    return number_needs(open_units, facts)
 
 
-def _gather(facts: PlanningFacts, book: PolicyBook) -> Mapping[Pair, _PairFacts]:
+def _gather(facts: PlanningFacts, book: PolicyBook) -> dict[Pair, _PairFacts]:
+    """Find the pairs whose demand is not simply their need."""
     pairs: dict[Pair, _PairFacts] = defaultdict(_PairFacts)
-    for order in facts.orders:
-        open_units = order.ordered_units - order.shipped_units
-        if open_units > 0:
-            line = DemandLine("order", open_units, order.priority, order.external_id)
-            _file(pairs[order.product_code, order.region_code], line, order.due_date, facts)
-    for lead in facts.lead_signals:
-        policy = book.policy_of(lead.product_code, lead.region_code)
-        if lead.probability >= policy.lead_probability_min and lead.units * lead.probability > 0:
-            line = DemandLine("lead", lead.units * lead.probability, lead.priority, lead.external_id)
-            _file(pairs[lead.product_code, lead.region_code], line, lead.due_date, facts)
     consumed = frozenset(facts.consumption_pairs)
     for position in facts.stock:
         pair = (position.product_code, position.region_code)
-        pairs[pair].on_hand_units += _stock_units(position, book, has_consumption=pair in consumed)
+        units = _stock_units(position, book, has_consumption=pair in consumed)
+        if units != 0:
+            pairs[pair].on_hand_units += units
     for series in facts.forecast.series if facts.forecast else ():
-        pairs[series.product_code, series.region_code].series = series
+        pair = (series.product_code, series.region_code)
+        if book.policy_of(*pair).policy == "base_stock":
+            pairs[pair].series = series
     for pair, due, units in arriving_supply(facts):
         bucket = receipt_bucket(due, facts)
         if bucket is not None:
             pairs[pair].receipts_units[bucket] += units
-    return pairs
+    return dict(pairs)
+
+
+def _file_demand(
+    facts: PlanningFacts, book: PolicyBook, to_peg: Mapping[Pair, _PairFacts], open_units: OpenUnits
+) -> None:
+    """Hand orders and qualifying leads to their pair; where there is nothing to peg they are open as they stand."""
+    bucket_of_day = _BucketBook(facts)
+    for order in facts.orders:
+        units = order.ordered_units - order.shipped_units
+        if units <= 0:
+            continue
+        pair, bucket = (order.product_code, order.region_code), bucket_of_day[order.due_date]
+        known = to_peg.get(pair)
+        if known is not None:
+            _file(known, DemandLine("order", units, order.priority, order.external_id), bucket)
+        elif bucket < facts.horizon.horizon_buckets:
+            open_units.add(pair, max(0, bucket), TIER_ORDER["order"], order.priority, units)
+    for lead in facts.lead_signals:
+        pair, bucket = (lead.product_code, lead.region_code), bucket_of_day[lead.due_date]
+        units = lead.units * lead.probability
+        if lead.probability < book.policy_of(*pair).lead_probability_min or units <= 0:
+            continue
+        known = to_peg.get(pair)
+        if known is not None:
+            _file(known, DemandLine("lead", units, lead.priority, lead.external_id), bucket)
+        elif bucket < facts.horizon.horizon_buckets:
+            open_units.add(pair, max(0, bucket), TIER_ORDER["lead"], lead.priority, units)
+
+
+class _BucketBook(dict[date, int]):
+    """The bucket of every day that was asked for; −1 for a day that is past."""
+
+    def __init__(self, facts: PlanningFacts) -> None:
+        self._horizon = facts.horizon
+
+    def __missing__(self, day: date) -> int:
+        bucket = -1 if day < self._horizon.as_of_date else bucket_of(day, self._horizon)
+        self[day] = bucket
+        return bucket
 
 
 def _stock_units(position: StockPosition, book: PolicyBook, *, has_consumption: bool) -> float:
@@ -91,11 +115,11 @@ def _stock_units(position: StockPosition, book: PolicyBook, *, has_consumption: 
     return on_hand_units(position, history_basis(policy, has_consumption=has_consumption))
 
 
-def _file(known: _PairFacts, line: DemandLine, due: date, facts: PlanningFacts) -> None:
-    if due < facts.horizon.as_of_date:
+def _file(known: _PairFacts, line: DemandLine, bucket: int) -> None:
+    if bucket < 0:
         known.past_due.append(line)
     else:
-        known.open_lines[bucket_of(due, facts.horizon)].append(line)
+        known.open_lines[bucket].append(line)
 
 
 def _gross(
@@ -106,7 +130,7 @@ def _gross(
     n_buckets = horizon.horizon_buckets
     demand = [list(known.open_lines.get(b, ())) for b in range(n_buckets)]
     demand[0] += known.past_due
-    if policy.policy != "base_stock" or known.series is None:
+    if known.series is None:
         return demand, [0.0] * n_buckets
     forecast_left = _unconsumed_forecast(known, known.series, policy, facts)
     for b in range(n_buckets):

@@ -2,14 +2,16 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.demand import Pair, PolicyBook
 from pullplan.engine.forecast import interval_quantile
 from pullplan.engine.lanes import resolve_lanes
-from pullplan.engine.model import Bucket, PlanningFacts, PullPolicy, SeriesForecast
+from pullplan.engine.model import EVERY, Bucket, PlanningFacts, PullPolicy, SeriesForecast
 
 LONGEST_PROTECTION_BUCKETS = 104
 """A forecast reaches at most so far beyond the horizon; what lies further takes its last bucket's values."""
@@ -46,6 +48,15 @@ def reference_lead_days(facts: PlanningFacts) -> dict[Pair, int]:
     A node's status does not count here, so that targets do not jump when it goes offline. Pairs that no node
     could ever serve are missing.
     """
+    product_codes, region_codes, lead_days = _lead_days_table(facts)
+    return {
+        (product_codes[p], region_codes[r]): int(lead_days[p, r])
+        for p, r in np.argwhere(lead_days >= 0).tolist()
+    }
+
+
+def _lead_days_table(facts: PlanningFacts) -> tuple[list[str], tuple[str, ...], npt.NDArray[np.int64]]:
+    """Lay reference lead days out: product codes, region codes, (n_products, n_regions) with −1 for unserved pairs."""
     table = resolve_lanes(facts.nodes, facts.regions, facts.lanes, facts.parameters)
     row_of = {code: n for n, code in enumerate(table.node_codes)}
     makers: dict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -55,15 +66,18 @@ def reference_lead_days(facts: PlanningFacts) -> dict[Pair, int]:
                 (row_of[capability.node_code], capability.make_lead_time_days)
             )
     distance_km = np.where(table.usable, table.distance_km, np.inf)
-    lead_days: dict[Pair, int] = {}
-    for product_code, rows in makers.items():
-        nodes = np.array([n for n, _ in rows])
+    product_codes = sorted({product.product_code for product in facts.products} | makers.keys())
+    lead_days = np.full((len(product_codes), len(table.region_codes)), -1, dtype=np.int64)
+    regions = np.arange(len(table.region_codes))
+    for p, product_code in enumerate(product_codes):
+        if product_code not in makers:
+            continue
+        nodes, make_days = np.array(makers[product_code], dtype=np.int64).T
         nearest = np.argmin(distance_km[nodes], axis=0)  # ties: the first by code
-        for r, region_code in enumerate(table.region_codes):
-            node, make_days = rows[int(nearest[r])]
-            if np.isfinite(distance_km[node, r]):
-                lead_days[product_code, region_code] = make_days + int(table.transit_days[node, r])
-    return lead_days
+        is_served = np.isfinite(distance_km[nodes[nearest], regions])
+        days = make_days[nearest] + table.transit_days[nodes[nearest], regions]
+        lead_days[p, is_served] = days[is_served]
+    return product_codes, table.region_codes, lead_days
 
 
 def wants_forecast(facts: PlanningFacts) -> bool:
@@ -79,15 +93,41 @@ def forecast_steps(facts: PlanningFacts) -> int:
 
 def _longest_protection_days(facts: PlanningFacts) -> int:
     """Find the longest protection interval of any base stock; 0 without one, as a review takes a day at least."""
-    book = PolicyBook(facts.policies)
-    lead_days = reference_lead_days(facts)
-    pairs = ((p.product_code, r.region_code) for p in facts.products for r in facts.regions)
-    policies = ((pair, book.policy_of(*pair)) for pair in pairs)
+    default = PolicyBook(facts.policies).policy_of(EVERY, EVERY)
+    policies = (*facts.policies, default)
+    if all(policy.policy != "base_stock" for policy in policies):
+        return 0
+    product_codes, region_codes, lead_days = _lead_days_table(facts)
+    planned = {product.product_code for product in facts.products}
+    is_planned = np.array([code in planned for code in product_codes], dtype=bool)
+    number = _policy_numbers(facts, product_codes, region_codes)
     return max(
         (
-            _protection_days(policy, lead_days.get(pair, 0), facts.horizon.bucket)
-            for pair, policy in policies
-            if policy.policy == "base_stock"
+            _protection_days(
+                policies[n], max(0, int(lead_days[is_planned][of_policy].max())), facts.horizon.bucket
+            )
+            for n in np.unique(number[is_planned]).tolist()
+            if policies[n].policy == "base_stock" and (of_policy := number[is_planned] == n).any()
         ),
         default=0,
     )
+
+
+def _policy_numbers(
+    facts: PlanningFacts, product_codes: Sequence[str], region_codes: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    """Find the policy of every pair, as PolicyBook does: positions in the facts' policies, −1 for the default.
+
+    Shapes: (n_products, n_regions)
+    """
+    row_of = {code: p for p, code in enumerate(product_codes)} | {EVERY: slice(None)}
+    column_of = {code: r for r, code in enumerate(region_codes)} | {EVERY: slice(None)}
+    number = np.full((len(product_codes), len(region_codes)), -1, dtype=np.int64)
+    # A later one overrules: every pair, then regions, then products, then single pairs.
+    numbered = sorted(
+        enumerate(facts.policies), key=lambda n: (n[1].product_code != EVERY, n[1].region_code != EVERY)
+    )
+    for n, policy in numbered:
+        if policy.product_code in row_of and policy.region_code in column_of:
+            number[row_of[policy.product_code], column_of[policy.region_code]] = n
+    return number

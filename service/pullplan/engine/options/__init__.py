@@ -1,6 +1,6 @@
 """Which node could serve which need when, at what cost and on which capacity?"""
 
-from pullplan.engine.options.arrays import NeedGroup, OptionRows, Options, Solution, StagePrices
+from pullplan.engine.options.arrays import NeedGroup, OptionRows, Options, Solution, StagePrices, runs
 from pullplan.engine.options.building import build_options
 from pullplan.engine.options.capacities import Capacities
 from pullplan.engine.options.measures import (
@@ -26,6 +26,7 @@ __all__ = [
     "Ways",
     "build_options",
     "needs_by_rank",
+    "runs",
     "shortfall_weight",
     "slice_edges",
     "stage_measures",

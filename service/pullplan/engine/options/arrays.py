@@ -1,7 +1,7 @@
 """What do the stages of an assignment hand to each other? Arrays over needs, options and resources."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
 
@@ -50,6 +50,10 @@ class OptionRows:
     """Cost per unit without holding, in the objective's measure."""
     holding_cost: FloatArray
     """Holding per unit until the bucket in which it is due; 0 under `nearest`."""
+
+    def __getitem__(self, part: slice) -> "OptionRows":
+        """Take options that follow each other."""
+        return OptionRows(**{field.name: getattr(self, field.name)[part] for field in fields(self)})
 
     @property
     def cost(self) -> FloatArray:
@@ -119,16 +123,20 @@ class Options:
                 groups.append(NeedGroup(product, bucket, latest, needs))
         return tuple(groups)
 
-    def rows_of(self, needs: IntArray) -> OptionRows:
-        """List every option of some needs.
+    def rows_of(self, needs: IntArray, capability: IntArray | None = None) -> OptionRows:
+        """List every option of some needs, or of some pairs of need and capability.
 
-        Shapes: (n,) ascending positions → ordered by need, node code and start bucket
+        Shapes: (n,) ascending positions; pairs ordered by both → ordered by need, node code and start bucket
         """
         pieces = [np.empty((3, 0), dtype=np.int64)]
-        for product, of_product in self._by_product(needs):
+        for product, at in self._by_product(needs):
+            of_product = needs[at]
             ways = self.ways(product, self.need_region[of_product])
             first, n_starts = ways.starts(self.need_latest_bucket[of_product])
-            way, column = np.nonzero(n_starts)
+            if capability is None:
+                column, way = np.nonzero(n_starts.T)
+            else:
+                column, way = np.arange(len(at)), np.searchsorted(ways.capability, capability[at])
             count = n_starts[way, column]
             start = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
             start += np.repeat(first[way, column], count)
@@ -138,8 +146,8 @@ class Options:
                 )
             )
         listed = np.concatenate(pieces, axis=1)
-        need, capability, start = listed[:, np.lexsort(listed[::-1])]
-        return self.rows_at(need, capability, start)
+        # Where needs stand in the order of their products, so do the pieces; each is in order.
+        return self.rows_at(*listed[:, np.argsort(listed[0], kind="stable")])
 
     def rows_at(self, need: IntArray, capability: IntArray, start_bucket: IntArray) -> OptionRows:
         """Describe options that are named.
@@ -149,9 +157,13 @@ class Options:
         n = len(need)
         arrival, rank = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
         distance_km, route_cost, holding = np.empty(n), np.empty(n), np.empty(n)
-        for product, rows in _runs(self.need_product[need]):
-            regions, column = np.unique(self.need_region[need[rows]], return_inverse=True)
-            ways = self.ways(product, regions)
+        every_region = np.arange(len(self.lanes.region_codes))
+        for product, rows in runs(self.need_product[need]):
+            # Of fewer options than regions, one column for each is less than all.
+            region = self.need_region[need[rows]]
+            few = len(rows) <= len(every_region)
+            ways = self.ways(product, region if few else every_region)
+            column = np.arange(len(rows)) if few else region
             way = np.searchsorted(ways.capability, capability[rows])
             arrival[rows] = start_bucket[rows] + ways.offset_buckets[way, column]
             distance_km[rows] = ways.distance_km[way, column]
@@ -174,9 +186,9 @@ class Options:
         )
 
     def _by_product(self, needs: IntArray) -> Iterator[tuple[int, IntArray]]:
-        for product, rows in _runs(self.need_product[needs]):
+        for product, rows in runs(self.need_product[needs]):
             for cut in range(0, len(rows), GROUP_NEEDS):
-                yield product, needs[rows[cut : cut + GROUP_NEEDS]]
+                yield product, rows[cut : cut + GROUP_NEEDS]
 
     @cached_property
     def rows(self) -> OptionRows:
@@ -270,7 +282,7 @@ class Options:
         return used
 
 
-def _runs(key: IntArray) -> Iterator[tuple[int, IntArray]]:
+def runs(key: IntArray) -> Iterator[tuple[int, IntArray]]:
     """Gather the positions of equal keys, in the order of the keys."""
     order = np.argsort(key, kind="stable")
     first = np.flatnonzero(np.diff(key[order], prepend=-1))

@@ -67,6 +67,7 @@ def _lay_out_capabilities(
         rows=rows,
         node=np.array([node_at[c.node_code] for c in rows], dtype=np.int64),
         product=product,
+        is_qualified=np.array([c.qualified for c in rows], dtype=bool),
         is_usable=np.array([c.qualified and c.node_code not in offline for c in rows], dtype=bool),
         unit_cost=np.array([c.unit_cost for c in rows], dtype=np.float64),
         make_lead_time_days=np.array([c.make_lead_time_days for c in rows], dtype=np.int64),

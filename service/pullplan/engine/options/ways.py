@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_of
-from pullplan.engine.lanes import LaneTable
+from pullplan.engine.lanes import LaneTable, pairs
 from pullplan.engine.model import Capability, Horizon, PlanParameters, Product
 
 FloatArray = npt.NDArray[np.float64]
@@ -23,6 +23,7 @@ class Capabilities:
     rows: tuple[Capability, ...]
     node: IntArray
     product: IntArray
+    is_qualified: BoolArray
     is_usable: BoolArray
     """Qualified, and the node is not offline."""
     unit_cost: FloatArray
@@ -47,7 +48,7 @@ class Ways:
     """From start bucket to arrival bucket."""
     first_start_bucket: IntArray
     last_start_bucket: IntArray
-    """Work may start in these and between, whatever it is for."""
+    """Work may start in these and between, whatever it is for: like the others, or (1, 1) where all are equal."""
 
     def starts(self, latest_bucket: IntArray | int) -> tuple[IntArray, IntArray]:
         """Tell the first start, and how many there are, that reach each region no later than its latest bucket.
@@ -56,7 +57,7 @@ class Ways:
         """
         last = np.minimum(self.last_start_bucket, latest_bucket - self.offset_buckets)
         n_starts = np.where(self.usable, np.maximum(0, last - self.first_start_bucket + 1), 0)
-        return self.first_start_bucket, n_starts
+        return np.broadcast_to(self.first_start_bucket, n_starts.shape), n_starts
 
     def distance_rank(self, way: IntArray, region: IntArray) -> IntArray:
         """Count the usable ways that are nearer, ties by code, the way itself included.
@@ -86,32 +87,31 @@ def ways_of_product(
 
     Shapes: `positions` of its capabilities (n_ways,), `regions` by position (n_regions,)
     """
-    pair = capabilities.node[positions][:, None], regions
-    usable = lanes.usable[pair] & capabilities.is_usable[positions][:, None]
-    distance_km = lanes.distance_km[pair]
+    nodes = capabilities.node[positions]
+    distance_km = pairs(lanes.distance_km, nodes, regions)
     if parameters.objective == "landed_cost":
-        freight = lanes.freight_cost_per_unit(product.weight_kg, pair)
+        freight = lanes.freight_cost_per_unit(product.weight_kg, nodes, regions)
         route_cost = capabilities.unit_cost[positions][:, None] + freight
     else:
         route_cost = distance_km * (product.weight_kg if parameters.weigh_distance else 1.0)
     days = DAYS_PER_BUCKET[horizon.bucket]
     make_days = capabilities.make_lead_time_days[positions][:, None]
     # As calendar.arrival_bucket, for all pairs at once: the offset is the same for every start bucket.
-    offset = (days - 1 + make_days + lanes.transit_days[pair]) // days
+    offset = (days - 1 + make_days + pairs(lanes.transit_days, nodes, regions)) // days
     return Ways(
         capability=positions,
-        usable=usable,
+        usable=pairs(lanes.usable, nodes, regions) & capabilities.is_usable[positions][:, None],
         distance_km=distance_km,
         route_cost=route_cost,
         offset_buckets=offset,
-        first_start_bucket=np.broadcast_to(_first_start(horizon, parameters), offset.shape),
-        last_start_bucket=np.broadcast_to(np.int64(horizon.horizon_buckets - 1), offset.shape),
+        first_start_bucket=np.array([[_first_start(horizon, parameters)]]),
+        last_start_bucket=np.array([[horizon.horizon_buckets - 1]]),
     )
 
 
-def _first_start(horizon: Horizon, parameters: PlanParameters) -> np.int64:
+def _first_start(horizon: Horizon, parameters: PlanParameters) -> int:
     earliest = parameters.earliest_start_date
-    return np.int64(0 if earliest is None else max(0, bucket_of(earliest, horizon)))
+    return 0 if earliest is None else max(0, bucket_of(earliest, horizon))
 
 
 def holding_cost_per_bucket(

@@ -1,0 +1,87 @@
+"""How do open units of demand become need lines, in order and numbered?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pullplan.engine.model import TIERS, Need, PlanningFacts, Tier
+
+DUST_UNITS = 5e-7
+"""What floating point and a dying series' smoothed forecast leave behind; a millionth of a unit is a need."""
+
+
+@dataclass(frozen=True)
+class OpenUnits:
+    """Units that nothing covers, line by line in any order: columns of equal length."""
+
+    product_codes: list[str] = field(default_factory=list)
+    region_codes: list[str] = field(default_factory=list)
+    buckets: list[int] = field(default_factory=list)
+    tiers: list[int] = field(default_factory=list)
+    """By position in TIERS."""
+    ranks: list[int] = field(default_factory=list)
+    units: list[float] = field(default_factory=list)
+
+    def add(self, pair: tuple[str, str], bucket: int, tier: int, rank: int, units: float) -> None:
+        """Write one line down."""
+        self.product_codes.append(pair[0])
+        self.region_codes.append(pair[1])
+        self.buckets.append(bucket)
+        self.tiers.append(tier)
+        self.ranks.append(rank)
+        self.units.append(units)
+
+
+def number_needs(open_units: OpenUnits, facts: PlanningFacts) -> tuple[Need, ...]:
+    """Add up lines that differ in nothing but units, drop dust, and number what is left.
+
+    Needs stand in the order product, region, bucket, tier, rank.
+    """
+    units = np.array(open_units.units, dtype=np.float64)
+    if len(units) == 0:
+        return ()
+    products, product = _numbered(open_units.product_codes)
+    regions, region = _numbered(open_units.region_codes)
+    columns = (
+        product,
+        region,
+        *(np.array(c) for c in (open_units.buckets, open_units.tiers, open_units.ranks)),
+    )
+    # Equal lines by size, so that their sum does not depend on the order of the facts.
+    order = np.lexsort((units, *columns[::-1]))
+    columns = tuple(column[order] for column in columns)
+    changes = np.any([np.diff(column, prepend=column[0] - 1) != 0 for column in columns], axis=0)
+    first = np.flatnonzero(changes)
+    summed = np.add.reduceat(units[order], first)
+    kept = summed > DUST_UNITS
+    rows = zip(*(column[first[kept]].tolist() for column in columns), summed[kept].tolist(), strict=True)
+    latest = _latest_buckets(facts)
+    return tuple(
+        Need(
+            need_id=number,
+            product_code=products[p],
+            region_code=regions[r],
+            bucket=bucket,
+            tier=TIERS[tier],
+            rank=rank,
+            units=n,
+            latest_bucket=latest[tier][bucket],
+        )
+        for number, (p, r, bucket, tier, rank, n) in enumerate(rows, start=1)
+    )
+
+
+def _numbered(codes: Sequence[str]) -> tuple[list[str], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    known = sorted(set(codes))
+    at = {code: i for i, code in enumerate(known)}
+    return known, np.fromiter((at[code] for code in codes), np.int64, len(codes))
+
+
+def _latest_buckets(facts: PlanningFacts) -> list[list[int]]:
+    n_buckets = facts.horizon.horizon_buckets
+
+    def of_tier(tier: Tier) -> list[int]:
+        return [facts.parameters.latest_bucket(tier, bucket, n_buckets) for bucket in range(n_buckets)]
+
+    return [of_tier(tier) for tier in TIERS]
