@@ -1,6 +1,6 @@
 """How long does the best assignment take, how near is its bound, and what does HiGHS take for the same?
 
-    python -m bench.assigning PRODUCTS CAPACITY_FACTOR [priced|whole]
+    python -m bench.assigning PRODUCTS CAPACITY_FACTOR [priced|whole] SHARE_SLICES
 
 measures one instance in a process of its own, so that its memory is its own.
 """
@@ -12,21 +12,26 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import highspy
 import numpy as np
 from bench.figure import figure
-from bench.instances import Instance, reference_instance
+from bench.instances import FloatArray, Instance, reference_instance
 from bench.one_pass import seconds_per_pass
 from scipy.sparse import csr_array
 
 from pullplan.engine.assignment.blocks import Block, Market
 from pullplan.engine.assignment.pricing import PricedPlan, price
+from pullplan.engine.assignment.shortage import least_shortage
 
 SMALL, MEDIUM, LARGE = 40, 200, 3_334
 """Products: 12,000, 60,000 and 1,000,200 needs."""
 SHORT_FACTORS = (0.80, 0.75, 0.50)
+SHARE_SLICES = (1, 10)
+FACTOR_TOLERANCE = 1e-7
 N_RUNS = 3
 """Of which the median counts."""
 RUN_ONCE_FROM_NEEDS = 500_000
@@ -41,9 +46,15 @@ def assignment() -> list[dict[str, Any]]:
         _at_most("assignment of 60,000, total", ample["seconds"], "s", 0.6, ample["seconds_per_pass"]),
         _at_most("assignment of 60,000, gap", ample["gap"], "of value", 1e-8, 0.0),
     ]
-    for factor in SHORT_FACTORS:
-        short = measure(MEDIUM, factor, "priced")
-        name = f"60,000 at {factor} of mean use ({abs(short['short_share']):.2%} short)"
+    edge = 0.999 * smallest_factor(MEDIUM)
+    for factor, n_slices in product((*SHORT_FACTORS, edge), SHARE_SLICES):
+        short = measure(MEDIUM, factor, "priced", n_slices)
+        where = (
+            f"{factor:.2f}"
+            if factor in SHORT_FACTORS
+            else f"{factor:.5f}, 0.999 of the least that serves all,"
+        )
+        name = f"60,000 at {where} of mean use, {n_slices} slices ({abs(short['short_share']):.2%} short)"
         times = short["seconds"] / ample["seconds"]
         figures += [
             _at_most(f"{name}, total", times, "× of 1.25", 10, 1.0),
@@ -66,10 +77,23 @@ def assignment_whole() -> list[dict[str, Any]]:
     return [_against_whole("60,000", measure(MEDIUM, 1.25, "priced"), measure(MEDIUM, 1.25, "whole"))]
 
 
-def measure(n_products: int, capacity_factor: float, way: str) -> dict[str, float]:
+def smallest_factor(n_products: int) -> float:
+    """Find the least capacity that serves all, by bisection on what must stay short."""
+    short, served = 0.5, 1.25
+    while served - short > FACTOR_TOLERANCE:
+        factor = (short + served) / 2
+        market = to_market(reference_instance(n_products, capacity_factor=factor))
+        if least_shortage(market, n_stages=1).proofs[0].value > 0:
+            short = factor
+        else:
+            served = factor
+    return served
+
+
+def measure(n_products: int, capacity_factor: float, way: str, n_slices: int = 1) -> dict[str, float]:
     """Run one instance in a process of its own, on one thread."""
     done = subprocess.run(
-        [sys.executable, "-m", "bench.assigning", str(n_products), str(capacity_factor), way],
+        [sys.executable, "-m", "bench.assigning", str(n_products), str(capacity_factor), way, str(n_slices)],
         env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         check=True,
         capture_output=True,
@@ -109,11 +133,11 @@ def to_market(instance: Instance) -> Market:
     return Market(blocks, instance.capacity, np.zeros(len(instance.capacity), dtype=bool))
 
 
-def _measure_priced(instance: Instance) -> dict[str, float]:
+def _measure_priced(instance: Instance, n_slices: int) -> dict[str, float]:
     times = []
     for _ in range(N_RUNS if instance.n_needs < RUN_ONCE_FROM_NEEDS else 1):
         started = time.perf_counter()
-        market = to_market(instance)
+        market = replace(to_market(instance), n_slices=n_slices)
         plan = price(market, n_stages=1)
         times.append(time.perf_counter() - started)
     if plan is None:
@@ -126,27 +150,45 @@ def _prove(market: Market, plan: PricedPlan) -> dict[str, float]:
     """Compute values from the lines and bounds from the prices alone, over every way, in float64."""
     units = np.concatenate([block.units for block in market.blocks])
     served, cost = np.zeros(len(units)), 0.0
-    shortfall_prices = plan.shortage.proofs[0].row_prices
-    multiplier = float(plan.cost_multipliers[0])
-    shortfall_bound = -float(shortfall_prices @ market.capacity)
-    bound = -float(plan.cost_prices @ market.capacity)
+    stages, proofs = plan.shortage.stages[0], plan.shortage.proofs
+    cheapest = np.empty((len(stages) + 1, len(units)))
     cut = np.searchsorted(plan.lines.need, market.first_need)
     for b, block in enumerate(market.blocks):
+        needs = slice(market.first_need[b], market.first_need[b + 1])
         lines = slice(cut[b], cut[b + 1])
         need, way = plan.lines.need[lines] - market.first_need[b], plan.lines.way[lines]
         made = way < len(block.use)
         cost += float(block.cost[way[made], need[made]] @ plan.lines.units[lines][made])
         np.add.at(served, plan.lines.need[lines][made], plan.lines.units[lines][made])
-        free = (block.use @ shortfall_prices[block.rows]).min()
-        shortfall_bound += float(block.units.sum()) * min(1.0, float(free))
-        bound += float(np.minimum(block.priced(plan.cost_prices).min(axis=0), multiplier) @ block.units)
-    short = float((units - served).sum())
-    bound -= multiplier * short
+        for k, stage in enumerate(stages):
+            cheapest[k, needs] = (block.use @ proofs[stage.proof].row_prices[block.rows]).min()
+        cheapest[-1, needs] = block.priced(plan.cost_prices).min(axis=0)
+    n_slices = market.n_slices
+    counted = [(stage.last - stage.first + 1) / n_slices for stage in stages]
+    values = [
+        float(np.clip(units - served - (n_slices - s.last) / n_slices * units, 0, share * units).sum())
+        for s, share in zip(stages, counted, strict=True)
+    ]
+
+    def bound(k: int, prices: FloatArray, multipliers: FloatArray) -> float:
+        covered = sum(
+            share * float(units @ np.minimum(cheapest[k], multiplier))
+            for share, multiplier in zip(counted, multipliers.tolist(), strict=False)
+        )
+        return covered - float(prices @ market.capacity) - float(multipliers @ values[: len(multipliers)])
+
+    gaps = [0.0]
+    for k, stage in enumerate(stages):
+        proof = proofs[stage.proof]
+        first = float(units @ np.minimum(cheapest[k], 1.0)) / n_slices
+        joined = stage.last - stage.first + 1
+        least = joined * (first + bound(k, proof.row_prices, proof.multipliers))
+        gaps.append((values[k] - least) / max(values[k], float(units.mean())))
     return {
         "cost": cost,
-        "gap": (cost - bound) / cost,
-        "shortfall_gap": (short - shortfall_bound) / max(short, float(units.mean())),
-        "short_share": short / float(units.sum()),
+        "gap": (cost - bound(len(stages), plan.cost_prices, plan.cost_multipliers)) / cost,
+        "shortfall_gap": max(gaps),
+        "short_share": float((units - served).sum() / units.sum()),
     }
 
 
@@ -188,10 +230,10 @@ def _measure_whole(instance: Instance) -> dict[str, float]:
 
 
 def main() -> None:
-    n_products, capacity_factor, way = sys.argv[1:]
+    n_products, capacity_factor, way, n_slices = sys.argv[1:]
     instance = reference_instance(int(n_products), capacity_factor=float(capacity_factor))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    measured = _measure_whole(instance) if way == "whole" else _measure_priced(instance)
+    measured = _measure_whole(instance) if way == "whole" else _measure_priced(instance, int(n_slices))
     measured |= {"instance_megabytes": before}
     if way == "priced":
         measured |= {"seconds_per_pass": seconds_per_pass(instance)}
