@@ -4,8 +4,10 @@ import asyncio
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from pullplan.postgres import EmbeddedServer
 from pullplan.storage import database, schema
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+SERVER_PREFIX = "pullplan-tests-"
+STARTED_WITHIN_SECONDS = 300
+"""Until then a server's folder may be one that nobody has locked yet."""
 SERVER_BYTES = 2 * 2**30
 """More than the tests' databases ever take; a container may have far less memory for files."""
 
@@ -33,8 +38,18 @@ def _folder_in_memory() -> Path | None:
     """Find where a clone of a database costs an eighth of what it costs on disk; None for the usual place."""
     folder = Path("/dev/shm")
     if os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= SERVER_BYTES:
+        _remove_what_killed_tests_left(folder)
         return folder
     return None
+
+
+def _remove_what_killed_tests_left(folder: Path) -> None:
+    for left in folder.glob(f"{SERVER_PREFIX}*"):
+        with suppress(FileNotFoundError):  # another worker looks at the same time
+            server = EmbeddedServer(left)
+            if time.time() - left.stat().st_mtime > STARTED_WITHIN_SECONDS and server.try_lock():
+                shutil.rmtree(left, ignore_errors=True)
+                server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +66,7 @@ def server_url() -> Iterator[Callable[[str], str]]:
         "full_page_writes": "off",
         "max_connections": "200",
     }
-    with tempfile.TemporaryDirectory(prefix="pullplan-tests-", dir=_folder_in_memory()) as folder:
+    with tempfile.TemporaryDirectory(prefix=SERVER_PREFIX, dir=_folder_in_memory()) as folder:
         server = EmbeddedServer(Path(folder), unsafe)
         server.start()
         yield server.url
