@@ -14,7 +14,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pullplan.engine.model import (
-    TIERS,
+    DEMAND_TIERS,
     Capability,
     CapacityException,
     Horizon,
@@ -66,6 +66,7 @@ def facts_of_case(case: Mapping[str, Any]) -> tuple[PlanningFacts, list[Need]]:
             objective=case["objective"],
             lanes="given_only",
             late_buckets=late_buckets,
+            largest_share=case.get("largest_share"),
             **PUBLISHED,
         ),
         products=tuple(
@@ -322,7 +323,7 @@ def networks(draw: st.DrawFn) -> tuple[PlanningFacts, list[Need]]:
         )
         for i in range(draw(st.integers(0, 2)))
     ]
-    tiers = st.sampled_from(TIERS)
+    tiers = st.sampled_from(DEMAND_TIERS)
     needs = []
     for i in range(draw(st.integers(1, 8))):
         bucket = draw(st.integers(0, n_buckets - 1))
