@@ -20,7 +20,8 @@ _STATEMENT_SECONDS = 5.0
 _GIVE_BACK_SECONDS = 1.0
 _LAST_WORD_SECONDS = 0.5
 _RENEWALS_A_LEASE = 5
-_RENEW_SECONDS_MAX = 2.0
+_RENEW_SECONDS_MAX = 0.5
+"""A wish to cancel is read at each renewal, and progress is written."""
 _ATTEMPTS_MAX = 10
 _PAUSE_SECONDS = (0.1, 0.2, 0.5, 1.0)
 
@@ -41,9 +42,14 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
 
     @property
+    def acquire_seconds(self) -> float:
+        """How long a renewal may wait for a connection."""
+        return self.lease_seconds / _RENEWALS_A_LEASE
+
+    @property
     def renew_seconds(self) -> float:
         """The time between two renewals of a lease."""
-        return min(_RENEW_SECONDS_MAX, self.lease_seconds / _RENEWALS_A_LEASE)
+        return min(_RENEW_SECONDS_MAX, self.acquire_seconds)
 
 
 async def work(orders: Orders, *, runs_at_once: int, statement_cache: bool) -> None:
@@ -172,7 +178,7 @@ class _Worker:
         """Renew the lease; a database that is away has said nothing against going on."""
         progress = None if child.progress is None else msgspec.to_builtins(child.progress)
         try:
-            async with database.lent(self._pool, acquire_seconds=self._orders.renew_seconds) as connection:
+            async with database.lent(self._pool, acquire_seconds=self._orders.acquire_seconds) as connection:
                 return await queue.renew(
                     connection, run.run_id, run.attempt, self._orders.lease_seconds, progress
                 )
