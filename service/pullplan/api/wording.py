@@ -14,6 +14,7 @@ CAUSES: dict[PassedOverCause, str] = {
     "no_lane": "no lane",
     "at_capacity": "full",
     "costs_more": "costs more",
+    "search_stopped": "not looked at before the search was stopped",
 }
 
 Name = Callable[[str], str]

@@ -40,6 +40,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: float
     time_zone: str
     log_level: str
+    compute: str = "local"
 
     @property
     def acquire_seconds(self) -> float:
@@ -64,7 +65,7 @@ async def work(orders: Orders, *, runs_at_once: int, statement_cache: bool) -> N
         statement_cache=statement_cache,
         statement_timeout_seconds=_STATEMENT_SECONDS,
     ) as pool:
-        worker = _Worker(orders, pool)
+        worker = _Worker(orders, pool, runs_at_once)
         tasks = [
             asyncio.create_task(task)
             for task in (worker.listen(), *(worker.take_runs() for _ in range(runs_at_once)))
@@ -82,8 +83,9 @@ async def work(orders: Orders, *, runs_at_once: int, statement_cache: bool) -> N
 
 
 class _Worker:
-    def __init__(self, orders: Orders, pool: Pool) -> None:
+    def __init__(self, orders: Orders, pool: Pool, runs_at_once: int) -> None:
         self._orders = orders
+        self._runs_at_once = runs_at_once
         self._pool = pool
         self._woken = asyncio.Event()
 
@@ -144,6 +146,8 @@ class _Worker:
                 database_url=self._orders.database_url,
                 time_zone=self._orders.time_zone,
                 log_level=self._orders.log_level,
+                compute=self._orders.compute,
+                runs_at_once=self._runs_at_once,
             )
         )
         try:

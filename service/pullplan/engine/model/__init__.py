@@ -39,6 +39,7 @@ from pullplan.engine.model.plans import (
     ShortfallStage,
     Stage,
 )
+from pullplan.engine.model.progress import Progress, SearchProgress
 from pullplan.engine.model.requests import (
     ForecastRequest,
     Horizon,
@@ -121,6 +122,7 @@ __all__ = [
     "PlanRequest",
     "PlanningFacts",
     "Product",
+    "Progress",
     "PullPolicy",
     "PullPolicyName",
     "Region",
@@ -128,6 +130,7 @@ __all__ = [
     "Resource",
     "ResourceKind",
     "ResourceLoad",
+    "SearchProgress",
     "SeriesForecast",
     "Share",
     "Shortfall",

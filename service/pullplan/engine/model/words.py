@@ -20,7 +20,9 @@ Objective = Literal["nearest", "landed_cost"]
 ShortfallMeasure = Literal["value", "units", "resource_hours"]
 Lanes = Literal["all", "given_only", "within_km"]
 DemandClass = Literal["smooth", "erratic", "intermittent", "lumpy", "new"]
-PassedOverCause = Literal["not_qualified", "offline", "too_late", "no_lane", "at_capacity", "costs_more"]
+PassedOverCause = Literal[
+    "not_qualified", "offline", "too_late", "no_lane", "at_capacity", "costs_more", "search_stopped"
+]
 ShortfallReason = Literal["no_capable_node", "not_qualified", "offline", "no_lane", "too_late", "at_capacity"]
 
 Share = Annotated[float, Meta(ge=0, le=1)]
