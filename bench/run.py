@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import assigning, loading, reading, starting, storing
+from bench import assigning, loading, reading, sharding, starting, storing
 from bench.tables import keep
 
 FIGURES = {
@@ -21,6 +21,7 @@ FIGURES = {
     "reading": reading.page_against_query,
     "storing": storing.storing,
     "assignment": assigning.assignment,
+    "sharding": sharding.sharding,
     "assignment_whole": assigning.assignment_whole,
 }
 ON_REQUEST = {"assignment_whole"}

@@ -32,12 +32,25 @@ def test_each_variable_reaches_its_setting():
 
 
 @pytest.mark.parametrize(
+    "place", ["local", "local:3", "dask://cluster.example.com:8786", "dask://[::1]:8786"]
+)
+def test_where_to_compute_is_taken_as_it_is_written(place: str):
+    assert read_settings({"XDG_DATA_HOME": "/data", "PULLPLAN_COMPUTE": place}).compute == place
+
+
+@pytest.mark.parametrize(
     ("variable", "text"),
     [
         ("PULLPLAN_PORT", "eighty"),
         ("PULLPLAN_PORT", "70000"),
         ("PULLPLAN_LEASE_SECONDS", "0"),
         ("PULLPLAN_LOG_LEVEL", "loud"),
+        ("PULLPLAN_COMPUTE", "everywhere"),
+        ("PULLPLAN_COMPUTE", "local:0"),
+        ("PULLPLAN_COMPUTE", "local:two"),
+        ("PULLPLAN_COMPUTE", "dask://cluster"),
+        ("PULLPLAN_COMPUTE", "dask://cluster:70000"),
+        ("PULLPLAN_COMPUTE", "tcp://cluster:8786"),
         ("PULLPLAN_TIME_ZONE", "Berlin"),
         ("PULLPLAN_TIME_ZONE", "../etc/passwd"),
     ],

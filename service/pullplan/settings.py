@@ -1,7 +1,9 @@
 """What differs between deployments? Read from the environment, once, by entry points only."""
 
 import os
+import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -44,10 +46,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """PULLPLAN_LEASE_SECONDS: a run whose worker is silent for so long is taken over."""
     worker_runs: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     """PULLPLAN_WORKER_RUNS: runs that one worker computes at a time."""
+    compute: str = "local"
+    """PULLPLAN_COMPUTE: where plans are computed: local, local:N (processes), or dask://host:port."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """PULLPLAN_LOG_LEVEL: debug, info, warning or error."""
 
 
+_COMPUTE = re.compile(
+    r"(?:local|(?:local:|dask://(?P<host>[^\s/:@]+|\[[0-9A-Fa-f:.]+\]):)(?P<number>[0-9]{1,5}))"
+)
 _VARIABLE_OF = {"database_url": "DATABASE_URL", "data_folder": "PULLPLAN_DATA"}
 
 
@@ -81,4 +88,19 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise SettingInvalidError(
             f"PULLPLAN_TIME_ZONE: {settings.time_zone!r} is no time zone; write one like Europe/Berlin"
         ) from None
+    _check_compute(settings.compute)
     return settings
+
+
+def _check_compute(compute: str) -> None:
+    """Raises: SettingInvalidError."""
+    matched = _COMPUTE.fullmatch(compute)
+    if matched is None or not 0 < int(matched["number"] or 1) <= 65535:
+        raise SettingInvalidError(
+            f"PULLPLAN_COMPUTE: {compute!r} is no place to compute; write local, local:N (so many processes) or "
+            "dask://host:port"
+        )
+    if matched["host"] and find_spec("distributed") is None:
+        raise SettingInvalidError(
+            f"PULLPLAN_COMPUTE: {compute} needs the package distributed: install the dependency group `dask`"
+        )

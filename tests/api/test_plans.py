@@ -248,3 +248,10 @@ async def test_a_cursor_beyond_what_a_column_holds_is_refused(client, connection
     path = f"/v1/plans/{await _store(connection)}/needs"
     beyond = "Wzk5OTk5OTk5OTk5OTk5XQ"  # [99999999999999]
     assert (await client.get(path, params={"cursor": beyond})).status_code == 422
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 86_401, "ten"])
+async def test_a_time_for_solving_that_is_none_is_refused_by_its_name(client, seconds):
+    answer = await client.post("/v1/plans", json={"solve_seconds_max": seconds})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/solve_seconds_max"

@@ -5,11 +5,17 @@ import json
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from pullplan.storage import database, queue
+from pullplan.worker.child import Said
 
 pytestmark = pytest.mark.anyio
+
+NOTHING_SAID = dict.fromkeys(("step", "detail", "stage", "round", "value", "bound", "needs_settled")) | {
+    "done_share": 0.0
+}
 
 
 async def _finish(connection: database.Connection, run_id: str, result: str = "/v1/plans/x") -> None:
@@ -26,7 +32,7 @@ async def test_a_started_run_is_queued_and_says_where_to_look(client):
     assert answer.headers["location"] == f"/v1/runs/{run['run_id']}"
     assert answer.headers["retry-after"] == "1"
     assert (run["kind"], run["state"], run["attempt"], run["result"]) == ("plan", "queued", 0, None)
-    assert run["progress"] == {"step": None, "done_share": 0.0, "detail": None}
+    assert run["progress"] == NOTHING_SAID
     assert run["parameters"]["horizon_buckets"] == 3
     assert (await client.get(answer.headers["location"])).json() == run
 
@@ -119,7 +125,24 @@ async def test_who_follows_a_run_hears_of_each_change_and_of_its_end(client, con
         "failed",
         {"code": "too-bad", "detail": "it failed"},
     )
-    assert run["progress"] == {"step": "netting", "done_share": 0.5, "detail": None}
+    assert run["progress"] == NOTHING_SAID | {"step": "netting", "done_share": 0.5}
+
+
+async def test_a_run_that_assigns_says_how_far_its_search_is(client, connection):
+    run_id = (await client.post("/v1/plans", json={})).json()["run_id"]
+    claimed = await queue.claim(connection, 60.0)
+    search: dict[str, Any] = {
+        "stage": "cost:nearest",
+        "round": 7,
+        "value": 12.5,
+        "bound": 12.0,
+        "needs_settled": 40,
+    }
+    said = Said(step="assigning: cost", done_share=0.5, **search)
+    assert claimed is not None
+    await queue.renew(connection, claimed.run_id, claimed.attempt, 60.0, msgspec.to_builtins(said))
+    progress = (await client.get(f"/v1/runs/{run_id}")).json()["progress"]
+    assert progress == NOTHING_SAID | {"step": "assigning: cost", "done_share": 0.5} | search
 
 
 async def test_a_run_that_has_ended_is_followed_to_its_end_at_once(client, connection):

@@ -120,7 +120,7 @@ def test_what_a_reason_states_a_run_confirms(kept_demo: KeptDemo):
         told = next(
             passed for passed in client.get(f"{path}/reason")["passed_over"] if passed["forcing_cost"]
         )
-        run = client.run(f"{path}/confirm", {"node_code": told["node_code"]}, lambda _step, _share: None)
+        run = client.run(f"{path}/confirm", {"node_code": told["node_code"]}, lambda _run: None)
         found = client.get(run["result"])
         assert (found["stated_measure"], found["stated_cost"]) == (
             told["forcing_measure"],
@@ -164,7 +164,7 @@ def test_doubling_every_order_raises_what_is_needed(kept_demo: KeptDemo):
     asked["forecast_id"] = summary["forecast"]["forecast_id"]
 
     def needs_units() -> float:
-        run = client.run("/v1/plans", asked, lambda *_: None)
+        run = client.run("/v1/plans", asked, lambda _run: None)
         needed: float = client.get(run["result"])["figures"]["needs_units"]
         return needed
 

@@ -238,11 +238,15 @@ def optimum_by_stage(
 
 
 def lexicographic_optimum(
-    facts: PlanningFacts, needs: Sequence[Need], only_node: Mapping[int, str] = MappingProxyType({})
+    facts: PlanningFacts,
+    needs: Sequence[Need],
+    only_node: Mapping[int, str] = MappingProxyType({}),
+    achieved: Sequence[float] | None = None,
 ) -> list[float]:
     """Solve stage by stage, each earlier value a row of the next programme: one value per stage.
 
-    `only_node` names, by need_id, the one node that may serve a need.
+    `only_node` names, by need_id, the one node that may serve a need. `achieved`: instead, what can each stage be when
+    those before it are no worse than this?
     """
     ways = [
         way
@@ -274,7 +278,7 @@ def lexicographic_optimum(
     upper = [row + nothing for row in [*rows, *of_shares]]
     limits += share_limits
     values: list[float] = []
-    for stage in stages:
+    for k, stage in enumerate(stages):
         result = linprog(
             stage,
             A_ub=np.array(upper) if upper else None,
@@ -288,7 +292,8 @@ def lexicographic_optimum(
         assert result.fun is not None
         values.append(max(0.0, float(result.fun)))
         upper.append(stage)
-        limits.append(values[-1] + 1e-8 * max(1.0, values[-1]))
+        kept = values[-1] if achieved is None else achieved[k]
+        limits.append(kept + 1e-8 * max(1.0, kept))
     return values
 
 

@@ -24,7 +24,7 @@ def stated(facts: PlanningFacts, options: Options, solution: Solution) -> Plan:
     loads = resource_loads(options, solution)
     plan = Plan(
         method=solution.method,
-        reproducible=True,
+        reproducible=solution.is_complete,
         snapshot_hash=planning.snapshot_hash(facts),
         plan_hash="",
         needs=tuple(options.needs),

@@ -18,7 +18,7 @@ from pullplan.engine.assignment.priced import assign_by_prices
 from pullplan.engine.assignment.solving import assign_whole
 from pullplan.engine.certificate import certify
 from pullplan.engine.explanation import explain, resource_loads
-from pullplan.engine.model import Need, Node, PlanningFacts, ShortfallStage
+from pullplan.engine.model import Need, Node, PlanningFacts, SearchProgress, ShortfallStage
 from pullplan.engine.options import build_options
 
 small = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -136,10 +136,14 @@ def test_no_needs_make_an_empty_plan_with_every_stage_at_zero(shared: Path) -> N
         assert [(s.value, s.lower_bound, s.gap) for s in certify(options, solution)] == [(0.0, 0.0, 0.0)] * 3
 
 
-def test_progress_names_every_stage_once_in_order(shared: Path) -> None:
+def test_progress_names_every_stage_in_order_and_what_it_reached(shared: Path) -> None:
     case = json.loads((shared / "conformance" / "assignment_cases.json").read_text())["cases"]["larger"]
     options = build_options(*facts_of_case(case))
-    said: list[tuple[str, float]] = []
-    solution = assign(options, lambda stage, share: said.append((stage, share)))
-    assert [stage for stage, _ in said] == [p.measure for p in solution.stage_prices]
-    assert [share for _, share in said] == sorted(share for _, share in said)
+    said: list[SearchProgress] = []
+    solution = assign(options, said.append)
+    last_word = {word.stage: word for word in said}
+    assert list(last_word) == [p.measure for p in solution.stage_prices]
+    assert [word.done_share for word in said] == sorted(word.done_share for word in said)
+    for stage in certify(options, solution):
+        assert last_word[stage.measure].value == last_word[stage.measure].bound
+        assert is_close(last_word[stage.measure].value or 0.0, stage.value, share=1e-7)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.engine.instances import iowa_facts
 
 from pullplan.engine import plan as planning
+from pullplan.engine.checker import check
 from pullplan.engine.model import (
     Assignment,
     DailyUnits,
@@ -146,10 +147,26 @@ def test_the_plan_hash_names_what_is_planned_and_not_why():
 
 def test_progress_tells_every_step_in_order():
     heard: list[str] = []
-    make_plan(golden_facts("full_node_spills_to_the_next"), lambda step, _done_share: heard.append(step))
+    make_plan(
+        golden_facts("full_node_spills_to_the_next"),
+        lambda step, _done_share, _search=None: heard.append(step),
+    )
     assert heard[:2] == ["netting", "assigning"]
     assert heard[-1] == "explaining"
     assert {"assigning: shortfall", "assigning: cost"} <= set(heard)
+
+
+def test_a_plan_whose_search_was_stopped_says_so_and_blames_no_node_for_it():
+    facts = golden_facts("full_node_spills_to_the_next")
+    plan, best = make_plan(facts, should_stop=lambda: True), make_plan(facts)
+    assert (plan.reproducible, best.reproducible) == (False, True)
+    assert plan.method == best.method + "; stopped before its end: the best plan found by then"
+    assert plan.snapshot_hash == best.snapshot_hash
+    causes = {passed.cause for line in best.assignments for passed in line.passed_over}
+    stopped = {passed.cause for line in plan.assignments for passed in line.passed_over}
+    assert "at_capacity" in causes
+    assert stopped == causes - {"at_capacity"} | {"search_stopped"}
+    assert check(facts, plan).valid
 
 
 # --- figures -------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from pullplan.engine.model import (
     Product,
     Region,
     Resource,
+    SearchProgress,
     Tier,
 )
 from pullplan.engine.options import Options, Solution, build_options, stage_measures
@@ -285,11 +286,11 @@ def test_a_large_instance_of_one_bucket_is_priced_and_says_so() -> None:
     facts, needs = network(8, load=0.9, n_nodes=8, n_products=40, n_regions=80)
     assert len(needs) >= PRICED_FROM_NEEDS
     options = build_options(facts, needs)
-    said: list[tuple[str, float]] = []
-    solution = assign(options, lambda stage, share: said.append((stage, share)))
+    said: list[SearchProgress] = []
+    solution = assign(options, said.append)
     assert "prices" in solution.method
-    assert [stage for stage, _ in said] == [p.measure for p in solution.stage_prices]
-    assert [share for _, share in said] == sorted(share for _, share in said)
+    assert list(dict.fromkeys(word.stage for word in said)) == [p.measure for p in solution.stage_prices]
+    assert [word.done_share for word in said] == sorted(word.done_share for word in said)
     assert_holds(options, solution)
     assert_equal_stages(options, solution)
     assert "whole" not in solution.method

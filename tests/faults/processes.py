@@ -69,7 +69,7 @@ def computing_children(worker_pid: int) -> list[psutil.Process]:
 
 @contextmanager
 def worker(
-    database_url: str, folder: Path, *, lease_seconds: float = LEASE_SECONDS
+    database_url: str, folder: Path, *, lease_seconds: float = LEASE_SECONDS, compute: str = "local:1"
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `pullplan work` as a process until the end of the block, at least."""
     environment = {
@@ -77,6 +77,7 @@ def worker(
         "DATABASE_URL": database_url,
         "PULLPLAN_DATA": str(folder),
         "PULLPLAN_LEASE_SECONDS": str(lease_seconds),
+        "PULLPLAN_COMPUTE": compute,
     }
     with (folder / "worker.log").open("ab") as log:
         process = subprocess.Popen(

@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
@@ -12,11 +13,12 @@ import msgspec
 import pytest
 from tests.seeding import AS_OF, Rows, demand, insert, network, signal, stock
 
+from pullplan.engine.checker import check
 from pullplan.engine.model import ForecastRequest, PlanParameters, PlanRequest
 from pullplan.engine.netting import forecast_steps
 from pullplan.engine.plan import make_plan
 from pullplan.postgres import EmbeddedServer
-from pullplan.storage import database, facts, forecasts, listings, plans, queue, schema
+from pullplan.storage import database, facts, forecasts, listings, plan_reading, plans, queue, schema
 from pullplan.storage.database import Connection
 from pullplan.workflows.finish_run import RunLostError
 from pullplan.workflows.run_forecast import run_forecast
@@ -68,7 +70,7 @@ async def test_a_plan_is_stored_with_its_forecast_and_the_runs_success(
     await run_plan(
         *(database_url, run_id, attempt, parameters),
         time_zone="UTC",
-        progress=lambda step, done_share: heard.append((step, done_share)),
+        progress=lambda step, done_share, *_: heard.append((step, done_share)),
     )
     run = await connection.fetchrow("SELECT state, result FROM runs WHERE run_id = $1", run_id)
     assert run is not None
@@ -87,6 +89,39 @@ async def test_a_plan_is_stored_with_its_forecast_and_the_runs_success(
         "storing",
     ]
     assert all(0.0 <= share <= 1.0 for _, share in heard)
+
+
+async def test_a_plan_whose_time_is_up_is_stored_as_the_best_found_and_holds(
+    connection: Connection, database_url: str
+):
+    await insert(connection, whole_world())
+    request = PlanRequest(as_of=AS_OF, horizon_buckets=3, solve_seconds_max=10.0)
+    run_id, attempt, parameters = await claimed(connection, "plan", request)
+    seconds = itertools.count(0.0, 4.0)  # the search may ask twice
+    await run_plan(
+        *(database_url, run_id, attempt, parameters),
+        time_zone="UTC",
+        progress=lambda *_: None,
+        clock=lambda: next(seconds),
+    )
+    stored = await plans.find(connection, run_id)
+    assert stored is not None
+    assert stored["reproducible"] is False
+    assert "stopped before its end" in stored["method"]
+    assert stored["parameters"]["solve_seconds_max"] == 10.0
+    known = await plans.find_facts(connection, run_id)
+    assert known is not None
+    found = await plan_reading.find_plan(connection, run_id, known, days_per_bucket=7)
+    assert found is not None
+    assert check(known, found).valid
+    best = make_plan(known)
+    assert best.reproducible
+    for stage, least in zip(found.stages, best.stages, strict=True):
+        assert stage.lower_bound <= stage.value + 1e-9
+        if stage.value != pytest.approx(least.value):
+            break
+        assert stage.lower_bound <= least.value + 1e-6
+    assert found.snapshot_hash == best.snapshot_hash
 
 
 async def test_every_need_is_assigned_or_short_and_the_figures_add_up(

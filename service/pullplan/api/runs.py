@@ -116,7 +116,7 @@ async def cancel_run(
     run_id: FromPath[UUID],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Run]:
-    """Cancel a run: a queued one at once, a running one within seconds. 409 when it has ended already."""
+    """Cancel a run: a queued one at once, a running one within a second. 409 when it has ended already."""
 
     async def cancel() -> Answer:
         if await queue.request_cancel(transaction, run_id) is None:

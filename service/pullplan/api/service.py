@@ -44,6 +44,8 @@ class DeploymentSettings(msgspec.Struct, kw_only=True):
     """Days and buckets are cut in it."""
     currency: str
     """The label of every cost and price; amounts are never converted."""
+    compute: str
+    """PULLPLAN_COMPUTE: where the workers' searches run: `local`, `local:N` (processes), or `dask://host:port`."""
     plan_defaults: PlanParameters
     """What a plan takes where its request is silent."""
     limits: Limits
@@ -82,11 +84,12 @@ def get_me(caller: CallerOf) -> Me:
     sync_to_thread=False,
 )
 def get_settings(settings: SettingsOf) -> DeploymentSettings:
-    """Show the deployment's time zone, currency and version, and what a plan takes where its request is silent."""
+    """Show the deployment's time zone, currency, version and place of computing, and what a plan takes where its request is silent."""
     return DeploymentSettings(
         version=version("pullplan"),
         time_zone=settings.time_zone,
         currency=settings.currency,
+        compute=settings.compute,
         plan_defaults=PlanParameters(),
         limits=Limits(),
     )

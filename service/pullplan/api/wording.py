@@ -17,6 +17,7 @@ CAUSES: dict[PassedOverCause, str] = {
     "not_effective": "outside its dates",
     "costs_more": "costs more",
     "pinned": "the line is pinned elsewhere",
+    "search_stopped": "not looked at before the search was stopped",
 }
 
 Name = Callable[[str], str]

@@ -15,7 +15,8 @@ _AWAY_RETRIES = 60
 """Reads wait so often for a database that is away: the run that they follow goes on without them."""
 _ENDED = ("succeeded", "failed", "cancelled")
 Json = dict[str, Any]
-OnProgress = Callable[[str, float], None]
+OnProgress = Callable[[Json], None]
+"""Hears a run at every poll."""
 LineName = Callable[[int], str]
 """Says which line of which file a line of a request came from."""
 
@@ -135,7 +136,7 @@ class Client:
         """
         run: Json = self.request("POST", path, json=parameters).json()
         for poll in count():
-            on_progress(str((run["progress"] or {}).get("step") or run["state"]), _done_share(run))
+            on_progress(run)
             if run["state"] in _ENDED:
                 break
             time.sleep(_POLL_SECONDS[min(poll, len(_POLL_SECONDS) - 1)])
@@ -148,10 +149,6 @@ class Client:
                 | {"title": f"The {run['kind']} run {run['state']}"}
             )
         return run
-
-
-def _done_share(run: Json) -> float:
-    return 1.0 if run["state"] == "succeeded" else float((run["progress"] or {}).get("done_share") or 0.0)
 
 
 def _problem(response: httpx.Response) -> Json:

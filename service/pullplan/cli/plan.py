@@ -31,6 +31,12 @@ from pullplan.cli.summary import names_of, summarise
     show_default=True,
     help="Where not all can be served, equal ranks share to within one of so many slices of a need; 1: no sharing.",
 )
+@click.option(
+    "--solve-seconds",
+    "solve_seconds_max",
+    type=click.FloatRange(0, 86_400, min_open=True),
+    help="Take the best plan found by then, with its bounds.  [default: the best there is]",
+)
 @click.option("--json", "as_json", is_flag=True, help="One object for machines instead of the report.")
 @talks_to_a_service
 def plan(
@@ -39,6 +45,7 @@ def plan(
     weeks: int,
     objective: str,
     share_slices: int,
+    solve_seconds_max: float | None,
     as_json: bool,
     url: str | None,
     key: str | None,
@@ -59,6 +66,8 @@ def plan(
             "objective": objective,
             "share_slices": share_slices,
         }
+        if solve_seconds_max:
+            parameters["solve_seconds_max"] = solve_seconds_max
         if as_of:
             parameters["as_of"] = instant_of(client, as_of)
         with bars() as progress:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pullplan.cli.client import OnProgress
+from pullplan.cli.client import Json, OnProgress
 from pullplan.cli.dataset import Dataset
 from pullplan.cli.loading import OnRows
 
@@ -32,10 +32,27 @@ def run_bar(progress: Progress, description: str) -> OnProgress:
     """Add a bar that follows a run."""
     task = progress.add_task(description, total=1.0, note="")
 
-    def follow(step: str, done_share: float) -> None:
-        progress.update(task, completed=done_share, note="" if done_share >= 1 else step.replace("_", " "))
+    def follow(run: Json) -> None:
+        done = run["state"] == "succeeded"
+        share = 1.0 if done else float(run["progress"]["done_share"])
+        progress.update(task, completed=share, note="" if done else _note(run))
 
     return follow
+
+
+def _note(run: Json) -> str:
+    """Word what a run does now: its step and, while a plan is assigned, how far the search is."""
+    now = run["progress"]
+    if now["stage"] is None:
+        return str(now["step"] or run["state"]).replace("_", " ")
+    words = [str(now["step"]).replace("_", " "), f"round {now['round']:,}"]
+    if now["value"] is not None:
+        words.append(f"at {now['value']:,.0f}")
+    if now["bound"] is not None:
+        words.append(f"never below {now['bound']:,.0f}")
+    if now["needs_settled"] is not None:
+        words.append(f"{now['needs_settled']:,} needs settled")
+    return ", ".join(words)
 
 
 def rows_bar(progress: Progress, description: str, dataset: Dataset) -> OnRows:

@@ -31,6 +31,7 @@ def work(runs: int | None) -> None:
             lease_seconds=settings.lease_seconds,
             time_zone=settings.time_zone,
             log_level=settings.log_level,
+            compute=settings.compute,
         )
         asyncio.run(
             compute_runs(

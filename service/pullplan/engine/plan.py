@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from pullplan.engine.assignment import assign
+from pullplan.engine.assignment import Spread, assign, here
 from pullplan.engine.certificate import capacity_prices, certify
-from pullplan.engine.explanation import explain, resource_loads
+from pullplan.engine.explanation import blame_the_stop, explain, resource_loads
 from pullplan.engine.model import (
     Assignment,
     DailyUnits,
@@ -20,13 +20,12 @@ from pullplan.engine.model import (
     Need,
     Plan,
     PlanningFacts,
+    Progress,
     ResourceLoad,
     Shortfall,
 )
 from pullplan.engine.netting import net, refuse_broken_pins
 from pullplan.engine.options import build_options
-
-Progress = Callable[[str, float], None]
 
 LINES_AT_ONCE = 10_000
 """Encoded together for a hash."""
@@ -36,29 +35,40 @@ ARRAY_HEADER, MAP_HEADER = (0x90, 0xDC, 0xDD), (0x80, 0xDE, 0xDF)
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
 
 
-def make_plan(facts: PlanningFacts, progress: Progress | None = None) -> Plan:
+def make_plan(
+    facts: PlanningFacts,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    spread: Spread = here,
+) -> Plan:
     """Turn facts into a plan with its proof and its reasons; in whatever order the facts are given.
 
-    `progress` hears the step and the share of it that is done.
+    `progress` hears the step, the share of it that is done and, while assigning, how far the search is. Once
+    `should_stop` says so, the best plan found by then has to do: it is feasible, and its bounds hold.
+    `spread` lends workers to the search; how many there are changes nothing in the plan.
 
     Raises: PinInfeasibleError where a pin can't be kept; AssignmentFailedError when the solver fails.
     """
-    tell = progress or (lambda _step, _done_share: None)
+    tell = progress or (lambda _step, _done_share, _search=None: None)
     facts = in_canonical_order(facts)
     tell("netting", 0.0)
     needs = net(facts)
     tell("assigning", 0.0)
     options = build_options(facts, needs)
-    solution = assign(options, lambda measure, done: tell(f"assigning: {measure.partition(':')[0]}", done))
+    solution = assign(
+        options, lambda search: tell(search.step, search.done_share, search), should_stop, spread
+    )
     tell("explaining", 0.0)
     stages = certify(options, solution)
     prices = capacity_prices(options, solution)
     assignments, shortfalls = explain(options, solution)
     refuse_broken_pins(facts, needs, shortfalls)
+    if not solution.is_complete:
+        assignments = tuple(map(blame_the_stop, assignments))
     loads = resource_loads(options, solution)
     return Plan(
         method=solution.method,
-        reproducible=True,
+        reproducible=solution.is_complete,
         snapshot_hash=_sha256(facts),
         plan_hash=_sha256((needs, assignments, shortfalls, prices, stages)),
         needs=needs,

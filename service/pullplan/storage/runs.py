@@ -26,11 +26,21 @@ class RunEndedError(PullplanError):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a run is."""
+    """How far a run is; while a plan is assigned, how far that search is."""
 
     step: str | None = None
     done_share: float = 0.0
     detail: str | None = None
+    stage: str | None = None
+    """The measure that is being made least."""
+    round: int | None = None
+    """Looks at all needs at new prices, or steps of the simplex method, in this stage."""
+    value: float | None = None
+    """The stage's measure in the best plan so far."""
+    bound: float | None = None
+    """What no plan can be below in this stage, as far as is known."""
+    needs_settled: int | None = None
+    """Needs whose assignment no longer changes."""
 
 
 class RunProblem(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,6 @@
 """How do the fork server and its children end with the worker, however that ends?"""
 
 import os
-from functools import partial
 
 from pullplan import lifeline
 
@@ -12,4 +11,9 @@ WORKER_PID_VARIABLE = "PULLPLAN_WORKER_PID"
 def bind() -> None:
     """Bind this process to its worker, and to this process whatever it forks."""
     lifeline.end_with_parent(int(os.environ[WORKER_PID_VARIABLE]))
-    os.register_at_fork(after_in_child=partial(lifeline.end_with_parent, os.getpid()))
+    forking: list[int] = []
+
+    def remember() -> None:
+        forking[:] = [os.getpid()]
+
+    os.register_at_fork(before=remember, after_in_child=lambda: lifeline.end_with_parent(*forking))

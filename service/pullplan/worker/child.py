@@ -5,11 +5,14 @@ loads it, so that no long computation keeps it from renewing its leases.
 """
 
 import asyncio
+import math
 import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -22,6 +25,7 @@ import structlog
 
 from pullplan import telemetry
 from pullplan.engine.errors import DatabaseAwayError, PullplanError
+from pullplan.engine.model import SearchProgress
 from pullplan.storage import database
 from pullplan.storage.queue import Claimed
 from pullplan.worker.bound import WORKER_PID_VARIABLE
@@ -30,6 +34,7 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _SINGLE_THREADED = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _TRY_AGAIN_STATES = ("40001", "40P01", "55P03")
 _REAP_SECONDS = 5.0
+_TELL_SECONDS = 0.2
 
 log = structlog.get_logger()
 
@@ -41,13 +46,22 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str
     time_zone: str
     log_level: str
+    compute: str
+    """Where its searches are computed, as settings say it."""
+    runs_at_once: int
+    """Of its worker: the processors are shared by so many."""
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a child has come, in its own words."""
+class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far a child has come, in its own words; stored as the run's progress."""
 
     step: str
     done_share: float
+    stage: str | None = None
+    round: int | None = None
+    value: float | None = None
+    bound: float | None = None
+    needs_settled: int | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +126,7 @@ class Child:
     """One run's process, seen from the worker."""
 
     def __init__(self, order: Order) -> None:
-        self.progress: Progress | None = None
+        self.progress: Said | None = None
         self.outcome: Outcome | None = None
         self._ended = asyncio.Event()
         self._reading, self._writing = _CONTEXT.Pipe(duplex=False)
@@ -166,8 +180,27 @@ def compute(order: Order, parent: "Connection[Any, Any]") -> None:
     parent.send(asyncio.run(_outcome_of(order, parent)))
 
 
+class Reporter:
+    """Tells the worker how far the child is: each step, and of a step as much as a reader can follow."""
+
+    def __init__(self, parent: "Connection[Any, Any]", clock: Callable[[], float]) -> None:
+        self._parent = parent
+        self._clock = clock
+        self._step = ""
+        self._told_at = -math.inf
+
+    def tell(self, step: str, done_share: float, search: SearchProgress | None = None, /) -> None:
+        """Pass a word on, unless the step has just been told of."""
+        now = self._clock()
+        if step == self._step and now - self._told_at < _TELL_SECONDS:
+            return
+        self._step, self._told_at = step, now
+        known = {} if search is None else msgspec.structs.asdict(search)
+        self._parent.send(Said(**{**known, "step": step, "done_share": done_share}))
+
+
 async def _outcome_of(order: Order, parent: "Connection[Any, Any]") -> Outcome:
-    from pullplan.worker.preloaded import WORKFLOWS, RunLostError  # noqa: PLC0415 - kept out of the worker itself
+    from pullplan.worker.preloaded import WORKFLOWS, RunLostError, spread_of  # noqa: PLC0415 - kept out of the worker itself
 
     run = order.run
     try:
@@ -177,7 +210,8 @@ async def _outcome_of(order: Order, parent: "Connection[Any, Any]") -> Outcome:
             run.attempt,
             run.parameters,
             time_zone=order.time_zone,
-            progress=lambda step, done_share: parent.send(Progress(step=step, done_share=done_share)),
+            progress=Reporter(parent, time.monotonic).tell,
+            spread=spread_of(order.compute, order.runs_at_once),
         )
     except RunLostError:
         return Outcome(kind="lost")

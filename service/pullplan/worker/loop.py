@@ -20,7 +20,8 @@ _STATEMENT_SECONDS = 5.0
 _GIVE_BACK_SECONDS = 1.0
 _LAST_WORD_SECONDS = 0.5
 _RENEWALS_A_LEASE = 5
-_RENEW_SECONDS_MAX = 2.0
+_RENEW_SECONDS_MAX = 0.5
+"""A wish to cancel is read at each renewal, and progress is written."""
 _ATTEMPTS_MAX = 10
 _PAUSE_SECONDS = (0.1, 0.2, 0.5, 1.0)
 
@@ -39,11 +40,17 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: float
     time_zone: str
     log_level: str
+    compute: str = "local"
+
+    @property
+    def acquire_seconds(self) -> float:
+        """How long a renewal may wait for a connection."""
+        return self.lease_seconds / _RENEWALS_A_LEASE
 
     @property
     def renew_seconds(self) -> float:
         """The time between two renewals of a lease."""
-        return min(_RENEW_SECONDS_MAX, self.lease_seconds / _RENEWALS_A_LEASE)
+        return min(_RENEW_SECONDS_MAX, self.acquire_seconds)
 
 
 async def work(orders: Orders, *, runs_at_once: int, statement_cache: bool) -> None:
@@ -58,7 +65,7 @@ async def work(orders: Orders, *, runs_at_once: int, statement_cache: bool) -> N
         statement_cache=statement_cache,
         statement_timeout_seconds=_STATEMENT_SECONDS,
     ) as pool:
-        worker = _Worker(orders, pool)
+        worker = _Worker(orders, pool, runs_at_once)
         tasks = [
             asyncio.create_task(task)
             for task in (worker.listen(), *(worker.take_runs() for _ in range(runs_at_once)))
@@ -76,8 +83,9 @@ async def work(orders: Orders, *, runs_at_once: int, statement_cache: bool) -> N
 
 
 class _Worker:
-    def __init__(self, orders: Orders, pool: Pool) -> None:
+    def __init__(self, orders: Orders, pool: Pool, runs_at_once: int) -> None:
         self._orders = orders
+        self._runs_at_once = runs_at_once
         self._pool = pool
         self._woken = asyncio.Event()
 
@@ -138,6 +146,8 @@ class _Worker:
                 database_url=self._orders.database_url,
                 time_zone=self._orders.time_zone,
                 log_level=self._orders.log_level,
+                compute=self._orders.compute,
+                runs_at_once=self._runs_at_once,
             )
         )
         try:
@@ -172,7 +182,7 @@ class _Worker:
         """Renew the lease; a database that is away has said nothing against going on."""
         progress = None if child.progress is None else msgspec.to_builtins(child.progress)
         try:
-            async with database.lent(self._pool, acquire_seconds=self._orders.renew_seconds) as connection:
+            async with database.lent(self._pool, acquire_seconds=self._orders.acquire_seconds) as connection:
                 return await queue.renew(
                     connection, run.run_id, run.attempt, self._orders.lease_seconds, progress
                 )

@@ -8,15 +8,15 @@ from uuid import UUID
 
 import msgspec
 
+from pullplan.engine.assignment import Spread, here
 from pullplan.engine.errors import ResourceUnknownError
 from pullplan.engine.explanation import solve_forced
-from pullplan.engine.model import Forced, PassedOver, PlanningFacts, Stage
+from pullplan.engine.model import Forced, PassedOver, PlanningFacts, Progress, Stage
 from pullplan.engine.netting import net
 from pullplan.engine.plan import in_canonical_order
 from pullplan.storage import confirmations, database, plans
 from pullplan.storage.database import Connection
 from pullplan.workflows.finish_run import storing_results
-from pullplan.workflows.run_forecast import Progress
 
 
 class ConfirmationAsked(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +43,7 @@ async def run_confirmation(
     *,
     time_zone: str,  # noqa: ARG001 - every workflow is called alike; a plan's facts know their days already
     progress: Progress,
+    spread: Spread = here,
     clock: Callable[[], float] = perf_counter,
 ) -> None:
     """Solve a plan's facts with a line forced to another node and store what that costs; its id is the run's.
@@ -64,7 +65,8 @@ async def run_confirmation(
         net(facts),
         read.forced,
         read.planned,
-        lambda measure, done: progress(f"assigning: {measure.partition(':')[0]}", done),
+        lambda search: progress(search.step, search.done_share, search),
+        spread=spread,
     )
     record = confirmations.ConfirmationRecord(
         **msgspec.structs.asdict(asked),

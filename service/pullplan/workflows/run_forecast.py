@@ -9,16 +9,15 @@ from uuid import UUID
 
 import msgspec
 
+from pullplan.engine.assignment import Spread, here
 from pullplan.engine.calendar import bucket_dates
 from pullplan.engine.forecast import forecast_demand
-from pullplan.engine.model import Forecast, ForecastFacts, ForecastRequest, PlanParameters
+from pullplan.engine.model import Forecast, ForecastFacts, ForecastRequest, PlanParameters, Progress
 from pullplan.engine.netting import forecast_steps
 from pullplan.engine.plan import snapshot_hash
 from pullplan.storage import database, facts, forecasts
 from pullplan.storage.database import Connection
 from pullplan.workflows.finish_run import storing_results
-
-Progress = Callable[[str, float], None]
 
 
 async def run_forecast(
@@ -29,6 +28,7 @@ async def run_forecast(
     *,
     time_zone: str,
     progress: Progress,
+    spread: Spread = here,  # noqa: ARG001 - every workflow is lent workers; this one needs none
     clock: Callable[[], float] = perf_counter,
 ) -> None:
     """Make and store the forecast that `parameters` (a ForecastRequest) ask for; its id is the run's.

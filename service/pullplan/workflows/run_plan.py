@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from pullplan.engine.assignment import Spread, here
 from pullplan.engine.calendar import bucket_dates, first_day_of_bucket
 from pullplan.engine.errors import PullplanError
 from pullplan.engine.model import (
@@ -18,13 +19,14 @@ from pullplan.engine.model import (
     PlanningFacts,
     PlanParameters,
     PlanRequest,
+    Progress,
 )
 from pullplan.engine.netting import forecast_steps, wants_forecast
 from pullplan.engine.plan import make_plan
 from pullplan.storage import database, facts, forecasts, plans
 from pullplan.storage.database import Connection
 from pullplan.workflows.finish_run import storing_results
-from pullplan.workflows.run_forecast import Progress, compute_forecast, store_forecast
+from pullplan.workflows.run_forecast import compute_forecast, store_forecast
 
 
 class ForecastUnsuitableError(PullplanError):
@@ -56,6 +58,7 @@ async def run_plan(
     *,
     time_zone: str,
     progress: Progress,
+    spread: Spread = here,
     clock: Callable[[], float] = perf_counter,
 ) -> None:
     """Make and store the plan that `parameters` (a PlanRequest) ask for; its id is the run's.
@@ -72,7 +75,11 @@ async def run_plan(
         read = await _read(connection, request, time_zone)
     finally:
         await connection.close()
-    made = _compute(read, progress, clock)
+
+    def plan(planning: PlanningFacts) -> Plan:
+        return make_plan(planning, progress, _time_is_up(request.solve_seconds_max, clock), spread)
+
+    made = _compute(read, plan, progress, clock)
     progress("storing", 0.0)
     record = plans.PlanRecord(
         plan_id=run_id,
@@ -88,14 +95,23 @@ async def run_plan(
         await _store(storing, record, read, made)
 
 
-def _compute(read: _Read, progress: Progress, clock: Callable[[], float]) -> _Made:
+def _compute(
+    read: _Read, plan: Callable[[PlanningFacts], Plan], progress: Progress, clock: Callable[[], float]
+) -> _Made:
     if read.forecasting is None:
-        return _Made(read.planning, make_plan(read.planning, progress), None, 0.0)
+        return _Made(read.planning, plan(read.planning), None, 0.0)
     began = clock()
     forecast = compute_forecast(read.forecasting, progress)
     seconds = clock() - began
     planning = msgspec.structs.replace(read.planning, forecast=forecast)
-    return _Made(planning, make_plan(planning, progress), forecast, seconds)
+    return _Made(planning, plan(planning), forecast, seconds)
+
+
+def _time_is_up(seconds: float | None, clock: Callable[[], float]) -> Callable[[], bool] | None:
+    if seconds is None:
+        return None
+    end = clock() + seconds
+    return lambda: clock() >= end
 
 
 async def _store(connection: Connection, record: plans.PlanRecord, read: _Read, made: _Made) -> None:

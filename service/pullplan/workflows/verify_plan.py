@@ -8,13 +8,13 @@ from uuid import UUID
 
 import msgspec
 
+from pullplan.engine.assignment import Spread, here
 from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.checker import check
 from pullplan.engine.errors import ResourceUnknownError
-from pullplan.engine.model import Plan, PlanningFacts, VerificationRequest
+from pullplan.engine.model import Plan, PlanningFacts, Progress, VerificationRequest
 from pullplan.storage import database, plan_reading, plans, verifications
 from pullplan.workflows.finish_run import storing_results
-from pullplan.workflows.run_forecast import Progress
 
 
 async def verify_plan(
@@ -25,6 +25,7 @@ async def verify_plan(
     *,
     time_zone: str,  # noqa: ARG001 - every workflow is told; a stored plan has its days already
     progress: Progress,
+    spread: Spread = here,  # noqa: ARG001 - every workflow is lent workers; this one needs none
     clock: Callable[[], float] = perf_counter,
 ) -> None:
     """Check the plan that `parameters` (a VerificationRequest) name, and store the outcome; its id is the run's.

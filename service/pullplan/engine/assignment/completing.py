@@ -13,6 +13,7 @@ from scipy.sparse import coo_array, csr_array
 
 from pullplan.engine.assignment.blocks import Market
 from pullplan.engine.assignment.stages import column_values, lp_of, open_search, solve
+from pullplan.engine.assignment.watching import SearchStoppedError, Watch
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -66,19 +67,26 @@ def needs_to_open(market: Market) -> int:
     return min(n_needs, max(FEWEST_OPEN_NEEDS, OPEN_NEEDS_PER_ROW * len(market.capacity)))
 
 
-def complete(market: Market, row_prices: FloatArray) -> Completion | None:
-    """Turn good prices into an optimal plan; None where the prices leave too much open."""
+def complete(market: Market, row_prices: FloatArray, watch: Watch | None = None) -> Completion | None:
+    """Turn good prices into an optimal plan; None where the prices leave too much open.
+
+    Raises: SearchStoppedError with the prices, AssignmentFailedError where HiGHS ends without an optimum.
+    """
+    watch = watch or Watch()
     chosen, margin = cheapest_ways(market, row_prices)
     n_open = needs_to_open(market)
     good_prices = row_prices
     width = width_of(margin, n_open)
     pairs = _pairs_within(market, good_prices, width)
     for n_rounds in range(1, MOST_ROUNDS + 1):
+        if watch.should_stop():
+            raise SearchStoppedError(good_prices)
         n_open_needs = len(np.unique(pairs // WAYS))
         if n_open_needs > max(n_open, MOST_OPEN_SHARE * len(margin)):
             return None
         programme = _solve(market, chosen, pairs, good_prices, CEILING_WIDTHS * (width or 1.0))
         bound, cheaper = _hold_against_all(market, programme, chosen, pairs)
+        watch.note(value=programme.value, bound=bound, needs_settled=len(margin) - n_open_needs)
         if programme.misfit > MISFIT_SHARE * float(market.capacity.mean()):
             width *= 2
             cheaper = _pairs_within(market, good_prices, width)

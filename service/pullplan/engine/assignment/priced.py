@@ -1,6 +1,6 @@
 """How does an instance of one bucket go through the prices on capacity, and its plan come back as lines?"""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,9 @@ import numpy.typing as npt
 from pullplan.engine.assignment.blocks import Block, Market
 from pullplan.engine.assignment.pricing import PricedPlan, price
 from pullplan.engine.assignment.programme import largest_use
+from pullplan.engine.assignment.sharding import Spread, here
+from pullplan.engine.assignment.stopping import NO_TIE_BREAK, STOPPED, prove_simply, serve_short
+from pullplan.engine.assignment.watching import SearchStoppedError, Watch
 from pullplan.engine.errors import AssignmentFailedError
 from pullplan.engine.model import TIERS
 from pullplan.engine.options import (
@@ -37,9 +40,7 @@ class _Layout:
     row_scale: FloatArray
 
 
-def assign_by_prices(
-    options: Options, progress: Callable[[str, float], None] | None = None
-) -> Solution | None:
+def assign_by_prices(options: Options, watch: Watch | None = None, spread: Spread = here) -> Solution | None:
     """Assign through prices; None where time matters (an option starts later, is early or late) or prices fail."""
     if len(options.needs) == 0:
         return None
@@ -48,17 +49,18 @@ def assign_by_prices(
     layout = _lay_out(options, needs_of.values())
     if layout is None:
         return None
-    if progress is not None:
-        progress(measures[0].name, 0.0)
+    watch = watch or Watch()
+    for k, measure in enumerate(measures[:-1]):
+        watch.begin(measure.name, k / len(measures))  # shortfall and lateness are proved with the cost
     try:
-        plan = price(layout.market, len(needs_of))
+        plan = price(layout.market, len(needs_of), watch, spread)
     except AssignmentFailedError:
         return None
+    except SearchStoppedError as stopped:
+        return _stopped(options, measures, layout, stopped.row_prices)
     if plan is None:
         return None
-    if progress is not None:
-        for k, measure in enumerate(measures[1:], start=1):
-            progress(measure.name, k / len(measures))
+    watch.begin(measures[-1].name, 1 - 1 / len(measures))
     need, capability, units, shortfall_units = _lines(options, layout, plan)
     return Solution(
         need=need,
@@ -70,6 +72,31 @@ def assign_by_prices(
         capacity_savings=_by_capacity(options, layout, np.maximum(0.0, plan.lines.row_prices)),
         method=METHOD,
         tie_break=TIE_BREAK,
+    )
+
+
+def _stopped(
+    options: Options, measures: Sequence[StageMeasure], layout: _Layout, row_prices: FloatArray | None
+) -> Solution:
+    """Let every need take its best option with room, at the prices by now, and prove what these prove."""
+    prices = np.zeros(options.capacities.available.shape)
+    if row_prices is not None:
+        prices = _by_capacity(options, layout, np.maximum(0.0, row_prices))
+    nothing = np.empty((3, 0), dtype=np.int64), np.empty(0), options.need_units
+    (need, capability, start_bucket), units, shortfall_units = serve_short(options, *nothing, prices=prices)
+    cost = len(measures) - 2
+    by_stage = {k: prices if k == cost else np.zeros_like(prices) for k in range(len(measures))}
+    return Solution(
+        need=need,
+        capability=capability,
+        start_bucket=start_bucket,
+        units=units,
+        shortfall_units=shortfall_units,
+        stage_prices=tuple(prove_simply(options, measures, by_stage, shortfall_units)),
+        capacity_savings=prices,
+        method=METHOD + STOPPED,
+        tie_break=NO_TIE_BREAK,
+        is_complete=False,
     )
 
 

@@ -3,7 +3,8 @@
 Source: the planning model, section 6.1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from pullplan.engine.assignment.completing import (
     needs_to_open,
     width_of,
 )
+from pullplan.engine.assignment.sharding import HeldHere, Spread, cut, here
 from pullplan.engine.assignment.shortage import (
     Left,
     Shortage,
@@ -26,7 +28,8 @@ from pullplan.engine.assignment.shortage import (
     nothing_short,
     prove_cost,
 )
-from pullplan.engine.assignment.smoothing import find_prices, search_blocks
+from pullplan.engine.assignment.smoothing import PriceSearch, find_prices, search_blocks, units_of
+from pullplan.engine.assignment.watching import Watch
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -55,25 +58,30 @@ class PricedPlan:
     cost_multipliers: FloatArray
 
 
-def price(market: Market, n_stages: int) -> PricedPlan | None:
+def price(
+    market: Market, n_stages: int, watch: Watch | None = None, spread: Spread = here
+) -> PricedPlan | None:
     """Serve as much as can be served at the least cost; None where prices don't settle.
 
-    Raises: AssignmentFailedError where HiGHS ends without an optimum.
+    Raises: SearchStoppedError, AssignmentFailedError where HiGHS ends without an optimum.
     """
+    watch = watch or Watch()
     if all(np.isfinite(block.cost).any(axis=0).all() for block in market.blocks):
         nothing = nothing_short(market, n_stages)
         left = market_left(market, nothing)
-        row_prices = _search_quickly(left.market)
-        plan = None if row_prices is None else _complete(market, left, nothing, row_prices)
+        row_prices = _search_quickly(left.market, watch, spread)
+        plan = None if row_prices is None else _complete(market, left, nothing, row_prices, watch)
         if plan is not None:
             return plan
-    shortage = least_shortage(market, n_stages)
+    shortage = least_shortage(market, n_stages, watch)
     left = market_left(market, shortage)
-    return _complete(market, left, shortage, _search_carefully(left.market))
+    return _complete(market, left, shortage, _search_carefully(left.market, watch, spread), watch)
 
 
-def _complete(market: Market, left: Left, shortage: Shortage, row_prices: FloatArray) -> PricedPlan | None:
-    lines = complete(left.market, row_prices)
+def _complete(
+    market: Market, left: Left, shortage: Shortage, row_prices: FloatArray, watch: Watch
+) -> PricedPlan | None:
+    lines = complete(left.market, row_prices, watch)
     if lines is None:
         return None
     prices, multipliers = prove_cost(market, left, shortage, lines.row_prices)
@@ -92,59 +100,76 @@ def _join_parts(market: Market, left: Left, lines: Completion) -> Completion:
     return replace(lines, need=pairs // WAYS, way=pairs % WAYS, units=units)
 
 
-def _search_quickly(market: Market) -> FloatArray | None:
+def _search_quickly(market: Market, watch: Watch, spread_over: Spread) -> FloatArray | None:
     """Cool a sample down, then all needs; None where capacity seems too little, or nearly so."""
     undecided = _undecided(market)
     spread = _spread(undecided.blocks)
     if spread == 0:
         return np.zeros(len(market.capacity))
-    prices = _search_sample(undecided, spread)
+    prices = _search_sample(undecided, spread, watch)
     if prices is None:
         return None
-    prices, fits = _cool(
-        undecided, prices, spread * np.array([SAMPLE_COOLING[-1], *QUICK_COOLING]), needs_to_open(market)
-    )
+    temperatures = spread * np.array([SAMPLE_COOLING[-1], *QUICK_COOLING])
+    with _held(undecided, watch, spread_over) as search:
+        prices, fits = _cool(search, prices, temperatures, needs_to_open(market))
     return prices if fits else None
 
 
-def _search_carefully(market: Market) -> FloatArray:
+def _search_carefully(market: Market, watch: Watch, spread_over: Spread) -> FloatArray:
     """Cool what the least shortage leaves undecided, slowly: it is little, and no sample of it would fit."""
     undecided = _undecided(market)
     spread = _spread(undecided.blocks)
     prices = np.zeros(len(market.capacity))
     if spread == 0:
         return prices
-    return _cool(undecided, prices, spread * CAREFUL_COOLING, needs_to_open(market))[0]
+    with _held(undecided, watch, spread_over) as search:
+        return _cool(search, prices, spread * CAREFUL_COOLING, needs_to_open(market))[0]
+
+
+@contextmanager
+def _held(market: Market, watch: Watch, spread: Spread) -> Iterator[PriceSearch]:
+    """Cut a market into shards and hand them out."""
+    blocks = search_blocks(market, market.blocks)
+    with spread(cut(blocks, [block.cost.size for block in blocks])) as held:
+        yield PriceSearch(held, units_of(blocks), market, watch)
 
 
 def _cool(
-    market: Market, prices: FloatArray, temperatures: FloatArray, n_open: int
+    search: PriceSearch, prices: FloatArray, temperatures: FloatArray, n_open: int
 ) -> tuple[FloatArray, bool]:
     """Lower the temperature until no more needs are soft than the completion takes."""
-    blocks = search_blocks(market, market.blocks)
+    market = search.market
     some = replace(market, blocks=_some(market.blocks, WIDTH_BLOCKS))
     n_open = max(1, n_open * len(some.blocks) // len(market.blocks))
     fits = True
     for temperature in temperatures.tolist():
-        prices, fits = find_prices(blocks, market, prices, temperature, TOLERANCE)
+        prices, fits = find_prices(search, prices, temperature, TOLERANCE)
         _, margin = cheapest_ways(some, prices)
+        search.watch.note(needs_settled=_settled(market, margin, temperature))
         if not fits or temperature <= width_of(margin, n_open):
             break
     return prices, fits
 
 
-def _search_sample(market: Market, spread: float) -> FloatArray | None:
+def _search_sample(market: Market, spread: float, watch: Watch) -> FloatArray | None:
     some = _some(market.blocks, SAMPLE_BLOCKS)
     most_needs = max(len(block.units) for block in some)
     sample = search_blocks(market, some, max(1, most_needs // SAMPLE_NEEDS_PER_BLOCK))
     share = sum(float(b.units.sum()) for b in sample) / sum(float(b.units.sum()) for b in market.blocks)
     of_sample = replace(market, capacity=market.capacity * share)
     prices = np.zeros(len(market.capacity))
+    search = PriceSearch(HeldHere([sample]), units_of(sample), of_sample, watch)
     for cooling in SAMPLE_COOLING:
-        prices, fits = find_prices(sample, of_sample, prices, cooling * spread, TOLERANCE)
+        prices, fits = find_prices(search, prices, cooling * spread, TOLERANCE)
         if not fits:
             return None
     return prices
+
+
+def _settled(market: Market, margin: FloatArray, temperature: float) -> int:
+    """Estimate from some how many needs are further from a tie than the temperature is wide."""
+    share = float((margin > temperature).mean()) if len(margin) else 1.0
+    return int(share * int(market.first_need[-1]))
 
 
 def _undecided(market: Market) -> Market:

@@ -145,11 +145,34 @@ def to_highs(programme: Programme) -> highspy.HighsLp:
 
 def capacity_rhs(programme: Programme) -> FloatArray:
     """Lay out what the capacity rows allow: renewed by bucket, stored up to each bucket; scaled."""
-    capacities = programme.options.capacities
-    up_to = np.cumsum(capacities.available, axis=1)
-    allowed = np.where(capacities.is_stored[:, None], up_to, capacities.available).ravel()
-    rhs: FloatArray = allowed / (programme.row_scale * programme.unit_scale)
+    rhs: FloatArray = allowed_use(programme.options) / (programme.row_scale * programme.unit_scale)
     return rhs
+
+
+def allowed_use(options: Options) -> FloatArray:
+    """Lay out how much may be used: renewed in each bucket, stored up to each bucket: (n_resources × n_buckets,)."""
+    capacities = options.capacities
+    up_to = np.cumsum(capacities.available, axis=1)
+    allowed: FloatArray = np.where(capacities.is_stored[:, None], up_to, capacities.available).ravel()
+    return allowed
+
+
+def use_of_starts(options: Options, capability: IntArray, start_bucket: IntArray) -> coo_array:
+    """Tell what one unit of work uses: a renewed resource in its bucket, a stored one from there on, a share at the end.
+
+    Of a share limit all is there from the start: its last row says it all.
+
+    Shapes: (n,), (n,) → (n, n_resources × n_buckets)
+    """
+    n_buckets = options.horizon.horizon_buckets
+    uses = options.capabilities.use[capability].tocoo()
+    work, resource = (axis.astype(np.int64) for axis in uses.coords)
+    bucket = np.where(options.capacities.is_share[resource], n_buckets - 1, start_bucket[work])
+    n_entries = np.where(options.capacities.is_stored[resource], n_buckets - bucket, 1)
+    first = np.repeat(np.cumsum(n_entries) - n_entries, n_entries)
+    row = np.repeat(resource * n_buckets + bucket, n_entries) + np.arange(len(first)) - first
+    shape = len(capability), len(options.capacities.keys) * n_buckets
+    return coo_array((np.repeat(uses.data, n_entries), (np.repeat(work, n_entries), row)), shape=shape)
 
 
 def power_of_two(amount: float) -> float:
@@ -214,20 +237,10 @@ def _signed_rows(
 
 
 def _capacity_rows(programme: Programme, first_start: int) -> coo_array:
-    """Write use ≤ capacity: a start uses a renewed resource in its bucket, a stored one from there on, a share at the end.
-
-    Of a share limit all is there from the start: its last row says it all.
-    """
-    options = programme.options
-    n_buckets = options.horizon.horizon_buckets
-    n_rows = len(options.capacities.keys) * n_buckets
-    uses = options.capabilities.use[options.option_capability[programme.start_option]].tocoo()
-    start, resource = (axis.astype(np.int64) for axis in uses.coords)
-    started = options.option_start_bucket[programme.start_option][start]
-    bucket = np.where(options.capacities.is_share[resource], n_buckets - 1, started)
-    n_entries = np.where(options.capacities.is_stored[resource], n_buckets - bucket, 1)
-    first = np.repeat(np.cumsum(n_entries) - n_entries, n_entries)
-    row = np.repeat(resource * n_buckets + bucket, n_entries) + np.arange(len(first)) - first
-    value = np.repeat(uses.data, n_entries) / programme.row_scale[row]
-    column = first_start + np.repeat(start, n_entries)
-    return coo_array((value, (row, column)), shape=(n_rows, programme.n_columns))
+    """Write use ≤ capacity, scaled."""
+    options, option = programme.options, programme.start_option
+    uses = use_of_starts(options, options.option_capability[option], options.option_start_bucket[option])
+    start, row = uses.coords
+    place = (row, first_start + start)
+    shape = uses.shape[1], programme.n_columns
+    return coo_array((uses.data / programme.row_scale[row], place), shape=shape)

@@ -23,6 +23,7 @@ from pullplan.engine.assignment.stages import (
     solve,
     typical_scale,
 )
+from pullplan.engine.assignment.watching import Watch
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -114,15 +115,15 @@ def nothing_short(market: Market, n_stages: int) -> Shortage:
     return Shortage(classes, stages, proofs, classes[-1].columns.stop, slice_columns)
 
 
-def least_shortage(market: Market, n_stages: int) -> Shortage:
+def least_shortage(market: Market, n_stages: int, watch: Watch | None = None) -> Shortage:
     """Solve the shortfall stages exactly.
 
-    Raises: AssignmentFailedError where HiGHS ends without an optimum.
+    Raises: SearchStoppedError, AssignmentFailedError where HiGHS ends without an optimum.
     """
     classes, short = _gather(market)
     scale = float(short.edges[:, -1].mean()) or 1.0
     columns = _lay_out(market, classes, short.edges[:, -1] / scale, scale)
-    search = _open(columns)
+    search = _open(columns, watch)
     start = np.zeros(search.n_columns)
     start[short.column] = short.weight * np.geomspace(FIRST_BEFORE_LAST, 1.0, n_stages)[short.stage]
     if search.n_columns >= SIFTED_FROM_COLUMNS and start.any():
@@ -316,9 +317,9 @@ def _lay_out(market: Market, classes: Sequence[_Classes], units: FloatArray, sca
     )
 
 
-def _open(columns: Columns) -> Search:
+def _open(columns: Columns, watch: Watch | None) -> Search:
     """Write the classes down for HiGHS: rows are classes, then capacities."""
     n_classes = len(columns.units)
     matrix = vstack([columns.by_class, columns.of_column], format="csr")
     lower = np.append(columns.units, np.full(len(columns.capacity), -np.inf))
-    return open_search(lp_of(matrix, lower, np.append(columns.units, columns.capacity)), n_classes)
+    return open_search(lp_of(matrix, lower, np.append(columns.units, columns.capacity)), n_classes, watch)

@@ -6,6 +6,8 @@ columns and rows: the next stage starts from the basis that it has, and no earli
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import highspy
 import numpy as np
@@ -13,6 +15,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from pullplan.engine.assignment.programme import power_of_two
+from pullplan.engine.assignment.watching import SearchStoppedError, Watch
 from pullplan.engine.errors import AssignmentFailedError
 
 FloatArray = npt.NDArray[np.float64]
@@ -24,6 +27,8 @@ FEASIBILITY_TOLERANCE = 1e-9
 CLOSED_ABOVE = 1e-8
 """A reduced cost or price above this (of the stage's mean measure) is positive; what is smaller may cost a later
 stage's plan that much, relative to the earlier stage's value."""
+STEPS_A_WORD = 256
+"""Of the simplex method, between two words to the watch."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,11 @@ def lp_of(matrix: csr_array, lower: FloatArray, upper: FloatArray) -> highspy.Hi
     return lp
 
 
-def open_search(lp: highspy.HighsLp, first_capacity_row: int) -> Search:
-    """Hand a programme without costs to HiGHS; the rows from `first_capacity_row` on are capacities."""
+def open_search(lp: highspy.HighsLp, first_capacity_row: int, watch: Watch | None = None) -> Search:
+    """Hand a programme without costs to HiGHS; the rows from `first_capacity_row` on are capacities.
+
+    The watch is asked at every step of the simplex method whether to go on.
+    """
     highs = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy's class has an untyped constructor
     highs.silent()
     highs.setOptionValue("threads", 1)
@@ -92,6 +100,8 @@ def open_search(lp: highspy.HighsLp, first_capacity_row: int) -> Search:
     highs.setOptionValue("primal_feasibility_tolerance", FEASIBILITY_TOLERANCE)
     highs.setOptionValue("dual_feasibility_tolerance", FEASIBILITY_TOLERANCE)
     highs.passModel(lp)
+    if watch is not None:
+        highs.cbSimplexInterrupt += partial(_step, watch)
     return Search(
         highs=highs,
         first_capacity_row=first_capacity_row,
@@ -100,6 +110,11 @@ def open_search(lp: highspy.HighsLp, first_capacity_row: int) -> Search:
         column_is_closed=np.zeros(lp.num_col_, dtype=bool),
         row_is_closed=np.zeros(lp.num_row_ - first_capacity_row, dtype=bool),
     )
+
+
+def _step(watch: Watch, event: Any) -> None:
+    if watch.should_stop(tell_every=STEPS_A_WORD):
+        event.interrupt()
 
 
 def typical_scale(costs: FloatArray) -> float:
@@ -158,21 +173,36 @@ def _is_nothing(search: Search, costs: FloatArray, scale: float) -> bool:
 
 
 def solve(search: Search, costs: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Run HiGHS from where it stands; return capacity row prices and reduced costs."""
+    """Run HiGHS from where it stands; return capacity row prices and reduced costs.
+
+    Raises: SearchStoppedError, AssignmentFailedError where HiGHS ends without an optimum.
+    """
     highs = search.highs
     status = run(highs, costs)
-    if status != highspy.HighsModelStatus.kOptimal:
+    if status not in (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInterrupt):
         # A basis can be numerically unlucky; without one HiGHS presolves and starts afresh.
         highs.clearSolver()
         status = run(highs, costs)
+    if status == highspy.HighsModelStatus.kInterrupt:
+        raise SearchStoppedError
     if status != highspy.HighsModelStatus.kOptimal:
         raise AssignmentFailedError(
             f"the solver ended with {highs.modelStatusToString(status)}, not an optimum"
         )
     search.columns = column_values(highs)
-    solution = highs.getSolution()
-    row_duals = np.array(solution.row_dual)[search.first_capacity_row :]
-    return -row_duals, np.array(solution.col_dual)
+    return row_prices(search), np.array(highs.getSolution().col_dual)
+
+
+def row_prices(search: Search) -> FloatArray:
+    """Read the prices of the capacity rows where HiGHS stands."""
+    return -np.array(search.highs.getSolution().row_dual)[search.first_capacity_row :]
+
+
+def best_so_far(search: Search) -> FloatArray | None:
+    """Read the columns where a stopped HiGHS stands, if they are a plan; else those of the last proved stage."""
+    if search.highs.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
+        return column_values(search.highs)
+    return search.columns
 
 
 def run(highs: highspy.Highs, costs: FloatArray) -> highspy.HighsModelStatus:

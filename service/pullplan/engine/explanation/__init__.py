@@ -3,5 +3,6 @@
 from pullplan.engine.explanation.forcing import solve_forced
 from pullplan.engine.explanation.lines import explain
 from pullplan.engine.explanation.loads import resource_loads
+from pullplan.engine.explanation.stopping import blame_the_stop
 
-__all__ = ["explain", "resource_loads", "solve_forced"]
+__all__ = ["blame_the_stop", "explain", "resource_loads", "solve_forced"]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from pullplan.engine.assignment import assign
+from pullplan.engine.assignment import Spread, assign, here
 from pullplan.engine.certificate import stage_values
-from pullplan.engine.model import ConfirmedStage, Forced, Need, PlanningFacts
+from pullplan.engine.model import ConfirmedStage, Forced, Need, PlanningFacts, SearchProgress
 from pullplan.engine.options import Options, build_options, stage_measures
 
 WORSE_ABOVE = 1e-7
@@ -20,7 +20,9 @@ def solve_forced(
     needs: Sequence[Need],
     forced: Forced,
     planned: Mapping[str, float],
-    progress: Callable[[str, float], None] | None = None,
+    progress: Callable[[SearchProgress], None] | None = None,
+    *,
+    spread: Spread = here,
 ) -> tuple[float, tuple[ConfirmedStage, ...]]:
     """Make the forced units a need of their own, served before all others and by one node alone; solve; compare.
 
@@ -32,7 +34,7 @@ def solve_forced(
     Raises: AssignmentFailedError when the solver fails.
     """
     options = _keep_slices(build_options(facts, _with_pin(needs, forced)), needs)
-    solution = assign(options, progress)
+    solution = assign(options, progress, spread=spread)
     # By the plan's own stages: with units forced, other slices might be joined, and the forced part has a stage as well.
     measures = stage_measures(options, list(planned))
     compared = []

@@ -39,6 +39,7 @@ from pullplan.engine.model.plans import (
     ShortfallStage,
     Stage,
 )
+from pullplan.engine.model.progress import Progress, SearchProgress
 from pullplan.engine.model.requests import (
     ForecastRequest,
     Horizon,
@@ -125,6 +126,7 @@ __all__ = [
     "PlanRequest",
     "PlanningFacts",
     "Product",
+    "Progress",
     "PullPolicy",
     "PullPolicyName",
     "Region",
@@ -132,6 +134,7 @@ __all__ = [
     "Resource",
     "ResourceKind",
     "ResourceLoad",
+    "SearchProgress",
     "SeriesForecast",
     "Share",
     "Shortfall",

@@ -94,6 +94,9 @@ class PlanRequest(PlanParameters, frozen=True, kw_only=True, forbid_unknown_fiel
     """None: the moment at which the run is queued."""
     bucket: Bucket = "week"
     horizon_buckets: Annotated[int, Meta(ge=1, le=104)] = 8
+    solve_seconds_max: Annotated[float, Meta(gt=0, le=86_400)] | None = None
+    """How long to look for the best plan, after forecasting; the best that was found by then is stored, with the bounds
+    that are proved by then, and is not `reproducible`. None: until the best is found."""
     forecast_id: uuid.UUID | None = None
     """None: a fresh forecast is made within the run where a policy needs one."""
     policy_overrides: Annotated[tuple[PullPolicy, ...], Meta(max_length=10_000)] = ()

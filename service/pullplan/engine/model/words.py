@@ -33,6 +33,7 @@ PassedOverCause = Literal[
     "share_limit",
     "costs_more",
     "pinned",
+    "search_stopped",
 ]
 ShortfallReason = Literal[
     "no_capable_node",

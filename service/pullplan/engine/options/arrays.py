@@ -352,6 +352,8 @@ class Solution:
     being kept: for people. The stage's own prices prove, and count what a unit is worth to shortfall as well."""
     method: str
     tie_break: str
+    is_complete: bool = True
+    """False: the search was stopped, and this is the best that was found."""
 
     @property
     def stage_names(self) -> tuple[str, ...]:

@@ -53,6 +53,11 @@ class StageMeasure:
     """The measure of one mean need: what a gap is relative to where the value itself is smaller."""
     counted: CountedShort | None = None
 
+    @property
+    def n_joined(self) -> int:
+        """Count the slices that it joins; 1 where it counts none."""
+        return 1 if self.counted is None else self.counted.n_slices
+
     def by_route(self, rows: OptionRows) -> FloatArray:
         """Measure what depends on each option's route: (n_options,)."""
         return self.route_cost * rows.route_cost

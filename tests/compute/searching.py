@@ -1,0 +1,71 @@
+"""Searches by prices in a process of their own: print what each found, a line each, to be compared.
+
+    python -m tests.compute.searching COMPUTE[@PID] …
+
+`@PID` kills that process between two rounds; `@0` the first that the search has forked.
+"""
+
+import hashlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+from bench.assigning import to_market
+from bench.instances import reference_instance
+
+from pullplan.compute import spread_of
+from pullplan.engine.assignment import Spread
+from pullplan.engine.assignment.pricing import price
+from pullplan.engine.assignment.sharding import Held
+
+BEFORE_LOOK = 3
+
+
+class Killing:
+    """Shards, before one of whose looks a process is killed."""
+
+    def __init__(self, held: Held, pid: int) -> None:
+        self._held = held
+        self._pid = pid
+        self._n_looks = 0
+
+    def prepare(self, make: Callable[..., Any], *asked: Any) -> None:
+        self._held.prepare(make, *asked)
+
+    def look[R](self, at: Callable[..., R], *asked: Any) -> Iterator[R]:
+        self._n_looks += 1
+        if self._n_looks == BEFORE_LOOK:
+            os.kill(self._pid or psutil.Process().children()[0].pid, signal.SIGKILL)
+        return self._held.look(at, *asked)
+
+
+def spread_over(place: str) -> Spread:
+    compute, _, pid = place.partition("@")
+    spread = spread_of(compute)
+
+    @contextmanager
+    def spread_and_kill(shards: Sequence[Any], /) -> Iterator[Held]:
+        assert len(shards) > 2
+        with spread(shards) as held:
+            yield Killing(held, int(pid)) if pid else held
+
+    return spread_and_kill
+
+
+def main() -> None:
+    market = to_market(reference_instance(100, capacity_factor=1.1))
+    for place in sys.argv[1:]:
+        plan = price(market, 1, spread=spread_over(place))
+        assert plan is not None
+        lines = plan.lines
+        found = [lines.need, lines.way, lines.units, plan.cost_prices, plan.cost_multipliers]
+        digest = hashlib.sha256(b"".join(array.tobytes() for array in found)).hexdigest()
+        sys.stdout.write(f"{digest} {lines.value}\n")
+
+
+if __name__ == "__main__":
+    main()
