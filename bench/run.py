@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import assigning, loading, reading, starting, storing
+from bench import assigning, loading, reading, seasonal, starting, storing
 from bench.tables import keep
 
 FIGURES = {
@@ -22,8 +22,10 @@ FIGURES = {
     "storing": storing.storing,
     "assignment": assigning.assignment,
     "assignment_whole": assigning.assignment_whole,
+    "seasonal": seasonal.seasonal_assignment,
+    "seasonal_whole": seasonal.seasonal_assignment_whole,
 }
-ON_REQUEST = {"assignment_whole"}
+ON_REQUEST = {"assignment_whole", "seasonal_whole"}
 """Takes minutes: only where it is named by --only."""
 
 

@@ -49,16 +49,35 @@ METHOD = "one linear programme in HiGHS, stage by stage"
 TIE_BREAK = "after every stage, the least Σ units × rank(distance_km, node_code)"
 
 
-def assign(options: Options, progress: Callable[[str, float], None] | None = None) -> Solution:
+def assign(
+    options: Options,
+    progress: Callable[[str, float], None] | None = None,
+    warm_prices: FloatArray | None = None,
+) -> Solution:
     """Serve the needs stage by stage: least shortfall by tier and rank, lateness, cost, earliness.
+
+    `warm_prices` (n_resources, n_buckets), those of the cost stage of a plan for nearly the same facts, spare a large
+    instance most of the search; what is proved does not depend on them.
 
     Raises: AssignmentFailedError where HiGHS ends without an optimum.
     """
     if len(options.needs) >= PRICED_FROM_NEEDS:
-        priced = assign_within_shares(options, lambda within: assign_by_prices(within, progress))
+
+        def by_prices(within: Options) -> Solution | None:
+            return assign_by_prices(within, progress, _prices_of(options, within, warm_prices))
+
+        priced = assign_within_shares(options, by_prices)
         if priced is not None:
             return priced
     return assign_whole(options, progress)
+
+
+def _prices_of(options: Options, within: Options, warm_prices: FloatArray | None) -> FloatArray | None:
+    """Take the prices of those rows that are looked at."""
+    if warm_prices is None:
+        return None
+    row_of = {key: row for row, key in enumerate(options.capacities.keys)}
+    return warm_prices[[row_of[key] for key in within.capacities.keys]]
 
 
 def assign_whole(options: Options, progress: Callable[[str, float], None] | None = None) -> Solution:
