@@ -114,7 +114,9 @@ def _needs_of_blocks(options: Options) -> list[IntArray]:
 def _kinds(options: Options, needs: IntArray) -> _Kinds:
     regions, column = np.unique(options.need_region[needs], return_inverse=True)
     ways = options.ways(int(options.need_product[needs[0]]), regions)
-    told_apart = np.stack([ways.offset_buckets, ways.first_start_bucket, ways.last_start_bucket])
+    told_apart = np.stack(
+        np.broadcast_arrays(ways.offset_buckets, ways.first_start_bucket, ways.last_start_bucket)
+    )
     way, kind, goes = [], [], []
     for w, usable in enumerate(ways.usable):
         for of_kind in np.unique(told_apart[:, w, usable], axis=1).T:
