@@ -25,7 +25,7 @@ from scipy.sparse import csr_array
 
 from pullplan.engine.assignment.blocks import Block, Market
 from pullplan.engine.assignment.pricing import PricedPlan, price
-from pullplan.engine.assignment.shortage import least_shortage
+from pullplan.engine.assignment.shortage import least_shortage, nothing_short
 
 SMALL, MEDIUM, LARGE = 40, 200, 3_334
 """Products: 12,000, 60,000 and 1,000,200 needs."""
@@ -150,7 +150,8 @@ def _prove(market: Market, plan: PricedPlan) -> dict[str, float]:
     """Compute values from the lines and bounds from the prices alone, over every way, in float64."""
     units = np.concatenate([block.units for block in market.blocks])
     served, cost = np.zeros(len(units)), 0.0
-    stages, proofs = plan.shortage.stages[0], plan.shortage.proofs
+    shortage = plan.shortage or nothing_short(market, n_stages=1)
+    stages, proofs = shortage.stages[0], shortage.proofs
     cheapest = np.empty((len(stages) + 1, len(units)))
     cut = np.searchsorted(plan.lines.need, market.first_need)
     for b, block in enumerate(market.blocks):
@@ -186,7 +187,7 @@ def _prove(market: Market, plan: PricedPlan) -> dict[str, float]:
         gaps.append((values[k] - least) / max(values[k], float(units.mean())))
     return {
         "cost": cost,
-        "gap": (cost - bound(len(stages), plan.cost_prices, plan.cost_multipliers)) / cost,
+        "gap": (cost - bound(len(stages), plan.cost_prices.ravel(), plan.cost_multipliers)) / cost,
         "shortfall_gap": max(gaps),
         "short_share": float((units - served).sum() / units.sum()),
     }

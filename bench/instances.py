@@ -1,6 +1,6 @@
 """What does a reference network of the assignment look like? Drawn from a seed, as arrays of facts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ FREIGHT_PER_KG_KM = 0.01
 
 @dataclass(frozen=True)
 class Instance:
-    """One bucket: every product is needed in every region; capacity is one resource per node."""
+    """Every product is needed in every region, in every bucket; capacity is one resource per node."""
 
     is_made: BoolArray
     """(n_products, n_nodes)"""
@@ -33,11 +33,13 @@ class Instance:
     units: FloatArray
     """(n_products, n_regions)"""
     capacity: FloatArray
-    """(n_nodes,)"""
+    """(n_nodes,): in each bucket"""
+    season: FloatArray = field(default_factory=lambda: np.ones(1))
+    """(n_buckets,): what units are multiplied by"""
 
     @property
     def n_needs(self) -> int:
-        return self.units.size
+        return self.units.size * len(self.season)
 
     def route_cost(self, product: int) -> FloatArray:
         """Price one unit of a product from each of its nodes to each region: (n_ways, n_regions)."""
@@ -72,3 +74,10 @@ def reference_instance(n_products: int, *, capacity_factor: float, seed: int = 1
         units=units,
         capacity=capacity,
     )
+
+
+def seasonal_instance(n_products: int, *, capacity_factor: float, n_buckets: int = 8) -> Instance:
+    """Let demand swing by half within the horizon; capacity is `capacity_factor` × what the mean bucket uses."""
+    of_mean_bucket = reference_instance(n_products, capacity_factor=capacity_factor)
+    angle = 2 * np.pi * (np.arange(n_buckets) - 2) / n_buckets
+    return replace(of_mean_bucket, season=1 + 0.5 * np.sin(angle))

@@ -16,14 +16,15 @@ CHUNK_NEEDS = 16_384
 def seconds_per_pass(instance: Instance) -> float:
     """Take the median time of float32 cost + price × use and its argmin, padded to the most options, one thread."""
     n_ways = instance.is_made.sum(axis=1)
-    n_regions = instance.distance_km.shape[1]
+    n_buckets = len(instance.season)
+    n_needs_of_product = instance.distance_km.shape[1] * n_buckets
     shape = (instance.n_needs, int(n_ways.max()))
     cost = np.full(shape, np.inf, dtype=np.float32)
     use = np.zeros(shape, dtype=np.float32)
     node = np.zeros(shape, dtype=np.int32)
     for p, n in enumerate(n_ways.tolist()):
-        rows = slice(p * n_regions, (p + 1) * n_regions)
-        cost[rows, :n] = instance.route_cost(p).T
+        rows = slice(p * n_needs_of_product, (p + 1) * n_needs_of_product)
+        cost[rows, :n] = np.tile(instance.route_cost(p).T, (n_buckets, 1))
         use[rows, :n] = instance.use_per_unit[p, instance.is_made[p]]
         node[rows, :n] = np.flatnonzero(instance.is_made[p])
     prices = np.random.default_rng(0).random(len(instance.capacity)).astype(np.float32)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import assigning, loading, reading, sharding, starting, storing
+from bench import assigning, loading, reading, seasonal, sharding, starting, storing
 from bench.tables import keep
 
 FIGURES = {
@@ -23,8 +23,10 @@ FIGURES = {
     "assignment": assigning.assignment,
     "sharding": sharding.sharding,
     "assignment_whole": assigning.assignment_whole,
+    "seasonal": seasonal.seasonal_assignment,
+    "seasonal_whole": seasonal.seasonal_assignment_whole,
 }
-ON_REQUEST = {"assignment_whole"}
+ON_REQUEST = {"assignment_whole", "seasonal_whole"}
 """Takes minutes: only where it is named by --only."""
 
 

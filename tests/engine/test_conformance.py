@@ -18,18 +18,9 @@ from pullplan.engine.checker import check
 from pullplan.engine.model import Need, Plan, PlanningFacts, Stage
 from pullplan.engine.options import build_options
 
-CASES_WITH_A_LATER_RULE = {"lots"}
-NOT_PRICED = {
-    "lead_time_decides",
-    "early_start_or_far",
-    "three_buckets_holding",
-    "nearest_three_buckets",
-    "short_everywhere",
-    "late_allowed",
-    "stored_material",
-    "larger",
-}
-"""Where time matters, HiGHS solves the whole programme."""
+CASES_WITH_A_LATER_RULE = {"share_limit", "lots"}
+NOT_PRICED = {"short_everywhere", "late_allowed", "stored_material"}
+"""Where time is short, HiGHS solves the whole programme."""
 LARGEST_GAP = 1e-8
 STAGES = ("shortfall", "lateness", "cost", "earliness")
 

@@ -300,7 +300,7 @@ def test_twenty_products_under_shortage_are_proven_stage_by_stage(load: float) -
     units = {(p, r): float(chance.gamma(1, 20)) + 0.01 for p in made_at for r in regions}
     facts = one_day(nodes, regions, capacity=sum(units.values()) / load / len(nodes), made_at=made_at)
     for plan in proven(facts, needs_of(units), gap=1e-7):
-        assert plan.stages[0].value >= sum(units.values()) * (1 - 1 / load)
+        assert plan.stages[0].value >= sum(units.values()) * (1 - 1 / load) * (1 - 1e-12)
         assert {s.reason for s in plan.shortfalls} == {"at_capacity"}
 
 

@@ -142,8 +142,15 @@ def assert_holds(options: Options, solution: Solution) -> None:
         assert (used[of_kind] <= room[of_kind] * (1 + 1e-9) + 1e-6).all()
 
 
+def rank_units(options: Options, solution: Solution) -> float:
+    rows = options.rows_at(solution.need, solution.capability, solution.start_bucket)
+    return float(rows.distance_rank @ solution.units)
+
+
 def assert_equal_stages(options: Options, solution: Solution) -> None:
+    """Hold a plan to the whole programme's, stage by stage, and to its Σ units × rank among equally good ones."""
     whole = assign_whole(options)
+    assert rank_units(options, solution) == pytest.approx(rank_units(options, whole), rel=1e-6, abs=1e-6)
     measures = stage_measures(options, solution.stage_names)
     expected = stage_values(options, measures, whole)
     for stage, value in zip(certify(options, solution), expected, strict=True):
@@ -275,10 +282,10 @@ def test_the_checker_finds_nothing_against_a_priced_plan(load: float) -> None:
     assert verification.findings == ()
 
 
-def test_where_time_matters_prices_are_not_used() -> None:
-    facts, needs = network(7, load=1.0)
+def test_where_time_is_short_prices_are_not_used() -> None:
+    facts, needs = network(7, load=3.0)
     longer = msgspec.structs.replace(facts.horizon, horizon_buckets=3)
-    later = [msgspec.structs.replace(n, bucket=2, latest_bucket=2) for n in needs]
+    later = [msgspec.structs.replace(n, bucket=1, latest_bucket=2) for n in needs]
     assert assign_by_prices(build_options(msgspec.structs.replace(facts, horizon=longer), later)) is None
 
 
@@ -308,7 +315,7 @@ from bench.instances import reference_instance
 from pullplan.engine.assignment.pricing import price
 
 lines = price(to_market(reference_instance(6, capacity_factor=1.1)), n_stages=1).lines
-print(lines.need.tolist(), lines.way.tolist(), lines.units.tolist(), lines.row_prices.tolist())
+print(lines.need.tolist(), lines.way.tolist(), lines.units.tolist(), lines.cost.solved.by_start.tolist())
 """
 
 

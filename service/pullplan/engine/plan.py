@@ -56,7 +56,10 @@ def make_plan(
     tell("assigning", 0.0)
     options = build_options(facts, needs)
     solution = assign(
-        options, lambda search: tell(search.step, search.done_share, search), should_stop, spread
+        options,
+        lambda search: tell(search.step, search.done_share, search),
+        should_stop=should_stop,
+        spread=spread,
     )
     tell("explaining", 0.0)
     stages = certify(options, solution)

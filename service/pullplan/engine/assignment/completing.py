@@ -1,18 +1,19 @@
 """Which of the ways that nearly tie does each need take, so that capacity holds exactly and nothing is cheaper?
 
-At good prices most needs have one way that is plainly the cheapest, and take it. The others are a small linear
-programme over what those leave of capacity. Its prices are then held against every way of every need, in float64: what
-is cheaper there joins the programme, until nothing is.
+At good prices most needs have one way that is plainly the cheapest, and take it; most batches have one such start. The
+others are a small linear programme over what those leave of capacity. Its prices are then held against every way and
+start of every need, in float64: what is cheaper there joins the programme, until nothing is.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array, csr_array
 
-from pullplan.engine.assignment.blocks import Market
-from pullplan.engine.assignment.stages import column_values, lp_of, open_search, solve
+from pullplan.engine.assignment.blocks import Block, Market
+from pullplan.engine.assignment.near_ties import WAYS, Choice, NearTies, Solved, by_block
+from pullplan.engine.assignment.smoothing import row_prices
 from pullplan.engine.assignment.watching import SearchStoppedError, Watch
 
 FloatArray = npt.NDArray[np.float64]
@@ -20,45 +21,73 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 MOST_ROUNDS = 12
-OPEN_NEEDS_PER_ROW = 30
-FEWEST_OPEN_NEEDS = 500
+OPEN_NEEDS_PER_ROW = 20
+OPEN_BATCHES_PER_ROW = 25
+FEWEST_OPEN_NEEDS = 3_000
 MOST_OPEN_SHARE = 0.5
 """Where more than this share of the needs ties, the programme is hardly smaller than the whole one."""
 CLOSED_GAP = 1e-10
 """Of the value: what is left is the programme's own rounding."""
 MISFIT_SHARE = 1e-9
 """Of the mean capacity."""
+COST_FORGONE = 1e-8
+"""Of the cost: what less earliness may cost, as the solver's tolerance would let it cost elsewhere."""
+MOST_EARLY_WEIGHT = 1e-3
+"""Of the mean cost: where next to nothing is early."""
+COST_GAP = 1e-7
+"""Of the cost, the above included."""
+EARLY_GAP = 1e-14
+"""Of the cost: relative to earliness a hundred million times as much."""
+ROUNDING = 1e-12
+"""Of the mean cost: what is cheaper by less is as cheap."""
+LEAST_WIDTH = 1e-5
+"""Of the mean cost: where much ties exactly, prices need room all the same."""
 CEILING_WIDTHS = 10.0
 DUST_SHARE = 1e-9
-WAYS = 4096
-"""More than any block has: a pair's number is need × WAYS + way."""
+
+
+@dataclass(frozen=True)
+class Proved:
+    """What one measure reaches, and the prices that prove it: of cost, or of cost and a little of what is early."""
+
+    solved: Solved
+    value: float
+    """Of the measure alone."""
+    bound: float
+    """Of what was solved."""
+    need_price: FloatArray
+    """(n_needs,): the cheapest way of each need at the prices."""
 
 
 @dataclass(frozen=True)
 class Completion:
-    """One line per way that a need takes, by need, and the prices that prove it."""
+    """One line per way and start that a need takes, by need, and what proves them."""
 
     need: IntArray
     way: IntArray
+    start: IntArray
     units: FloatArray
-    row_prices: FloatArray
-    value: float
-    bound: float
+    cost: Proved
+    early: Proved
     n_rounds: int
     n_open_needs: int
+    n_open_batches: int
 
 
 @dataclass(frozen=True)
-class _Programme:
-    """The solved programme of the open needs; `units` by pair."""
+class _Held:
+    """What all ways and starts say to the programme's prices."""
 
-    units: FloatArray
-    is_open: BoolArray
-    """(n_needs,)"""
-    row_prices: FloatArray
-    misfit: float
-    """What rows are over or under where a price has gone as far as it is trusted."""
-    value: float
+    bound: float
+    need_price: FloatArray
+    wider: Choice | None
+    """With what is as cheap as what the programme has, or cheaper; None where nothing is."""
+    lacks_ties: bool
+    """Some need has ways that cost the same, and not all of them are in the programme."""
+
+    def is_enough(self, value: float, gap: float) -> bool:
+        """Tell whether nothing is lacking, or so little that the value is within `gap` (of itself) of its bound."""
+        return self.wider is None or (not self.lacks_ties and value - self.bound <= gap * abs(value))
 
 
 def needs_to_open(market: Market) -> int:
@@ -67,43 +96,85 @@ def needs_to_open(market: Market) -> int:
     return min(n_needs, max(FEWEST_OPEN_NEEDS, OPEN_NEEDS_PER_ROW * len(market.capacity)))
 
 
-def complete(market: Market, row_prices: FloatArray, watch: Watch | None = None) -> Completion | None:
+def batches_to_open(market: Market) -> int:
+    """Say how many batches the first programme is to have."""
+    return max(FEWEST_OPEN_NEEDS, OPEN_BATCHES_PER_ROW * len(market.capacity))
+
+
+def complete(
+    market: Market, by_start: FloatArray, search_weight: float = 0.0, *, watch: Watch | None = None
+) -> Completion | None:
     """Turn good prices into an optimal plan; None where the prices leave too much open.
+
+    Cost is made small, and the buckets early of what costs the same: a bucket early weighs so little that cost rises by
+    at most COST_FORGONE. `search_weight` is what it weighed where the prices come from.
 
     Raises: SearchStoppedError with the prices, AssignmentFailedError where HiGHS ends without an optimum.
     """
     watch = watch or Watch()
-    chosen, margin = cheapest_ways(market, row_prices)
+    start_prices = market.batches.prices(by_start, search_weight)
+    way, margin = cheapest_ways(market, start_prices.min(axis=1))
     n_open = needs_to_open(market)
-    good_prices = row_prices
-    width = width_of(margin, n_open)
-    pairs = _pairs_within(market, good_prices, width)
+    width = max(width_of(margin, n_open), LEAST_WIDTH * market.typical_cost)
+    choice = Choice(way, start_prices.argmin(axis=1), _NOTHING, _NOTHING)
+    choice = _open_near(market, choice, start_prices, margin, width)
     for n_rounds in range(1, MOST_ROUNDS + 1):
         if watch.should_stop():
-            raise SearchStoppedError(good_prices)
-        n_open_needs = len(np.unique(pairs // WAYS))
+            raise SearchStoppedError(row_prices(market, by_start))
+        n_open_needs = len(np.unique(choice.pairs // WAYS))
+        watch.note(needs_settled=len(margin) - n_open_needs)
         if n_open_needs > max(n_open, MOST_OPEN_SHARE * len(margin)):
             return None
-        programme = _solve(market, chosen, pairs, good_prices, CEILING_WIDTHS * (width or 1.0))
-        bound, cheaper = _hold_against_all(market, programme, chosen, pairs)
-        watch.note(value=programme.value, bound=bound, needs_settled=len(margin) - n_open_needs)
-        if programme.misfit > MISFIT_SHARE * float(market.capacity.mean()):
+        ties = NearTies(market, choice, by_start, CEILING_WIDTHS * width)
+        solved = ties.solve(search_weight)
+        if solved.misfit > MISFIT_SHARE * float(market.capacity.mean()):
             width *= 2
-            cheaper = _pairs_within(market, good_prices, width)
-        elif programme.value - bound <= CLOSED_GAP * abs(programme.value) or not len(cheaper):
-            need, way, units = _lines(market, programme, chosen, pairs)
-            return Completion(
-                need, way, units, programme.row_prices, programme.value, bound, n_rounds, n_open_needs
-            )
-        pairs = np.union1d(pairs, cheaper)
+            choice = _open_near(market, choice, start_prices, margin, width)
+            continue
+        proved = _prove(ties, solved)
+        if isinstance(proved, Choice):
+            choice = proved
+            continue
+        cost, early = proved
+        watch.note(value=cost.value, bound=cost.bound)
+        return Completion(
+            *_lines(ties, ties.prefer_low_ranks(early.solved)),
+            cost=cost,
+            early=early,
+            n_rounds=n_rounds,
+            n_open_needs=n_open_needs,
+            n_open_batches=int(ties.is_open_batch.sum()),
+        )
     return None
 
 
-def cheapest_ways(market: Market, row_prices: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Find every need's cheapest way and by how much the next one is dearer."""
-    chosen, margin = [], []
-    for block in market.blocks:
-        priced = block.priced(row_prices)
+def _prove(ties: NearTies, solved: Solved) -> tuple[Proved, Proved] | Choice:
+    """Hold the programme's optimum against all ways and starts: proofs of cost and earliness, or what is lacking."""
+    cost, early = ties.value(solved)
+    if solved.early_weight > 0 and early > DUST_SHARE * ties.total_units:
+        solved = ties.solve(min(COST_FORGONE * cost / early, MOST_EARLY_WEIGHT * ties.market.typical_cost))
+        cost, early = ties.value(solved)
+    weighed = cost + solved.early_weight * early
+    held = _hold_against_all(ties, solved)
+    if held.wider is not None and not held.is_enough(
+        weighed, EARLY_GAP if solved.early_weight else CLOSED_GAP
+    ):
+        return held.wider
+    of_early = Proved(solved, early, held.bound, held.need_price)
+    if solved.early_weight == 0:
+        return Proved(solved, cost, held.bound, held.need_price), of_early
+    of_cost = ties.solve(0.0)
+    held = _hold_against_all(ties, of_cost)
+    if held.wider is not None and cost - held.bound > COST_GAP * abs(cost):
+        return held.wider
+    return Proved(of_cost, cost, held.bound, held.need_price), of_early
+
+
+def cheapest_ways(market: Market, start_price: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Find every need's cheapest way and by how much the next one is dearer, given every batch's best start."""
+    chosen, margin = [_NOTHING], [np.empty(0)]
+    for block, of_block in _with_batches(market, start_price):
+        priced = block.with_start(of_block)
         way, need = priced.argmin(axis=0), np.arange(priced.shape[1])
         least = priced[way, need]
         priced[way, need] = np.inf
@@ -112,8 +183,17 @@ def cheapest_ways(market: Market, row_prices: FloatArray) -> tuple[IntArray, Flo
     return np.concatenate(chosen), np.concatenate(margin)
 
 
+def margin_of_starts(start_prices: FloatArray) -> FloatArray:
+    """Tell by how much every batch's second start is dearer: (n_batches, n_starts) → (n_batches,)."""
+    least, second = np.partition(start_prices, 1, axis=1)[:, :2].T
+    margin: FloatArray = np.where(
+        np.isfinite(second), second - np.where(np.isfinite(least), least, 0.0), np.inf
+    )
+    return margin
+
+
 def width_of(margin: FloatArray, n_open: int) -> float:
-    """Take the width at which so many needs tie; where fewer have a second way, the widest of theirs."""
+    """Take the width at which so many tie; where fewer have a second choice, the widest of theirs."""
     finite = margin[np.isfinite(margin)]
     if len(finite) == 0:
         return 0.0
@@ -121,127 +201,179 @@ def width_of(margin: FloatArray, n_open: int) -> float:
     return float(np.partition(finite, last)[last])
 
 
-def _pairs_within(market: Market, row_prices: FloatArray, width: float) -> IntArray:
-    found = [np.empty(0, dtype=np.int64)]
-    for block, first in zip(market.blocks, market.first_need.tolist(), strict=False):
-        priced = block.priced(row_prices)
-        near = priced <= priced.min(axis=0) + width
-        near[:, near.sum(axis=0) < 2] = False
-        way, need = np.nonzero(near)
-        found.append((first + need) * WAYS + way)
-    return np.sort(np.concatenate(found))
+def _with_batches(market: Market, of_batch: FloatArray) -> Iterator[tuple[Block, FloatArray]]:
+    """Hand every block what belongs to its batches: (n_ways, n_dues)."""
+    for block, first in zip(market.blocks, market.batches.first.tolist(), strict=False):
+        n_batches = len(block.use) * block.n_dues
+        yield block, of_batch[first : first + n_batches].reshape(len(block.use), block.n_dues)
 
 
-def _solve(
-    market: Market, chosen: IntArray, pairs: IntArray, good_prices: FloatArray, trust: float
-) -> _Programme:
-    """Give every closed need what it chose and solve the rest.
-
-    What a row is over costs the good price and `trust` more, and what it is under is worth that much less than the good
-    price: no price of the programme is further than `trust` from the good one, though few needs are open.
-    """
-    is_open = np.zeros(market.first_need[-1], dtype=bool)
-    is_open[pairs // WAYS] = True
-    closed_value, left = _take_chosen(market, chosen, ~is_open)
-    cost, units, uses = _open_columns(market, pairs)
-    _, row_of_pair = np.unique(pairs // WAYS, return_inverse=True)
-    n_needs, n_rows, n_pairs = len(units), len(left), len(pairs)
-    pair, row = np.arange(n_pairs), np.arange(n_rows)
-    entries = [
-        (np.ones(n_pairs), row_of_pair, pair),
-        (uses.data, n_needs + uses.coords[1], uses.coords[0]),
-        (-np.ones(n_rows), n_needs + row, n_pairs + row),
-        (np.ones(n_rows), n_needs + row, n_pairs + n_rows + row),
-    ]
-    value, at_row, column = (np.concatenate(of) for of in zip(*entries, strict=True))
-    matrix = csr_array((value, (at_row, column)), shape=(n_needs + n_rows, n_pairs + 2 * n_rows))
-    scale = float(units.mean()) if n_needs else 1.0
-    amounts = np.append(units, left) / scale
-    search = open_search(lp_of(matrix, amounts, amounts), n_needs)
-    floor = np.where(market.is_full, good_prices - trust, np.maximum(0.0, good_prices - trust))
-    row_prices, _ = solve(search, np.concatenate([cost, good_prices + trust, -floor]))
-    columns = column_values(search.highs) * scale
-    over, under = columns[n_pairs : n_pairs + n_rows], columns[n_pairs + n_rows :]
-    return _Programme(
-        units=columns[:n_pairs],
-        is_open=is_open,
-        row_prices=np.where(market.is_full, row_prices, np.maximum(0.0, row_prices)),
-        misfit=float(over.sum() + under[market.is_full | (floor > 0)].sum()),
-        value=closed_value + float(cost @ columns[:n_pairs]),
-    )
+def _open_near(
+    market: Market, choice: Choice, start_prices: FloatArray, margin: FloatArray, width: float
+) -> Choice:
+    """Open what is within a width of the cheapest: ways of needs, and starts of the batches that those may use."""
+    least = start_prices.min(axis=1)
+    is_used = np.zeros(len(least), dtype=bool)
+    found = [choice.pairs]
+    first_batch = market.batches.first
+    for b, (block, start_price) in enumerate(_with_batches(market, least)):
+        first, last = market.first_need[b], market.first_need[b + 1]
+        need = np.flatnonzero(margin[first:last] <= width)
+        due = block.due
+        is_used[first_batch[b] + choice.way[first:last] * block.n_dues + due] = True
+        if len(need):
+            priced = block.cost[:, need] + start_price[:, due[need]]
+            way, column = np.nonzero(priced <= priced.min(axis=0) + width)
+            found.append((first + need[column]) * WAYS + way)
+            is_used[first_batch[b] + way * block.n_dues + due[need[column]]] = True
+    starts = choice.starts
+    if market.n_starts > 1:
+        margin_of_start = np.where(is_used, margin_of_starts(start_prices), np.inf)
+        width_of_starts = min(width, width_of(margin_of_start, batches_to_open(market)))
+        batch, start = np.nonzero(start_prices <= least[:, None] + width_of_starts)
+        near = (margin_of_start <= width_of_starts)[batch]
+        starts = np.union1d(starts, (batch * market.n_starts + start)[near])
+    return Choice(choice.way, choice.start, np.unique(np.concatenate(found)), starts)
 
 
-def _take_chosen(market: Market, chosen: IntArray, is_closed: BoolArray) -> tuple[float, FloatArray]:
-    """Add up what the closed needs cost, and what they leave of capacity."""
-    value, left = 0.0, market.capacity.copy()
-    for block, first in zip(market.blocks, market.first_need.tolist(), strict=False):
-        needs = np.flatnonzero(is_closed[first : first + len(block.units)])
-        way, units = chosen[first + needs], block.units[needs]
-        value += float(block.cost[way, needs] @ units)
-        left[block.rows] -= np.bincount(way, units, len(block.use)) @ block.use
-    return value, left
-
-
-def _open_columns(market: Market, pairs: IntArray) -> tuple[FloatArray, FloatArray, coo_array]:
-    """Write pairs as columns: their costs, their needs' units, and (n_pairs, n_rows) what they use."""
-    first_need = market.first_need
-    cut = np.searchsorted(pairs, first_need * WAYS)
-    costs, units, uses = ([np.empty(0)] for _ in range(3))
-    rows, columns = ([np.empty(0, dtype=np.int64)] for _ in range(2))
-    for b in np.flatnonzero(np.diff(cut)).tolist():
-        block = market.blocks[b]
-        need, way = pairs[cut[b] : cut[b + 1]] // WAYS - first_need[b], pairs[cut[b] : cut[b + 1]] % WAYS
-        costs.append(block.cost[way, need])
-        units.append(block.units[np.unique(need)])
-        pair, row = np.nonzero(block.use[way])
-        uses.append(block.use[way][pair, row])
-        rows.append(block.rows[row])
-        columns.append(cut[b] + pair)
-    at = np.concatenate(columns), np.concatenate(rows)
-    use = coo_array((np.concatenate(uses), at), shape=(len(pairs), len(market.capacity)))
-    return np.concatenate(costs), np.concatenate(units), use
-
-
-def _hold_against_all(
-    market: Market, programme: _Programme, chosen: IntArray, pairs: IntArray
-) -> tuple[float, IntArray]:
-    """Bound the value by the prices over every way, and list the pairs that the programme lacks."""
-    first_need = market.first_need
-    cut = np.searchsorted(pairs, first_need * WAYS)
-    bound = -float(programme.row_prices @ market.capacity)
-    lacking = [np.empty(0, dtype=np.int64)]
-    for b, block in enumerate(market.blocks):
-        first = int(first_need[b])
-        priced = block.priced(programme.row_prices)
+def _hold_against_all(ties: NearTies, solved: Solved) -> _Held:
+    """Bound the value by the prices over every way and start, and open what is cheaper than what the programme has."""
+    market, choice = ties.market, ties.choice
+    start_prices = market.batches.prices(solved.by_start, solved.early_weight)
+    least = start_prices.min(axis=1)
+    rounding = ROUNDING * market.typical_cost
+    bound = -float(solved.by_start.ravel() @ market.capacity)
+    need_price = np.empty(len(choice.way))
+    pairs, tied = [choice.pairs], [_NOTHING]
+    blocks = enumerate(_with_batches(market, least))
+    of_pairs = {b: (need, way) for b, _, _, need, way in by_block(market, choice.pairs)}
+    for b, (block, start_price) in blocks:
+        first = int(market.first_need[b])
+        priced = block.with_start(start_price)
         best, at = priced.argmin(axis=0), np.arange(len(block.units))
-        least = priced[best, at]
-        bound += float(least @ block.units)
-        is_open = programme.is_open[first : first + len(at)]
-        way_of_fixed = chosen[first : first + len(at)]
+        cheapest = priced[best, at]
+        bound += float((cheapest * block.units).sum())
+        need_price[first : first + len(at)] = cheapest
+        is_open = ties.is_open[first : first + len(at)]
+        way_of_fixed = choice.way[first : first + len(at)]
         have = np.where(is_open, np.inf, priced[way_of_fixed, at])
-        of_block = pairs[cut[b] : cut[b + 1]]
-        need, way = of_block // WAYS - first, of_block % WAYS
-        np.minimum.at(have, need, priced[way, need])
-        dearer = np.flatnonzero(have > least)
+        if b in of_pairs:
+            need, way = of_pairs[b]
+            np.minimum.at(have, need, priced[way, need])
+        if market.ranks is not None:
+            tied.append(_ties_of(priced, cheapest + rounding, first))
+        dearer = np.flatnonzero(have > cheapest + rounding)
         opened = dearer[~is_open[dearer]]
-        lacking += [(first + dearer) * WAYS + best[dearer], (first + opened) * WAYS + way_of_fixed[opened]]
-    return bound, np.setdiff1d(np.concatenate(lacking), pairs)
+        pairs += [(first + dearer) * WAYS + best[dearer], (first + opened) * WAYS + way_of_fixed[opened]]
+    batch, open_start = np.divmod(choice.starts, market.n_starts)
+    have_start = np.where(ties.is_open_batch, np.inf, start_prices[np.arange(len(least)), choice.start])
+    np.minimum.at(have_start, batch, start_prices[batch, open_start])
+    is_used = ties.closed_units > 0
+    is_used[ties.batch_of_pair] = True
+    late = np.flatnonzero(is_used & (have_start > least + rounding))
+    best_start = start_prices.argmin(axis=1)
+    starts = [choice.starts, *(late * market.n_starts + of[late] for of in (best_start, choice.start))]
+    wider = Choice(
+        choice.way,
+        np.where(is_used, choice.start, best_start),
+        np.unique(np.concatenate(pairs + tied)),
+        np.unique(np.concatenate(starts)),
+    )
+    grew = len(wider.pairs) + len(wider.starts) > len(choice.pairs) + len(choice.starts)
+    lacks_ties = len(np.setdiff1d(np.concatenate(tied), choice.pairs)) > 0
+    return _Held(bound, need_price, wider if grew else None, lacks_ties)
 
 
-def _lines(
-    market: Market, programme: _Programme, chosen: IntArray, pairs: IntArray
+def _ties_of(priced: FloatArray, limit: FloatArray, first_need: int) -> IntArray:
+    """List the ways of needs that have several within their limit: which of them it takes is a matter of rank."""
+    tied = priced <= limit
+    several = np.flatnonzero(tied.sum(axis=0) > 1)
+    way, column = np.nonzero(tied[:, several])
+    return (first_need + several[column]) * WAYS + way
+
+
+def _lines(ties: NearTies, solved: Solved) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+    """List who takes what, started when: needs, ways, starts, units."""
+    need, way, units = _ways_taken(ties, solved)
+    market, choice = ties.market, ties.choice
+    block = np.searchsorted(market.first_need, need, side="right") - 1
+    n_dues = np.array([b.n_dues for b in market.blocks], dtype=np.int64)
+    due = np.concatenate([_NOTHING, *(b.due for b in market.blocks)])
+    batch = market.batches.first[block] + way * n_dues[block] + due[need]
+    start = choice.start[batch]
+    joined = ties.is_open_batch[batch]
+    if not joined.any():
+        return need, way, start, units
+    split = _split_starts(ties, solved, np.flatnonzero(joined), batch, units)
+    line = np.concatenate([np.flatnonzero(~joined), split[0]])
+    start = np.concatenate([start[~joined], split[1]])
+    units = np.concatenate([units[~joined], split[2]])
+    order = np.lexsort((start, line))
+    line = line[order]
+    return need[line], way[line], start[order], units[order]
+
+
+def _split_starts(
+    ties: NearTies, solved: Solved, lines: IntArray, batch: IntArray, units: FloatArray
 ) -> tuple[IntArray, IntArray, FloatArray]:
+    """Hand the starts of open batches out in the order of time to their lines in the order of needs.
+
+    Both are laid end to end, batch by batch; what lies between two ends is a piece of one line with one start.
+    """
+    lines = lines[np.argsort(batch[lines], kind="stable")]
+    line_end = np.cumsum(units[lines])
+    last = np.flatnonzero(np.diff(batch[lines], append=-1))
+    batch_end = line_end[last]
+    batch_begin = np.concatenate([[0.0], batch_end[:-1]])
+    place, start, started = _starts_of(ties, solved, batch[lines][last])
+    total = np.bincount(place, started, len(last))
+    share = (np.cumsum(started) - (np.cumsum(total) - total)[place]) / total[place]
+    start_end = batch_begin[place] + share * (batch_end - batch_begin)[place]
+    last_start = np.flatnonzero(np.diff(place, append=-1))
+    start_end[last_start] = batch_end
+    end = np.union1d(line_end, start_end)
+    piece = np.diff(end, prepend=0.0)
+    line = lines[np.searchsorted(line_end, end)]
+    begun = start[np.searchsorted(start_end, end)]
+    keep = piece > DUST_SHARE * units[line]
+    line, begun, piece = line[keep], begun[keep], piece[keep]
+    # Dust is left out: every line's pieces add up to it again.
+    return line, begun, piece * units[line] / np.bincount(line, piece, len(units))[line]
+
+
+def _starts_of(ties: NearTies, solved: Solved, batches: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """List the starts of some batches, in the order of time: batch by place, start, units (never none for a batch)."""
+    batch, start = np.divmod(ties.choice.starts, ties.market.n_starts)
+    place = np.minimum(np.searchsorted(batches, batch), len(batches) - 1)
+    keep = (batches[place] == batch) & (solved.start_units > 0)
+    place, start, started = place[keep], start[keep], solved.start_units[keep]
+    # A batch smaller than the solver's tolerance may have none.
+    idle = np.setdiff1d(np.arange(len(batches)), place)
+    place = np.concatenate([place, idle])
+    start = np.concatenate([start, ties.choice.start[batches[idle]]])
+    started = np.concatenate([started, np.ones(len(idle))])
+    order = np.lexsort((start, place))
+    return place[order], start[order], started[order]
+
+
+def _ways_taken(ties: NearTies, solved: Solved) -> tuple[IntArray, IntArray, FloatArray]:
     """List who takes what: dust goes to the need's largest line, so that every need adds up."""
-    need_units = np.concatenate([block.units for block in market.blocks])
-    need, way, units = pairs // WAYS, pairs % WAYS, programme.units
+    choice, pairs = ties.choice, ties.choice.pairs
+    need_units = np.concatenate([block.units for block in ties.market.blocks])
+    need, way, units = pairs // WAYS, pairs % WAYS, solved.pair_units
     keep = units > DUST_SHARE * need_units[need]
     need, way, units = need[keep], way[keep], units[keep]
     by_size = np.lexsort((-way, units, need))
     largest = by_size[np.flatnonzero(np.diff(need[by_size], append=-1))]
     units[largest] += (need_units - np.bincount(need, units, len(need_units)))[need[largest]]
     # An open need that is smaller than the solver's tolerance may have no line: it takes its cheapest way.
-    closed = np.setdiff1d(np.arange(len(need_units)), need)
+    has_no_line = np.ones(len(need_units), dtype=bool)
+    has_no_line[need] = False
+    closed = np.flatnonzero(has_no_line)
     need = np.concatenate([need, closed])
     order = np.argsort(need, kind="stable")
-    way, units = np.concatenate([way, chosen[closed]]), np.concatenate([units, need_units[closed]])
+    way, units = np.concatenate([way, choice.way[closed]]), np.concatenate([units, need_units[closed]])
     return need[order], way[order], units[order]
+
+
+_NOTHING = np.empty(0, dtype=np.int64)

@@ -1,16 +1,18 @@
-"""How does an instance of one bucket go through the prices on capacity, and its plan come back as lines?"""
+"""How does an instance go through the prices on capacity, and its plan come back as lines?"""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from pullplan.engine.assignment.blocks import Block, Market
-from pullplan.engine.assignment.pricing import PricedPlan, price
-from pullplan.engine.assignment.programme import largest_use
+from pullplan.engine.assignment.blocks import Market
+from pullplan.engine.assignment.completing import Proved
+from pullplan.engine.assignment.layout import Layout, lay_out
+from pullplan.engine.assignment.pricing import PricedPlan, least_multipliers, price
 from pullplan.engine.assignment.sharding import Spread, here
-from pullplan.engine.assignment.stopping import NO_TIE_BREAK, STOPPED, prove_simply, serve_short
+from pullplan.engine.assignment.slices import ProvedSlices
+from pullplan.engine.assignment.smoothing import start_prices
+from pullplan.engine.assignment.stopping import NO_TIE_BREAK, STOPPED, measured, prove_simply, serve_short
 from pullplan.engine.assignment.watching import SearchStoppedError, Watch
 from pullplan.engine.errors import AssignmentFailedError
 from pullplan.engine.model import TIERS
@@ -20,7 +22,6 @@ from pullplan.engine.options import (
     StageMeasure,
     StagePrices,
     needs_by_rank,
-    shortfall_weight,
     stage_measures,
 )
 
@@ -28,32 +29,37 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 METHOD = "prices on capacity by Newton's steps, near ties completed exactly in HiGHS"
-TIE_BREAK = "none: of equally good plans the solver's, the same for the same facts"
+NOTHING_EARLY = 1e-9
+"""Of one mean need: the solver's rounding, of which prices of 0 prove enough."""
+TIE_BREAK = "after every stage, the least Σ units × rank(distance_km, node_code)"
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """The market of some options, and the scale of its rows."""
+def assign_by_prices(
+    options: Options,
+    watch: Watch | None = None,
+    warm_prices: FloatArray | None = None,
+    *,
+    spread: Spread = here,
+) -> Solution | None:
+    """Assign through prices; None where they don't settle, or where time is short.
 
-    market: Market
-    """Its blocks are the groups of the options' needs."""
-    row_scale: FloatArray
-
-
-def assign_by_prices(options: Options, watch: Watch | None = None, spread: Spread = here) -> Solution | None:
-    """Assign through prices; None where time matters (an option starts later, is early or late) or prices fail."""
+    Time is short where several start buckets compete and not everything can be served by its due bucket.
+    `warm_prices` (n_resources, n_buckets) prove the cost of a plan for nearly the same facts.
+    """
     if len(options.needs) == 0:
         return None
     measures = stage_measures(options)
     needs_of = needs_by_rank(options)
-    layout = _lay_out(options, needs_of.values())
+    layout = lay_out(options, needs_of.values())
     if layout is None:
         return None
     watch = watch or Watch()
     for k, measure in enumerate(measures[:-1]):
         watch.begin(measure.name, k / len(measures))  # shortfall and lateness are proved with the cost
+    if warm_prices is not None:
+        warm_prices = warm_prices[:, : layout.market.n_starts] * layout.row_scale[:, None]
     try:
-        plan = price(layout.market, len(needs_of), watch, spread)
+        plan = price(layout.market, len(needs_of), warm_prices, watch=watch, spread=spread)
     except AssignmentFailedError:
         return None
     except SearchStoppedError as stopped:
@@ -61,29 +67,31 @@ def assign_by_prices(options: Options, watch: Watch | None = None, spread: Sprea
     if plan is None:
         return None
     watch.begin(measures[-1].name, 1 - 1 / len(measures))
-    need, capability, units, shortfall_units = _lines(options, layout, plan)
+    lines, units, shortfall_units = _lines(layout, plan)
     return Solution(
-        need=need,
-        capability=capability,
-        start_bucket=np.zeros_like(need),
+        need=lines[0],
+        capability=lines[1],
+        start_bucket=lines[2],
         units=units,
         shortfall_units=shortfall_units,
         stage_prices=_stage_prices(options, list(needs_of), measures[-3:], layout, plan),
-        capacity_savings=_by_capacity(options, layout, np.maximum(0.0, plan.lines.row_prices)),
+        capacity_savings=_by_capacity(options, layout, np.maximum(0.0, plan.lines.cost.solved.by_start)),
         method=METHOD,
         tie_break=TIE_BREAK,
     )
 
 
 def _stopped(
-    options: Options, measures: Sequence[StageMeasure], layout: _Layout, row_prices: FloatArray | None
+    options: Options, measures: Sequence[StageMeasure], layout: Layout, row_prices: FloatArray | None
 ) -> Solution:
-    """Let every need take its best option with room, at the prices by now, and prove what these prove."""
+    """Let every need take its best option with room, prices by now counted or not, and prove what these prices prove."""
     prices = np.zeros(options.capacities.available.shape)
     if row_prices is not None:
-        prices = _by_capacity(options, layout, np.maximum(0.0, row_prices))
+        prices = _by_capacity(options, layout, start_prices(layout.market, np.maximum(0.0, row_prices)))
     nothing = np.empty((3, 0), dtype=np.int64), np.empty(0), options.need_units
-    (need, capability, start_bucket), units, shortfall_units = serve_short(options, *nothing, prices=prices)
+    plans = [serve_short(options, *nothing, prices=given) for given in (prices, None)]
+    made, units, shortfall_units = min(plans, key=lambda plan: measured(options, measures, *plan))
+    need, capability, start_bucket = made
     cost = len(measures) - 2
     by_stage = {k: prices if k == cost else np.zeros_like(prices) for k in range(len(measures))}
     return Solution(
@@ -100,92 +108,70 @@ def _stopped(
     )
 
 
-def _lay_out(options: Options, needs_by_stage: Iterable[IntArray]) -> _Layout | None:
-    """Lay the market out; None where an option starts later than in bucket 0, is early or late, or there is none."""
-    row_scale = largest_use(options)
-    weight = shortfall_weight(options)
-    stage = np.zeros(len(options.needs), dtype=np.int64)
-    for number, of_stage in enumerate(needs_by_stage):
-        stage[of_stage] = number
-    blocks = []
-    for group in options.groups:
-        ways, first, n_starts = options.reach(group.product, group.needs)
-        is_way = n_starts > 0
-        if (is_way & ((first + n_starts > 1) | (ways.offset_buckets != group.bucket))).any():
-            return None
-        use = (options.capabilities.use[ways.capability] / row_scale).toarray()
-        rows = np.flatnonzero(use.any(axis=0))
-        blocks.append(
-            Block(
-                cost=np.where(is_way, ways.route_cost, np.inf),
-                units=options.need_units[group.needs],
-                rows=rows,
-                use=use[:, rows],
-                stage=stage[group.needs],
-                shortfall_weight=float(weight[group.needs[0]]),
-                slice_units=options.need_slice_units[group.needs],
-            )
-        )
-    market = Market(
-        blocks=blocks,
-        capacity=options.capacities.available[:, 0] / row_scale,
-        is_full=np.zeros(len(row_scale), dtype=bool),
-        n_slices=options.parameters.share_slices,
-    )
-    if not any(np.isfinite(block.cost).any() for block in blocks):
-        return None
-    return _Layout(market, row_scale)
+def _lines(layout: Layout, plan: PricedPlan) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Read the plan's lines as needs, capabilities and start buckets, ascending, and what stays short of every need.
 
-
-def _lines(
-    options: Options, layout: _Layout, plan: PricedPlan
-) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
-    """Read the plan's lines as needs, ascending, capabilities and units, and as what stays short of every need."""
-    groups, first_need = options.groups, layout.market.first_need
-    need_of = np.concatenate([group.needs for group in groups])
-    first_capability = np.array(
-        [options.capabilities.of_product[group.product][:1].sum() for group in groups]
-    )
-    n_ways = np.array([len(block.use) for block in layout.market.blocks])
-    block = np.searchsorted(first_need, plan.lines.need, side="right") - 1
-    need = need_of[plan.lines.need]
-    is_short = plan.lines.way == n_ways[block]
-    shortfall_units = np.zeros(len(need_of))
-    shortfall_units[need[is_short]] = plan.lines.units[is_short]
+    Shapes: (3, n_lines), (n_lines,), (n_needs,)
+    """
+    market, lines = layout.market, plan.lines
+    n_ways = np.array([len(capability) for capability in layout.capability])
+    first_way = np.cumsum([0, *n_ways])
+    block = np.searchsorted(market.first_need, lines.need, side="right") - 1
+    need = layout.need[lines.need]
+    # To stay short is the way after the last.
+    is_short = lines.way == n_ways[block]
+    shortfall_units = np.zeros(len(layout.need))
+    shortfall_units[need[is_short]] = lines.units[is_short]
     made = ~is_short
-    # A product's capabilities follow each other.
-    capability = first_capability[block[made]] + plan.lines.way[made]
-    order = np.lexsort((capability, need[made]))
-    return need[made][order], capability[order], plan.lines.units[made][order], shortfall_units
+    capability = np.concatenate(layout.capability)[first_way[block[made]] + lines.way[made]]
+    found = np.stack([need[made], capability, lines.start[made]])
+    order = np.lexsort(found[::-1])
+    return found[:, order], lines.units[made][order], shortfall_units
 
 
 def _stage_prices(
     options: Options,
     ranks: Sequence[tuple[int, int]],
     in_time: Sequence[StageMeasure],
-    layout: _Layout,
+    layout: Layout,
     plan: PricedPlan,
 ) -> tuple[StagePrices, ...]:
-    """Gather every stage's proof; lateness and earliness are 0 whatever is done, which prices of 0 prove."""
-    found = []
-    for (tier, rank), stages in zip(ranks, plan.shortage.stages, strict=True):
-        for stage in stages:
-            proof = plan.shortage.proofs[stage.proof]
-            name = stage.name(TIERS[tier], rank, options.parameters.share_slices)
-            found.append(
-                StagePrices(name, _by_capacity(options, layout, proof.row_prices), proof.multipliers)
-            )
-    for k, measure in enumerate(in_time, start=len(found)):
-        prices, multipliers = np.zeros(len(layout.row_scale)), np.zeros(k)
-        if measure is in_time[-2]:
-            prices = plan.cost_prices
-            multipliers[: len(plan.cost_multipliers)] = plan.cost_multipliers
-        found.append(StagePrices(measure.name, _by_capacity(options, layout, prices), multipliers))
-    return tuple(found)
+    """Gather every stage's proof; what is 0 already is proved by prices of 0."""
+    market, shortage, lines = layout.market, plan.shortage, plan.lines
+    nothing = np.zeros((len(layout.row_scale), market.n_starts))
+    found: list[tuple[str, FloatArray, FloatArray]] = []
+    for k, (tier, rank) in enumerate(ranks):
+        served = [ProvedSlices(1, market.n_slices, k)]
+        for stage in served if shortage is None else shortage.stages[k]:
+            name = stage.name(TIERS[tier], rank, market.n_slices)
+            prices, multipliers = nothing, np.zeros(len(found))
+            if shortage is not None:
+                proof = shortage.proofs[stage.proof]
+                prices, multipliers = market.by_start(proof.row_prices), proof.multipliers
+            found.append((name, prices, multipliers))
+    lateness, cost, earliness = in_time
+    found.append((lateness.name, nothing, np.zeros(len(found))))
+    found.append((cost.name, plan.cost_prices, _multipliers(market, plan.cost_multipliers, lines.cost)))
+    prices, multipliers = nothing, np.zeros(len(found))
+    if lines.early.value > NOTHING_EARLY * earliness.one_mean_need:
+        # What is early was made small in a sum with the cost.
+        of_cost = 1.0 / lines.early.solved.early_weight
+        shortfalls = least_multipliers(market, lines.early.need_price, len(ranks))
+        prices = of_cost * lines.early.solved.by_start
+        multipliers = of_cost * np.append(_multipliers(market, shortfalls, lines.early), 1.0)
+    found.append((earliness.name, prices, multipliers))
+    return tuple(
+        StagePrices(name, _by_capacity(options, layout, prices), multipliers)
+        for name, prices, multipliers in found
+    )
 
 
-def _by_capacity(options: Options, layout: _Layout, row_prices: FloatArray) -> FloatArray:
+def _multipliers(market: Market, of_shortfall: FloatArray, proved: Proved) -> FloatArray:
+    """Add lateness: where nothing is late, whatever keeps it so costs nothing, and need only be enough."""
+    return np.append(of_shortfall, proved.need_price.max(initial=0.0) if market.has_late_ways else 0.0)
+
+
+def _by_capacity(options: Options, layout: Layout, by_start: FloatArray) -> FloatArray:
     prices = np.zeros(options.capacities.available.shape)
-    # Everything starts in bucket 0: what is there then is all that it can use.
-    prices[:, 0] = row_prices / layout.row_scale
+    prices[:, : layout.market.n_starts] = by_start / layout.row_scale[:, None]
     return prices

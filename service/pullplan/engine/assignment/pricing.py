@@ -10,25 +10,31 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from pullplan.engine.assignment.blocks import Block, Market
+from pullplan.engine.assignment.blocks import Block, Market, Ranks
 from pullplan.engine.assignment.completing import (
-    WAYS,
     Completion,
-    cheapest_ways,
+    batches_to_open,
     complete,
     needs_to_open,
-    width_of,
 )
+from pullplan.engine.assignment.near_ties import WAYS
 from pullplan.engine.assignment.sharding import HeldHere, Spread, cut, here
 from pullplan.engine.assignment.shortage import (
     Left,
     Shortage,
     least_shortage,
     market_left,
-    nothing_short,
     prove_cost,
 )
-from pullplan.engine.assignment.smoothing import PriceSearch, find_prices, search_blocks, units_of
+from pullplan.engine.assignment.smoothing import (
+    PriceSearch,
+    Settled,
+    Temperature,
+    find_prices,
+    row_prices,
+    search_block,
+    start_prices,
+)
 from pullplan.engine.assignment.watching import Watch
 
 FloatArray = npt.NDArray[np.float64]
@@ -39,13 +45,24 @@ WIDTH_BLOCKS = 400
 """Of so many is measured how far apart costs are."""
 SAMPLE_NEEDS_PER_BLOCK = 20
 SAMPLE_COOLING = (1.0, 1 / 3, 1 / 10, 1 / 30)
-QUICK_COOLING = 1 / 300, 1 / 3_000, 1 / 30_000
-CAREFUL_COOLING = np.geomspace(10.0, 1e-4, 12)
+QUICK_COOLING = (1 / 300, 1 / 3_000, 1 / 30_000)
+SEASONAL_COOLING = tuple(np.geomspace(1 / 100, 1e-5, 7).tolist())
+"""Starts that compete make the dual stiffer."""
+CAREFUL_COOLING = tuple(np.geomspace(10.0, 1e-4, 12).tolist())
 """Temperatures, of the spread of costs."""
+SETTLED_WIDTHS = 40.0
+"""Of the temperature: a need whose second way is dearer by more takes its first, whatever else happens."""
 EVEN_SHARE = 1e-12
 """Of the mean cost: ways that differ by less cost the same."""
 TOLERANCE = 1e-3
 """Of the mean capacity: the completion makes capacity hold exactly."""
+WARM_COOLING = tuple(np.geomspace(1 / 300, 1e-5, 6).tolist())
+SOFT_WIDTHS = 10.0
+"""Of the temperature: what ties within so much is still spread softly, and must be open in the completion."""
+START_COOLING = tuple(np.geomspace(1.0, 1e-3, 7).tolist())
+"""Temperatures of starts, of the early weight."""
+MOST_ROWS = 4_000
+"""Newton's steps look at every pair of rows."""
 
 
 @dataclass(frozen=True)
@@ -53,39 +70,55 @@ class PricedPlan:
     """Who takes what, what the shortfall stages proved, and what proves the cost."""
 
     lines: Completion
-    shortage: Shortage
+    shortage: Shortage | None
+    """None where nothing stays short."""
     cost_prices: FloatArray
+    """(n_resources, n_starts)"""
     cost_multipliers: FloatArray
+    """By shortfall stage."""
 
 
 def price(
-    market: Market, n_stages: int, watch: Watch | None = None, spread: Spread = here
+    market: Market,
+    n_stages: int,
+    warm_prices: FloatArray | None = None,
+    *,
+    watch: Watch | None = None,
+    spread: Spread = here,
 ) -> PricedPlan | None:
     """Serve as much as can be served at the least cost; None where prices don't settle.
+
+    `warm_prices` (n_resources, n_starts) are those of a plan for nearly the same.
 
     Raises: SearchStoppedError, AssignmentFailedError where HiGHS ends without an optimum.
     """
     watch = watch or Watch()
+    if len(market.capacity) > MOST_ROWS:
+        return None
     if all(np.isfinite(block.cost).any(axis=0).all() for block in market.blocks):
-        nothing = nothing_short(market, n_stages)
-        left = market_left(market, nothing)
-        row_prices = _search_quickly(left.market, watch, spread)
-        plan = None if row_prices is None else _complete(market, left, nothing, row_prices, watch)
-        if plan is not None:
-            return plan
+        found = _search_quickly(market, warm_prices, watch, spread)
+        lines = None if found is None else complete(market, *found, watch=watch)
+        if lines is not None:
+            multipliers = least_multipliers(market, lines.cost.need_price, n_stages)
+            return PricedPlan(lines, None, lines.cost.solved.by_start, multipliers)
+    if market.n_starts > 1 or market.has_late_ways:
+        return None
     shortage = least_shortage(market, n_stages, watch)
     left = market_left(market, shortage)
-    return _complete(market, left, shortage, _search_carefully(left.market, watch, spread), watch)
-
-
-def _complete(
-    market: Market, left: Left, shortage: Shortage, row_prices: FloatArray, watch: Watch
-) -> PricedPlan | None:
-    lines = complete(left.market, row_prices, watch)
+    some = replace(left.market, ranks=_ranks_of_parts(market, left))
+    lines = complete(some, some.by_start(_search_carefully(some, watch, spread)), watch=watch)
     if lines is None:
         return None
-    prices, multipliers = prove_cost(market, left, shortage, lines.row_prices)
-    return PricedPlan(_join_parts(market, left, lines), shortage, prices, multipliers)
+    prices, multipliers = prove_cost(market, left, shortage, lines.cost.solved.by_start)
+    return PricedPlan(_join_parts(market, left, lines), shortage, market.by_start(prices), multipliers)
+
+
+def _ranks_of_parts(market: Market, left: Left) -> Ranks | None:
+    """Rank ways of what is left of needs as ways of the needs."""
+    ranks, first_left, first_need = market.ranks, left.market.first_need, market.first_need
+    if ranks is None:
+        return None
+    return lambda block, way, part: ranks(block, way, left.need[first_left[block] + part] - first_need[block])
 
 
 def _join_parts(market: Market, left: Left, lines: Completion) -> Completion:
@@ -97,97 +130,122 @@ def _join_parts(market: Market, left: Left, lines: Completion) -> Completion:
     pair = np.concatenate([left.need[lines.need] * WAYS + lines.way, short * WAYS + n_ways[short]])
     pairs, at = np.unique(pair, return_inverse=True)
     units = np.bincount(at, np.append(lines.units, left.short_units[short]))
-    return replace(lines, need=pairs // WAYS, way=pairs % WAYS, units=units)
+    return replace(lines, need=pairs // WAYS, way=pairs % WAYS, start=np.zeros_like(pairs), units=units)
 
 
-def _search_quickly(market: Market, watch: Watch, spread_over: Spread) -> FloatArray | None:
-    """Cool a sample down, then all needs; None where capacity seems too little, or nearly so."""
-    undecided = _undecided(market)
-    spread = _spread(undecided.blocks)
-    if spread == 0:
-        return np.zeros(len(market.capacity))
-    prices = _search_sample(undecided, spread, watch)
-    if prices is None:
-        return None
-    temperatures = spread * np.array([SAMPLE_COOLING[-1], *QUICK_COOLING])
-    with _held(undecided, watch, spread_over) as search:
-        prices, fits = _cool(search, prices, temperatures, needs_to_open(market))
-    return prices if fits else None
+def least_multipliers(market: Market, need_price: FloatArray, n_stages: int) -> FloatArray:
+    """Say what a stage of shortfall must weigh, so that no need is better left short: (n_stages,)."""
+    multipliers = np.zeros(n_stages)
+    for block, first in zip(market.blocks, market.first_need.tolist(), strict=False):
+        of_block = need_price[first : first + len(block.units)]
+        np.maximum.at(multipliers, block.stage, of_block / block.shortfall_weight)
+    return multipliers
 
 
-def _search_carefully(market: Market, watch: Watch, spread_over: Spread) -> FloatArray:
-    """Cool what the least shortage leaves undecided, slowly: it is little, and no sample of it would fit."""
-    undecided = _undecided(market)
-    spread = _spread(undecided.blocks)
-    prices = np.zeros(len(market.capacity))
-    if spread == 0:
-        return prices
-    with _held(undecided, watch, spread_over) as search:
-        return _cool(search, prices, spread * CAREFUL_COOLING, needs_to_open(market))[0]
+def _search_quickly(
+    market: Market, warm_prices: FloatArray | None, watch: Watch, spread_over: Spread
+) -> tuple[FloatArray, float] | None:
+    """Cool a sample down, then all needs, then their starts; None where capacity seems too little, or nearly so.
+
+    Finds prices of starts and what a bucket early weighed.
+    """
+    # Where every need has one way, only starts compete: any temperature will do.
+    spread = _spread(market.blocks) or 1.0
+    with _held(market, watch, spread_over) as search:
+        if warm_prices is not None:
+            found = _cool_to_starts(search, row_prices(market, warm_prices), spread, WARM_COOLING)
+            if found is not None:
+                return found
+        prices = _search_sample(market, spread, watch)
+        if prices is None:
+            return None
+        cooling = QUICK_COOLING if market.n_starts == 1 else SEASONAL_COOLING
+        return _cool_to_starts(search, prices, spread, (SAMPLE_COOLING[-1], *cooling))
 
 
 @contextmanager
 def _held(market: Market, watch: Watch, spread: Spread) -> Iterator[PriceSearch]:
     """Cut a market into shards and hand them out."""
-    blocks = search_blocks(market, market.blocks)
-    with spread(cut(blocks, [block.cost.size for block in blocks])) as held:
-        yield PriceSearch(held, units_of(blocks), market, watch)
+    with spread(cut(market.blocks, [block.cost.size for block in market.blocks])) as held:
+        yield PriceSearch(held, market, watch)
+
+
+def _cool_to_starts(
+    search: PriceSearch, prices: FloatArray, spread: float, cooling: Sequence[float]
+) -> tuple[FloatArray, float] | None:
+    market = search.market
+    prices, temperature, fits = _cool(search, prices, [spread * share for share in cooling])
+    if not fits:
+        return None
+    if market.n_starts == 1:
+        return market.by_start(prices), 0.0
+    return _cool_starts(search, prices, temperature)
+
+
+def _search_carefully(market: Market, watch: Watch, spread_over: Spread) -> FloatArray:
+    """Cool what the least shortage leaves undecided, slowly: it is little, and no sample of it would fit."""
+    spread = _spread(market.blocks)
+    prices = np.zeros(len(market.capacity))
+    if spread == 0:
+        return prices
+    with _held(market, watch, spread_over) as search:
+        return _cool(search, prices, [spread * share for share in CAREFUL_COOLING])[0]
 
 
 def _cool(
-    search: PriceSearch, prices: FloatArray, temperatures: FloatArray, n_open: int
-) -> tuple[FloatArray, bool]:
-    """Lower the temperature until no more needs are soft than the completion takes."""
-    market = search.market
-    some = replace(market, blocks=_some(market.blocks, WIDTH_BLOCKS))
-    n_open = max(1, n_open * len(some.blocks) // len(market.blocks))
-    fits = True
-    for temperature in temperatures.tolist():
-        prices, fits = find_prices(search, prices, temperature, TOLERANCE)
-        _, margin = cheapest_ways(some, prices)
-        search.watch.note(needs_settled=_settled(market, margin, temperature))
-        if not fits or temperature <= width_of(margin, n_open):
+    search: PriceSearch, prices: FloatArray, temperatures: Sequence[float]
+) -> tuple[FloatArray, float, bool]:
+    """Lower the temperature until no more needs are soft than the completion takes; say whether use fits capacity."""
+    n_open, n_needs = needs_to_open(search.market), int(search.market.first_need[-1])
+    last, fits = np.inf, True
+    for temperature in temperatures:
+        search.settle(prices, SETTLED_WIDTHS * temperature)
+        n_soft = n_needs if last == np.inf else search.count_soft(SOFT_WIDTHS * last)
+        search.watch.note(needs_settled=n_needs - n_soft)
+        if not fits or (last < np.inf and n_soft <= n_open):
             break
-    return prices, fits
+        prices, fits = find_prices(search, prices, Temperature(temperature, temperature), TOLERANCE)
+        last = temperature
+    return prices, last, fits
+
+
+def _cool_starts(
+    search: PriceSearch, prices: FloatArray, temperature: float
+) -> tuple[FloatArray, float] | None:
+    """Let a bucket early weigh a little, and cool starts until no more batches are soft than the completion takes."""
+    market = search.market
+    n_open = batches_to_open(market)
+    early_weight = temperature / 4
+    batches = market.with_early_weight(early_weight).batches
+    of_starts = temperature
+    for share in START_COOLING:
+        margin = np.partition(batches.prices(start_prices(market, prices)), 1, axis=1)
+        if (margin[:, 1] - margin[:, 0] <= SOFT_WIDTHS * of_starts).sum() <= n_open:
+            break
+        of_starts = share * early_weight
+        search.settle(prices, SETTLED_WIDTHS * temperature, early_weight)
+        prices, fits = find_prices(search, prices, Temperature(temperature, of_starts), TOLERANCE)
+        if not fits:
+            return None
+    return start_prices(market, prices), early_weight
 
 
 def _search_sample(market: Market, spread: float, watch: Watch) -> FloatArray | None:
     some = _some(market.blocks, SAMPLE_BLOCKS)
-    most_needs = max(len(block.units) for block in some)
-    sample = search_blocks(market, some, max(1, most_needs // SAMPLE_NEEDS_PER_BLOCK))
-    share = sum(float(b.units.sum()) for b in sample) / sum(float(b.units.sum()) for b in market.blocks)
+    most_needs = max(len(block.units) / block.n_dues for block in some)
+    every = max(1, int(most_needs) // SAMPLE_NEEDS_PER_BLOCK)
+    free = np.zeros((len(market.capacity) // market.n_starts, market.n_starts))
+    sample = Settled([search_block(block, free, np.inf, every)[0] for block in some], np.empty(0))
+    share = sample.sum_units() / sum(float(block.units.sum()) for block in market.blocks)
     of_sample = replace(market, capacity=market.capacity * share)
+    search = PriceSearch(HeldHere([sample]), of_sample, watch)
     prices = np.zeros(len(market.capacity))
-    search = PriceSearch(HeldHere([sample]), units_of(sample), of_sample, watch)
     for cooling in SAMPLE_COOLING:
-        prices, fits = find_prices(search, prices, cooling * spread, TOLERANCE)
+        soft = Temperature(cooling * spread, cooling * spread)
+        prices, fits = find_prices(search, prices, soft, TOLERANCE)
         if not fits:
             return None
     return prices
-
-
-def _settled(market: Market, margin: FloatArray, temperature: float) -> int:
-    """Estimate from some how many needs are further from a tie than the temperature is wide."""
-    share = float((margin > temperature).mean()) if len(margin) else 1.0
-    return int(share * int(market.first_need[-1]))
-
-
-def _undecided(market: Market) -> Market:
-    """Take out the needs that have one way left, and the capacity that they use."""
-    capacity = market.capacity.copy()
-    blocks = []
-    for block in market.blocks:
-        is_way = np.isfinite(block.cost)
-        decided = is_way.sum(axis=0) < 2
-        if not decided.any():
-            blocks.append(block)
-            continue
-        made = (is_way[:, decided] * block.units[decided]).sum(axis=1)
-        capacity[block.rows] -= made @ block.use
-        if not decided.all():
-            kept = block.cost[:, ~decided], block.units[~decided], block.stage[~decided]
-            blocks.append(replace(block, cost=kept[0], units=kept[1], stage=kept[2]))
-    return replace(market, blocks=blocks, capacity=capacity)
 
 
 def _some(blocks: Sequence[Block], n_blocks: int) -> Sequence[Block]:

@@ -243,7 +243,7 @@ def prove_cost(
         most, least = (extreme.reduceat(worth[order], starts) for extreme in (np.maximum, np.minimum))
         of_slice = status[:, classes.numbers]
         reduced[of_class] = np.where(of_slice > 0, -most, np.where(of_slice < 0, -least, 0.0))
-    prices, _, multipliers = combine(list(shortage.proofs), row_prices, reduced)
+    prices, _, multipliers = combine(list(shortage.proofs), row_prices.ravel(), reduced)
     return prices, multipliers
 
 

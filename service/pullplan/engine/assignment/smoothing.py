@@ -1,12 +1,14 @@
 """At which prices would needs that choose softly fill capacity just so?
 
-Every need spreads over its ways with weights exp(−(cost + price · use) / temperature): the dual of the assignment
-becomes smooth and strictly concave where capacity binds, so that Newton's steps on a few hundred prices converge in a
-handful of looks at all needs. As the temperature falls, its prices become the assignment's.
+Every need spreads over its ways with weights exp(−(cost + price · use) / temperature), and every way over its starts
+alike: the dual of the assignment becomes smooth and strictly concave where capacity binds, so that Newton's steps on a
+few hundred prices converge in a handful of looks at all needs. As the temperature falls, its prices become the
+assignment's.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,33 +22,67 @@ FloatArray32 = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-MOST_STEPS = 40
+MOST_LOOKS = 80
 LONGEST_STEP = 1e5
 """Of the temperature: where too little capacity is there, prices would rise without end."""
 MISFIT_WORTH = 0.01
 """Of units × temperature: where capacity is nearly too little, prices are so high that what seems a small misfit is
 worth a lot."""
-SMALLEST_STEP = 2.0**-12
-SUFFICIENT_INCREASE = 1e-4
+SHORTEST_STEP = 2.0**-20
+OVERSHOT_SHARE = 0.2
+"""A step may pass the top by so much of the slope that it began with."""
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """How softly needs choose among ways, and ways among starts: in the unit of cost."""
+
+    of_ways: float
+    of_starts: float
 
 
 @dataclass(frozen=True)
 class SearchBlock:
-    """A block in float32, as far as the search looks at it."""
+    """A block as far as the search looks at it: in float32, settled needs added up."""
 
+    block: Block
     cost: FloatArray32
+    """(n_ways, n_open_needs): above the cheapest way at the centre's prices."""
+    centre: FloatArray
+    """(n_ways, n_dues): the price of the best start that `cost` counts already."""
     units: FloatArray32
-    rows: IntArray
-    use: FloatArray
+    cut: Sequence[slice]
+    """Open needs by due bucket."""
+    settled_units: FloatArray
+    """(n_dues, n_ways): of needs that are far from a tie."""
     entries: IntArray
     """Where the block's rows × rows stand in the flattened curvature."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """The smoothed dual at some prices: its value, slope (use, less capacity where that is counted) and curvature."""
+class Settled:
+    """A shard as far as the search looks at it."""
 
-    value: float
+    blocks: Sequence[SearchBlock]
+    margin: FloatArray
+    """(n_open_needs,): by how much the second way of each is dearer."""
+
+    def count_soft(self, width: float) -> int:
+        """Count the needs whose second way is dearer by no more than a width."""
+        return int((self.margin <= width).sum())
+
+    def sum_units(self) -> float:
+        """Add up the units of all needs."""
+        return sum(float(block.units.sum() + block.settled_units.sum()) for block in self.blocks)
+
+
+@dataclass(frozen=True)
+class Look:
+    """The smoothed dual at some prices: its slope (use, less capacity where that is counted) and curvature.
+
+    Of shards by resource and start: (n_resources, n_starts), (n_resources × n_starts, the same).
+    """
+
     slope: FloatArray
     curvature: FloatArray
 
@@ -56,55 +92,97 @@ class PriceSearch:
     """Shards that are looked at, the market whose capacity they compete for, and who watches."""
 
     held: Held
-    units: float
-    """Of all needs in the shards."""
     market: Market
     watch: Watch
 
+    def settle(self, prices: FloatArray, width: float, early_weight: float = 0.0) -> None:
+        """Add up, where they are held, the needs that are further from a tie than `width` at these prices."""
+        self.held.prepare(settle, start_prices(self.market, prices), width, early_weight)
 
-def search_blocks(market: Market, blocks: Iterable[Block], sample_every: int = 1) -> list[SearchBlock]:
-    """Round blocks to float32, taking each n-th need."""
-    n_rows = len(market.capacity)
-    return [
-        SearchBlock(
-            np.ascontiguousarray(block.cost[:, ::sample_every], dtype=np.float32),
-            block.units[::sample_every].astype(np.float32),
-            np.ascontiguousarray(block.rows),
-            np.ascontiguousarray(block.use),
-            (block.rows[:, None] * n_rows + block.rows).ravel(),
-        )
-        for block in blocks
-    ]
+    def count_soft(self, width: float) -> int:
+        """Count the needs whose second way is dearer by no more than a width."""
+        return sum(self.held.look(Settled.count_soft, width))
 
 
-def units_of(blocks: Iterable[SearchBlock]) -> float:
-    """Add up all needs' units."""
-    return sum(float(block.units.sum()) for block in blocks)
+def settle(shard: Sequence[Block], by_start: FloatArray, width: float, early_weight: float) -> Settled:
+    """Ready a shard for looks near some prices, a bucket early costing so much."""
+    found = [search_block(block.weighed(early_weight), by_start, width) for block in shard]
+    margin = np.concatenate([np.empty(0), *(of_block for _, of_block in found)])
+    return Settled([block for block, _ in found], margin)
+
+
+def search_block(
+    block: Block, by_start: FloatArray, width: float, sample_every: int = 1
+) -> tuple[SearchBlock, FloatArray]:
+    """Round a block to float32, settle what is further from a tie than `width`, and take each n-th need of a due bucket.
+
+    Says as well by how much the second way is dearer: (n_open_needs,).
+    """
+    centre = block.start_prices(by_start).min(axis=2)
+    priced, units, due = block.with_start(centre), block.units, block.due
+    if sample_every > 1:
+        number_within_due = np.arange(len(due)) - block.due_cut[due]
+        taken = number_within_due % sample_every == 0
+        priced, units, due = priced[:, taken], units[taken], due[taken]
+    best, need = priced.argmin(axis=0), np.arange(len(due))
+    priced -= priced[best, need]
+    is_open = (priced <= width).sum(axis=0) > 1
+    settled, n_batches = ~is_open, centre.size
+    settled_units = np.bincount(due[settled] * len(centre) + best[settled], units[settled], n_batches).astype(
+        np.float64
+    )
+    priced = priced[:, is_open]
+    margin = np.partition(priced, 1, axis=0)[1] if len(centre) > 1 else np.empty(0)
+    ends = np.searchsorted(due[is_open], np.arange(block.n_dues + 1)).tolist()
+    n_starts, n_rows = by_start.shape[1], by_start.size
+    rows = (block.rows[:, None] * n_starts + np.arange(n_starts)).ravel()
+    return SearchBlock(
+        block=block,
+        cost=priced.astype(np.float32),
+        centre=np.where(np.isfinite(centre), centre, 0.0),
+        units=units[is_open].astype(np.float32),
+        cut=[slice(*of_due) for of_due in pairwise(ends)],
+        settled_units=settled_units.reshape(block.n_dues, len(centre)),
+        entries=(rows[:, None] * n_rows + rows).ravel(),
+    ), margin
 
 
 def find_prices(
-    search: PriceSearch, start: FloatArray, temperature: float, tolerance: float
+    search: PriceSearch, start: FloatArray, temperature: Temperature, tolerance: float
 ) -> tuple[FloatArray, bool]:
     """Climb to the smoothed dual's top; say as well whether use fits capacity there to within `tolerance`.
 
+    Prices are by row: of a store, of what is used up to each bucket.
+
     Raises: SearchStoppedError with the prices by then.
     """
-    market = search.market
+    market, prices = search.market, start
     typical_capacity = float(np.abs(market.capacity).mean())
-    prices = start
+    total_units = sum(search.held.look(Settled.sum_units))
     look = _look(search, prices, temperature)
-    for _ in range(MOST_STEPS):
+    n_looks = 1
+    while True:
         free = market.is_full | (prices > 0) | (look.slope > 0)
         excess = np.where(free, look.slope, 0.0)
-        is_worth_little = abs(float(prices @ excess)) <= MISFIT_WORTH * temperature * search.units
+        is_worth_little = abs(float(prices @ excess)) <= MISFIT_WORTH * temperature.of_ways * total_units
         if is_worth_little and np.abs(excess).max(initial=0.0) <= tolerance * typical_capacity:
             return prices, True
-        direction = _newton_direction(look, free, LONGEST_STEP * temperature)
-        stepped = _climb(search, (prices, look), direction, temperature)
-        if stepped is None:
-            return prices, False
-        prices, look = stepped
-    return prices, False
+        longest = LONGEST_STEP * max(temperature.of_ways, temperature.of_starts)
+        direction = _newton_direction(look, free, longest)
+        step = 1.0
+        while True:
+            if n_looks >= MOST_LOOKS or step < SHORTEST_STEP:
+                return prices, False
+            trial = prices + step * direction
+            trial = np.where(market.is_full, trial, np.maximum(0.0, trial))
+            seen = _look(search, trial, temperature)
+            n_looks += 1
+            # The dual is concave: along a step its slope only falls, and says by its sign where the top is.
+            rise, fall = float(look.slope @ (trial - prices)), float(seen.slope @ (trial - prices))
+            if fall >= -OVERSHOT_SHARE * rise:
+                break
+            step *= min(0.7, max(0.1, rise / (rise - fall)))
+        prices, look = trial, seen
 
 
 def _newton_direction(look: Look, free: BoolArray, longest: float) -> FloatArray:
@@ -113,65 +191,153 @@ def _newton_direction(look: Look, free: BoolArray, longest: float) -> FloatArray
     curvature, slope = look.curvature[np.ix_(free, free)], look.slope[free]
     steepest = float(np.linalg.norm(slope))
     ridge = 1e-6 * float(np.trace(curvature)) / len(slope) + steepest / longest
-    direction[free] = np.linalg.solve(curvature + ridge * np.eye(len(slope)), slope)
+    curvature.flat[:: len(slope) + 1] += ridge
+    direction[free] = np.linalg.solve(curvature, slope)
     return direction
 
 
-def _climb(
-    search: PriceSearch, at: tuple[FloatArray, Look], direction: FloatArray, temperature: float
-) -> tuple[FloatArray, Look] | None:
-    """Halve the step until the dual rises enough."""
-    prices, look = at
-    step = 1.0
-    while step >= SMALLEST_STEP:
-        trial = prices + step * direction
-        trial = np.where(search.market.is_full, trial, np.maximum(0.0, trial))
-        seen = _look(search, trial, temperature)
-        promised = float(look.slope @ (trial - prices))
-        rounding = 1e-6 * abs(look.value)
-        if seen.value >= look.value + SUFFICIENT_INCREASE * promised - rounding:
-            return trial, seen
-        step /= 2
-    return None
-
-
-def _look(search: PriceSearch, prices: FloatArray, temperature: float) -> Look:
+def _look(search: PriceSearch, prices: FloatArray, temperature: Temperature) -> Look:
     """Add up what is seen in the shards, in their order.
 
     Raises: SearchStoppedError with the prices.
     """
     if search.watch.should_stop():
         raise SearchStoppedError(prices)
-    capacity = search.market.capacity
-    value = -float(prices @ capacity)
-    slope = -capacity.astype(np.float64)
+    market = search.market
+    by_start = start_prices(market, prices)
+    slope = -market.by_start(market.capacity.astype(np.float64))
     curvature = np.zeros((len(prices), len(prices)))
-    for seen in search.held.look(look_at, prices, temperature):
-        value += seen.value
+    for seen in search.held.look(look_at_shard, by_start, temperature):
         slope += seen.slope
         curvature += seen.curvature
-    search.watch.note(bound=value)
-    return Look(value, slope, curvature)
+    if market.is_stored is not None and market.is_stored.any():
+        return Look(*_of_stores(market, market.is_stored, slope, curvature))
+    return Look(slope.ravel(), curvature)
 
 
-def look_at(shard: Sequence[SearchBlock], prices: FloatArray, temperature: float) -> Look:
-    """Let a shard's needs choose softly at some prices: what they pay, what they use, and how that changes."""
-    value = 0.0
-    slope = np.zeros(len(prices))
-    curvature = np.zeros(len(prices) ** 2)
-    cold = np.float32(-1.0 / temperature)
-    for block in shard:
-        weights = block.cost + (block.use @ prices[block.rows]).astype(np.float32)[:, None]
-        least = weights.min(axis=0)
-        weights -= least
-        weights *= cold
-        np.exp(weights, out=weights)
-        total = weights.sum(axis=0)
-        value += float(block.units @ least) - temperature * float(block.units @ np.log(total))
-        weights /= total
-        made = (weights @ block.units).astype(np.float64)
-        spread = (weights * -block.units) @ weights.T
-        spread.flat[:: len(made) + 1] += made
-        slope[block.rows] += made @ block.use
-        curvature[block.entries] += (block.use.T @ spread @ block.use).ravel()
-    return Look(value, slope, curvature.reshape(len(prices), len(prices)) / temperature)
+def look_at_shard(shard: Settled, by_start: FloatArray, temperature: Temperature) -> Look:
+    """Let a shard's needs choose softly at some prices: what they use, and how that changes."""
+    slope = np.zeros(by_start.shape)
+    curvature = np.zeros(by_start.size**2)
+    for block in shard.blocks:
+        of_block_slope, of_block_curvature = look_at(block, by_start, temperature)
+        slope[block.block.rows] += of_block_slope
+        curvature[block.entries] += of_block_curvature.ravel()
+    return Look(slope, curvature.reshape(by_start.size, by_start.size))
+
+
+def start_prices(market: Market, prices: FloatArray) -> FloatArray:
+    """Price what is used by work of each start: of a store, a start takes of every later row.
+
+    Shapes: (n_resources × n_starts,) → (n_resources, n_starts)
+    """
+    by_start = market.by_start(prices)
+    if market.is_stored is None:
+        return by_start
+    arriving = np.cumsum(by_start[:, ::-1], axis=1)[:, ::-1]
+    return np.where(market.is_stored[:, None], arriving, by_start)
+
+
+def row_prices(market: Market, by_start: FloatArray) -> FloatArray:
+    """Turn prices of starts back into prices of rows, at least 0 where a row need not be full.
+
+    Shapes: (n_resources, n_starts) → (n_resources × n_starts,)
+    """
+    prices = by_start
+    if market.is_stored is not None:
+        falling = -np.diff(by_start, axis=1, append=0.0)
+        prices = np.where(market.is_stored[:, None], falling, by_start)
+    return np.where(market.is_full, prices.ravel(), np.maximum(0.0, prices.ravel()))
+
+
+def _of_stores(
+    market: Market, is_stored: BoolArray, slope: FloatArray, curvature: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Add up over the starts that take of a store's row."""
+    slope = np.where(is_stored[:, None], np.cumsum(slope, axis=1), slope)
+    curvature = curvature.reshape(len(is_stored), market.n_starts, len(is_stored), market.n_starts)
+    curvature[is_stored] = np.cumsum(curvature[is_stored], axis=1)
+    curvature[:, :, is_stored] = np.cumsum(curvature[:, :, is_stored], axis=3)
+    return slope.ravel(), curvature.reshape(len(market.capacity), len(market.capacity))
+
+
+def look_at(
+    search: SearchBlock, by_start: FloatArray, temperature: Temperature
+) -> tuple[FloatArray, FloatArray]:
+    """Let one block's needs choose softly: what they use, and how that changes with prices.
+
+    Shapes: (n_rows_of_block, n_starts), (n_rows_of_block × n_starts, the same)
+    """
+    block = search.block
+    price, share = _soft_starts(block, by_start, temperature.of_starts)
+    n_ways, n_dues, n_starts = share.shape
+    price32, cold = (price - search.centre).astype(np.float32), np.float32(-1.0 / temperature.of_ways)
+    weights = np.empty_like(search.cost)
+    for due, needs in enumerate(search.cut):
+        np.add(search.cost[:, needs], price32[:, due : due + 1], out=weights[:, needs])
+    weights -= weights.min(axis=0, initial=np.inf)
+    weights *= cold
+    np.exp(weights, out=weights)
+    weights /= weights.sum(axis=0)
+    made = search.settled_units.copy()
+    spread = np.empty((n_dues, n_ways, n_ways))
+    for due, needs in enumerate(search.cut):
+        of_due, units = weights[:, needs], search.units[needs]
+        made[due] += of_due @ units
+        spread[due] = (of_due * units) @ of_due.T
+    started = (made.T[:, None, :] @ share)[:, 0]
+    # What gives way to another way: only open needs do.
+    spread *= -1.0 / temperature.of_ways
+    way = np.arange(n_ways)
+    spread[:, way, way] += (made - search.settled_units) / temperature.of_ways
+    if n_starts == 1:
+        return block.use.T @ started, block.use.T @ spread.sum(axis=0) @ block.use
+    # And what gives way to another start.
+    spread[:, way, way] -= made / temperature.of_starts
+    by_start = np.swapaxes(share, 1, 2) @ _spread_over_starts(spread, share)
+    by_start = by_start.reshape(n_ways, n_starts, n_ways, n_starts)
+    start = np.arange(n_starts)
+    by_start[way[:, None], start, way[:, None], start] += started / temperature.of_starts
+    return block.use.T @ started, _by_row(block.use, by_start)
+
+
+def _spread_over_starts(spread: FloatArray, share: FloatArray) -> FloatArray:
+    """Spread what ways take from each other over the starts that lose it.
+
+    Shapes: (n_dues, n_ways, n_ways), (n_ways, n_dues, n_starts) → (n_ways, n_dues, n_ways × n_starts)
+    """
+    n_ways, n_dues, _ = share.shape
+    over_starts = np.swapaxes(spread, 0, 1)[..., None] * np.swapaxes(share, 0, 1)
+    return over_starts.reshape(n_ways, n_dues, -1)
+
+
+def _by_row(use: FloatArray, by_start: FloatArray) -> FloatArray:
+    """Turn way × start by way × start into row by row: (n_rows_of_block × n_starts, the same)."""
+    n_ways, n_starts, _, _ = by_start.shape
+    n_rows = use.shape[1]
+    if n_ways == n_rows and np.count_nonzero(use) == np.count_nonzero(np.diagonal(use)):
+        own = np.diagonal(use)
+        by_start *= own[:, None, None, None]
+        by_start *= own[:, None]
+        return by_start.reshape(n_rows * n_starts, -1)
+    losing = use.T @ by_start.reshape(n_ways, -1)
+    losing = np.moveaxis(losing.reshape(n_rows, n_starts, n_ways, n_starts), 2, 0).reshape(n_ways, -1)
+    both = (use.T @ losing).reshape(n_rows, n_rows, n_starts, n_starts)
+    return np.transpose(both, (1, 2, 0, 3)).reshape(n_rows * n_starts, -1)
+
+
+def _soft_starts(block: Block, by_start: FloatArray, temperature: float) -> tuple[FloatArray, FloatArray]:
+    """Let every way choose its start softly: the price that it then has, and how it spreads over starts.
+
+    Shapes: (n_ways, n_dues), (n_ways, n_dues, n_starts)
+    """
+    priced = block.start_prices(by_start)
+    if block.timing is None:
+        return priced[:, :, 0], np.ones_like(priced)
+    least = priced.min(axis=2, keepdims=True)
+    reachable = np.isfinite(least)
+    share = np.exp(np.where(reachable, priced - np.where(reachable, least, 0.0), 0.0) * (-1.0 / temperature))
+    total = share.sum(axis=2, keepdims=True)
+    share /= total
+    price: FloatArray = (least - temperature * np.log(total))[:, :, 0]
+    return price, share

@@ -57,6 +57,8 @@ TIE_BREAK = "after every stage, the least Σ units × rank(distance_km, node_cod
 def assign(
     options: Options,
     progress: Callable[[SearchProgress], None] | None = None,
+    warm_prices: FloatArray | None = None,
+    *,
     should_stop: Callable[[], bool] | None = None,
     spread: Spread = here,
 ) -> Solution:
@@ -65,15 +67,29 @@ def assign(
     `progress` hears how far the search is. `should_stop` is asked again and again; once it says so, the solution is the
     best that was found by then, with prices that prove valid, if wide, bounds. `spread` lends workers to the search; how
     many there are changes nothing in the solution.
+    `warm_prices` (n_resources, n_buckets), those of the cost stage of a plan for nearly the same facts, spare a large
+    instance most of the search; what is proved does not depend on them.
 
     Raises: AssignmentFailedError where HiGHS ends without an optimum.
     """
     watch = Watch(progress, should_stop)
     if len(options.needs) >= PRICED_FROM_NEEDS:
-        priced = assign_within_shares(options, lambda within: assign_by_prices(within, watch, spread))
+
+        def by_prices(within: Options) -> Solution | None:
+            return assign_by_prices(within, watch, _prices_of(options, within, warm_prices), spread=spread)
+
+        priced = assign_within_shares(options, by_prices)
         if priced is not None:
             return priced
     return assign_whole(options, watch)
+
+
+def _prices_of(options: Options, within: Options, warm_prices: FloatArray | None) -> FloatArray | None:
+    """Take the prices of those rows that are looked at."""
+    if warm_prices is None:
+        return None
+    row_of = {key: row for row, key in enumerate(options.capacities.keys)}
+    return warm_prices[[row_of[key] for key in within.capacities.keys]]
 
 
 def assign_whole(options: Options, watch: Watch | None = None) -> Solution:

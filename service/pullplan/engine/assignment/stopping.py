@@ -91,6 +91,23 @@ def serve_short(
     return together, np.bincount(line, np.concatenate(all_units), together.shape[1]), left
 
 
+def measured(
+    options: Options,
+    measures: Sequence[StageMeasure],
+    made: IntArray,
+    units: FloatArray,
+    shortfall_units: FloatArray,
+) -> tuple[float, ...]:
+    """Measure a plan stage by stage, as far as it matters which of two is better."""
+    rows = options.rows_at(*made)
+    return tuple(
+        float(measure.by_option(rows, options) @ units)
+        if measure.counted is None
+        else float(measure.counted.weight @ measure.counted.short_units(shortfall_units))
+        for measure in measures
+    )
+
+
 def _in_parts(needs: IntArray) -> Iterator[IntArray]:
     for first in range(0, len(needs), NEEDS_AT_ONCE):
         yield needs[first : first + NEEDS_AT_ONCE]

@@ -1,0 +1,166 @@
+"""Is what prices find over several buckets the same as what the whole programme proves, and does it hold?"""
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from tests.engine.instances import MONDAY, networks
+from tests.engine.oracle import is_close
+from tests.engine.planned import stated
+from tests.engine.test_priced_assignment import assert_equal_stages, assert_holds
+
+from pullplan.engine.assignment.priced import assign_by_prices
+from pullplan.engine.certificate import certify
+from pullplan.engine.checker import check
+from pullplan.engine.model import (
+    Capability,
+    Horizon,
+    Lane,
+    Need,
+    Node,
+    PlanningFacts,
+    PlanParameters,
+    Product,
+    Region,
+    Resource,
+    Tier,
+)
+from pullplan.engine.options import build_options
+
+pytestmark = pytest.mark.usefixtures("few_needs_open_at_first")
+
+
+def seasonal_network(
+    seed: int,
+    *,
+    load: float,
+    n_buckets: int,
+    n_nodes: int = 4,
+    n_products: int = 5,
+    n_regions: int = 6,
+) -> tuple[PlanningFacts, list[Need]]:
+    """Draw demand with a peak late in the horizon; `load` is needs ÷ capacity, roughly, so that some is made early."""
+    chance = np.random.default_rng(seed)
+    horizon = Horizon(as_of_date=MONDAY, bucket="day", horizon_buckets=n_buckets)
+    peak = 1 + 0.6 * np.sin(2 * np.pi * (np.arange(n_buckets) - n_buckets / 4) / n_buckets)
+    base = chance.gamma(1, 20, (n_products, n_regions)) + 0.01
+    tier: Tier = "order" if seed % 2 else "forecast"
+    needs = [
+        Need(
+            need_id=0,
+            product_code=f"P{p}",
+            region_code=f"R{r}",
+            bucket=b,
+            tier=tier,
+            units=float(base[p, r] * peak[b] * chance.uniform(0.8, 1.2)),
+            latest_bucket=b if tier == "forecast" else n_buckets - 1,
+        )
+        for p in range(n_products)
+        for r in range(n_regions)
+        for b in range(n_buckets)
+        if b > 0 or n_buckets == 1
+    ]
+    with_store = seed % 3 == 0
+    capacity = float(base.sum()) * 1.1 / load / n_nodes
+    travels = seed % 5 == 0
+    facts = PlanningFacts(
+        horizon=horizon,
+        parameters=PlanParameters(
+            objective=("landed_cost", "nearest")[seed // 2 % 2], shortfall_measure="units", lanes="given_only"
+        ),
+        products=tuple(
+            Product(
+                product_code=f"P{p}",
+                value_per_unit=1.0,
+                holding_cost_per_unit_per_day=float(chance.choice([0.0, 0.1, chance.uniform(0, 1)])),
+            )
+            for p in range(n_products)
+        ),
+        regions=tuple(Region(region_code=f"R{r}") for r in range(n_regions)),
+        nodes=tuple(Node(node_code=f"N{n}") for n in range(n_nodes)),
+        resources=tuple(
+            Resource(
+                node_code=f"N{n}",
+                resource_code="hours",
+                capacity_per_day=float(capacity * chance.uniform(0.7, 1.3)),
+            )
+            for n in range(n_nodes)
+        )
+        + tuple(
+            Resource(
+                node_code=f"N{n}",
+                resource_code="resin",
+                kind="stored",
+                on_hand=capacity,
+                capacity_per_day=float(capacity * chance.uniform(0.7, 1.3)),
+            )
+            for n in range(n_nodes if with_store else 0)
+        ),
+        capabilities=tuple(
+            Capability(
+                node_code=f"N{n}",
+                product_code=f"P{p}",
+                unit_cost=float(chance.uniform(5, 50)),
+                use_per_unit={"hours": float(chance.uniform(0.5, 1.5))}
+                | ({"resin": float(chance.uniform(0.5, 1.5))} if with_store else {}),
+            )
+            for n in range(n_nodes)
+            for p in range(n_products)
+            if n == p % n_nodes or chance.random() < 0.7
+        ),
+        lanes=tuple(
+            Lane(
+                node_code=f"N{n}",
+                region_code=f"R{r}",
+                distance_km=float(chance.integers(1, 400)),
+                transit_days=int(chance.integers(0, 2)) if travels else 0,
+                freight_cost_per_unit=float(chance.uniform(1, 100)),
+            )
+            for n in range(n_nodes)
+            for r in range(n_regions)
+        ),
+    )
+    return facts, [msgspec.structs.replace(need, need_id=i + 1) for i, need in enumerate(needs)]
+
+
+def test_random_seasonal_networks_are_as_good_as_the_whole_programme_stage_by_stage() -> None:
+    n_priced = n_early = 0
+    for seed in range(48):
+        facts, needs = seasonal_network(seed, load=(0.5, 0.7, 0.8, 0.9)[seed % 4], n_buckets=1 + seed % 8)
+        options = build_options(facts, needs)
+        solution = assign_by_prices(options)
+        if solution is not None:
+            n_priced += 1
+            assert_holds(options, solution)
+            assert_equal_stages(options, solution)
+            n_early += certify(options, solution)[-1].value > 0
+            assert check(facts, stated(facts, options, solution)).findings == ()
+    assert n_priced > 40
+    assert n_early > 20
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(networks())
+def test_networks_with_every_kind_of_obstacle_are_priced_right_or_left_to_the_whole_programme(
+    drawn: tuple[PlanningFacts, list[Need]],
+) -> None:
+    options = build_options(*drawn)
+    solution = assign_by_prices(options)
+    if solution is not None:
+        assert_holds(options, solution)
+        assert_equal_stages(options, solution)
+
+
+def test_earlier_prices_lead_to_the_same_plan() -> None:
+    for seed in (3, 8, 17, 22):
+        options = build_options(*seasonal_network(seed, load=0.7, n_buckets=5))
+        cold = assign_by_prices(options)
+        assert cold is not None
+        prices = next(p.capacity for p in cold.stage_prices if p.measure.startswith("cost:"))
+        for warm_prices in (prices, 1.1 * prices, np.zeros_like(prices)):
+            warm = assign_by_prices(options, warm_prices=warm_prices)
+            assert warm is not None
+            assert_holds(options, warm)
+            for one, other in zip(certify(options, warm), certify(options, cold), strict=True):
+                assert is_close(one.value, other.value, share=1e-6)
+                assert abs(one.gap) < 1e-6
