@@ -27,8 +27,8 @@ LEFT JOIN resources AS parent ON parent.node_code = staged.node_code AND parent.
 WHERE parent.resource_code IS NULL;
 
 -- name: merge
-INSERT INTO capabilities AS stored (node_code, product_code, unit_cost, make_lead_time_days, use_per_unit, qualified)
-SELECT node_code, product_code, unit_cost, make_lead_time_days, use_per_unit, qualified
+INSERT INTO capabilities AS stored (node_code, product_code, unit_cost, make_lead_time_days, use_per_unit, yield_share, qualified, effective_from, effective_until)
+SELECT node_code, product_code, unit_cost, make_lead_time_days, use_per_unit, yield_share, qualified, effective_from, effective_until
 FROM staged_capabilities AS staged
 WHERE NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal)
 ORDER BY node_code, product_code
@@ -36,10 +36,13 @@ ON CONFLICT (node_code, product_code) DO UPDATE SET
     unit_cost = excluded.unit_cost,
     make_lead_time_days = excluded.make_lead_time_days,
     use_per_unit = excluded.use_per_unit,
+    yield_share = excluded.yield_share,
     qualified = excluded.qualified,
+    effective_from = excluded.effective_from,
+    effective_until = excluded.effective_until,
     updated_at = now()
-WHERE (stored.unit_cost, stored.make_lead_time_days, stored.use_per_unit, stored.qualified)
-    IS DISTINCT FROM (excluded.unit_cost, excluded.make_lead_time_days, excluded.use_per_unit, excluded.qualified);
+WHERE (stored.unit_cost, stored.make_lead_time_days, stored.use_per_unit, stored.yield_share, stored.qualified, stored.effective_from, stored.effective_until)
+    IS DISTINCT FROM (excluded.unit_cost, excluded.make_lead_time_days, excluded.use_per_unit, excluded.yield_share, excluded.qualified, excluded.effective_from, excluded.effective_until);
 
 -- name: retire_absent
 DELETE FROM capabilities AS stored
@@ -51,13 +54,13 @@ WHERE node_code = $1
   AND NOT EXISTS (SELECT FROM staged_capabilities AS staged WHERE staged.node_code = stored.node_code AND staged.product_code = stored.product_code);
 
 -- name: list_for_node
-SELECT node_code, product_code, unit_cost, make_lead_time_days, use_per_unit, qualified, updated_at
+SELECT node_code, product_code, unit_cost, make_lead_time_days, use_per_unit, yield_share, qualified, effective_from, effective_until, updated_at
 FROM capabilities
 WHERE node_code = $1
 ORDER BY product_code;
 
 -- name: list_page
-SELECT node_code, product_code, unit_cost, make_lead_time_days, use_per_unit, qualified, updated_at
+SELECT node_code, product_code, unit_cost, make_lead_time_days, use_per_unit, yield_share, qualified, effective_from, effective_until, updated_at
 FROM capabilities
 WHERE (node_code, product_code) > (coalesce($1::text, ''), coalesce($2::text, ''))
   AND ($4::timestamptz IS NULL OR updated_at >= $4)

@@ -15,7 +15,8 @@ SELECT
     (coalesce($1::timestamptz, now()) AT TIME ZONE $2::text)::date AS as_of_date;
 
 -- name: list_products
-SELECT product_code, weight_kg, value_per_unit, holding_cost_per_unit_per_day
+SELECT product_code, weight_kg, value_per_unit, holding_cost_per_unit_per_day, largest_share, shelf_life_days,
+    effective_from, effective_until
 FROM products WHERE retired_at IS NULL ORDER BY product_code;
 
 -- name: list_regions
@@ -36,12 +37,14 @@ FROM capacity_exceptions AS e JOIN nodes AS n USING (node_code)
 WHERE n.retired_at IS NULL ORDER BY e.node_code, e.resource_code, e.from_date;
 
 -- name: list_capabilities
-SELECT c.node_code, c.product_code, c.unit_cost, c.make_lead_time_days, c.use_per_unit, c.qualified
+SELECT c.node_code, c.product_code, c.unit_cost, c.make_lead_time_days, c.use_per_unit, c.yield_share, c.qualified,
+    c.effective_from, c.effective_until
 FROM capabilities AS c JOIN nodes AS n USING (node_code) JOIN products AS p USING (product_code)
 WHERE n.retired_at IS NULL AND p.retired_at IS NULL ORDER BY c.node_code, c.product_code;
 
 -- name: list_lanes
-SELECT l.node_code, l.region_code, l.distance_km, l.transit_days, l.freight_cost_per_unit, l.forbidden
+SELECT l.node_code, l.region_code, l.distance_km, l.transit_days, l.freight_cost_per_unit, l.forbidden,
+    l.effective_from, l.effective_until
 FROM lanes AS l JOIN nodes AS n USING (node_code) JOIN regions AS r USING (region_code)
 WHERE n.retired_at IS NULL AND r.retired_at IS NULL ORDER BY l.node_code, l.region_code;
 

@@ -26,8 +26,8 @@ LEFT JOIN regions AS parent ON parent.region_code = staged.region_code AND paren
 WHERE parent.region_code IS NULL;
 
 -- name: merge
-INSERT INTO lanes AS stored (node_code, region_code, distance_km, transit_days, freight_cost_per_unit, forbidden, source_revision)
-SELECT node_code, region_code, distance_km, transit_days, freight_cost_per_unit, forbidden, source_revision
+INSERT INTO lanes AS stored (node_code, region_code, distance_km, transit_days, freight_cost_per_unit, forbidden, effective_from, effective_until, source_revision)
+SELECT node_code, region_code, distance_km, transit_days, freight_cost_per_unit, forbidden, effective_from, effective_until, source_revision
 FROM staged_lanes AS staged
 WHERE NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal)
 ORDER BY node_code, region_code
@@ -36,18 +36,20 @@ ON CONFLICT (node_code, region_code) DO UPDATE SET
     transit_days = excluded.transit_days,
     freight_cost_per_unit = excluded.freight_cost_per_unit,
     forbidden = excluded.forbidden,
+    effective_from = excluded.effective_from,
+    effective_until = excluded.effective_until,
     source_revision = excluded.source_revision,
     revision = stored.revision + 1,
     updated_at = now()
-WHERE (stored.distance_km, stored.transit_days, stored.freight_cost_per_unit, stored.forbidden, stored.source_revision)
-    IS DISTINCT FROM (excluded.distance_km, excluded.transit_days, excluded.freight_cost_per_unit, excluded.forbidden, excluded.source_revision);
+WHERE (stored.distance_km, stored.transit_days, stored.freight_cost_per_unit, stored.forbidden, stored.effective_from, stored.effective_until, stored.source_revision)
+    IS DISTINCT FROM (excluded.distance_km, excluded.transit_days, excluded.freight_cost_per_unit, excluded.forbidden, excluded.effective_from, excluded.effective_until, excluded.source_revision);
 
 -- name: retire_absent
 DELETE FROM lanes AS stored
 WHERE NOT EXISTS (SELECT FROM staged_lanes AS staged WHERE staged.node_code = stored.node_code AND staged.region_code = stored.region_code);
 
 -- name: get
-SELECT node_code, region_code, distance_km, transit_days, freight_cost_per_unit, forbidden, source_revision, revision, updated_at
+SELECT node_code, region_code, distance_km, transit_days, freight_cost_per_unit, forbidden, effective_from, effective_until, source_revision, revision, updated_at
 FROM lanes
 WHERE node_code = $1 AND region_code = $2;
 
@@ -58,7 +60,7 @@ WHERE node_code = $1 AND region_code = $2
 FOR UPDATE;
 
 -- name: list_page
-SELECT node_code, region_code, distance_km, transit_days, freight_cost_per_unit, forbidden, source_revision, revision, updated_at
+SELECT node_code, region_code, distance_km, transit_days, freight_cost_per_unit, forbidden, effective_from, effective_until, source_revision, revision, updated_at
 FROM lanes
 WHERE (node_code, region_code) > (coalesce($1::text, ''), coalesce($2::text, ''))
   AND ($4::timestamptz IS NULL OR updated_at >= $4)

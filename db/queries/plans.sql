@@ -45,7 +45,8 @@ FROM (
 ORDER BY use_share DESC NULLS LAST, node_code, resource_code;
 
 -- name: list_needs
-SELECT need_id, product_code, region_code, bucket_date, tier, rank, units, assigned_units, shortfall_units
+SELECT need_id, product_code, region_code, bucket_date, tier, rank, units, assigned_units, shortfall_units,
+    pinned_node_code, pinned_start_bucket_date
 FROM plan_needs
 WHERE plan_id = $1 AND need_id > $2
     AND ($3::text IS NULL OR product_code = $3) AND ($4::text IS NULL OR region_code = $4)
@@ -54,7 +55,8 @@ ORDER BY need_id LIMIT $6;
 
 -- name: list_assignments
 SELECT assignment_id, need_id, product_code, region_code, node_code, tier, need_bucket_date, start_bucket_date,
-    arrival_bucket_date, units, distance_km, cost_per_unit, distance_rank, passed_over
+    arrival_bucket_date, units, coalesce(started_units, units) AS started_units, distance_km, cost_per_unit,
+    distance_rank, passed_over
 FROM plan_assignments
 WHERE plan_id = $1 AND assignment_id > $2
     AND ($3::text IS NULL OR product_code = $3) AND ($4::text IS NULL OR region_code = $4)
@@ -63,7 +65,8 @@ ORDER BY assignment_id LIMIT $7;
 
 -- name: find_assignment
 SELECT assignment_id, need_id, product_code, region_code, node_code, tier, need_bucket_date, start_bucket_date,
-    arrival_bucket_date, units, distance_km, cost_per_unit, distance_rank, passed_over
+    arrival_bucket_date, units, coalesce(started_units, units) AS started_units, distance_km, cost_per_unit,
+    distance_rank, passed_over
 FROM plan_assignments WHERE plan_id = $1 AND assignment_id = $2;
 
 -- name: find_shortfall
@@ -79,11 +82,14 @@ WHERE plan_id = $1 AND shortfall_id > $2
 ORDER BY shortfall_id LIMIT $6;
 
 -- name: list_prices
-SELECT stage, node_code, resource_code, bucket_date, price
+-- A code that the price is not of is empty in the key, and null for callers.
+SELECT stage, node_code, nullif(resource_code, '') AS resource_code, nullif(product_code, '') AS product_code,
+    bucket_date, price
 FROM plan_prices
-WHERE plan_id = $1 AND (stage, node_code, resource_code, bucket_date) > ($2, $3, $4, $5)
-    AND ($6::text IS NULL OR node_code = $6)
-ORDER BY stage, node_code, resource_code, bucket_date LIMIT $7;
+WHERE plan_id = $1
+    AND (stage, node_code, plan_prices.resource_code, plan_prices.product_code, bucket_date) > ($2, $3, $4, $5, $6)
+    AND ($7::text IS NULL OR node_code = $7)
+ORDER BY stage, node_code, plan_prices.resource_code, plan_prices.product_code, bucket_date LIMIT $8;
 
 -- name: list_loads
 SELECT node_code, resource_code, bucket_date, kind, capacity, used

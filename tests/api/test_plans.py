@@ -58,7 +58,8 @@ PLAN = Plan(
     assignments=tuple(
         Assignment(
             assignment_id=i, need_id=i, node_code="MILL" if i % 2 else "YARD", start_bucket=0, arrival_bucket=1,
-            units=1.5, distance_km=12.5, cost_per_unit=12.5, distance_rank=2,
+            units=1.5,
+            started_units=1.5, distance_km=12.5, cost_per_unit=12.5, distance_rank=2,
             passed_over=(NEAR,),
         )
         for i in range(1, N_NEEDS + 1)
@@ -69,6 +70,10 @@ PLAN = Plan(
         CapacityPrice(stage=1, node_code=node, resource_code="hours", bucket=b, price=1.0 + b)
         for node in ("MILL", "YARD")
         for b in (0, 1)
+    )
+    + tuple(
+        CapacityPrice(stage=1, node_code="MILL", product_code=product, bucket=0, price=4.0)
+        for product in ("BREAD", "CAKE")
     ),
     loads=(
         ResourceLoad(node_code="MILL", resource_code="hours", bucket=0, capacity=10.0, used=2.5),
@@ -78,7 +83,7 @@ PLAN = Plan(
     tie_break="by code",
 )  # fmt: skip
 LINES = {
-    "needs": N_NEEDS, "assignments": N_NEEDS, "shortfalls": 1, "prices": 4, "loads": 2,
+    "needs": N_NEEDS, "assignments": N_NEEDS, "shortfalls": 1, "prices": 6, "loads": 2,
 }  # fmt: skip
 
 
@@ -206,7 +211,7 @@ async def test_pages_lines_and_cells_say_the_same(client, connection, table):
     assert cells.headers["content-type"].startswith("text/csv")
     read = list(csv.DictReader(io.StringIO(cells.text)))
     assert read == [
-        {name: json.dumps(value, separators=(",", ":")) if isinstance(value, list) else str(value)
+        {name: json.dumps(value, separators=(",", ":")) if isinstance(value, list) else "" if value is None else str(value)
          for name, value in item.items()}
         for item in pages
     ]  # fmt: skip

@@ -68,9 +68,9 @@ PLAN = Plan(
         Need(need_id=1, product_code="LOAF", region_code="TOWN", bucket=1, tier="order", units=22.0, latest_bucket=1),
     ),
     assignments=(
-        Assignment(assignment_id=NEAREST, need_id=1, node_code="FULL", start_bucket=0, arrival_bucket=1, units=7.0,
+        Assignment(assignment_id=NEAREST, need_id=1, node_code="FULL", start_bucket=0, arrival_bucket=1, units=7.0, started_units=7.0,
                    distance_km=20.0, cost_per_unit=20.0, distance_rank=1),
-        Assignment(assignment_id=FAR, need_id=1, node_code="USED", start_bucket=0, arrival_bucket=1, units=13.0,
+        Assignment(assignment_id=FAR, need_id=1, node_code="USED", start_bucket=0, arrival_bucket=1, units=13.0, started_units=13.0,
                    distance_km=70.0, cost_per_unit=70.0, distance_rank=4, passed_over=PASSED),
     ),
     shortfalls=(Shortfall(shortfall_id=1, need_id=1, units=2.0, reason="at_capacity", detail="all full"),),

@@ -14,7 +14,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pullplan.engine.model import (
-    TIERS,
+    DEMAND_TIERS,
     Capability,
     CapacityException,
     Horizon,
@@ -322,7 +322,7 @@ def networks(draw: st.DrawFn) -> tuple[PlanningFacts, list[Need]]:
         )
         for i in range(draw(st.integers(0, 2)))
     ]
-    tiers = st.sampled_from(TIERS)
+    tiers = st.sampled_from(DEMAND_TIERS)
     needs = []
     for i in range(draw(st.integers(1, 8))):
         bucket = draw(st.integers(0, n_buckets - 1))

@@ -1,7 +1,7 @@
 """What is the optimum of a small network? Plain loops and scipy, option by option, sharing no code with the engine."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from types import MappingProxyType
@@ -18,7 +18,9 @@ from pullplan.engine.model import (
     Need,
     Node,
     PlanningFacts,
+    Product,
     Region,
+    ReleasedWork,
     ShortfallStage,
 )
 
@@ -40,34 +42,103 @@ class Way:
 def ways_to_serve(facts: PlanningFacts, needs: Sequence[Need]) -> list[Way]:
     """Enumerate by plain loops what options.build_options should find."""
     status = {node.node_code: node.status for node in facts.nodes}
-    product_of = {product.product_code: product for product in facts.products}
     lane_of = {(lane.node_code, lane.region_code): lane for lane in facts.lanes if not lane.forbidden}
-    ways = []
+    ways: list[Way] = []
     for need in needs:
-        product = product_of[need.product_code]
         for c in facts.capabilities:
             lane = lane_of.get((c.node_code, need.region_code))
             if c.product_code != need.product_code or lane is None:
                 continue
             if not c.qualified or status[c.node_code] == "offline":
                 continue
-            assert lane.distance_km is not None
-            assert lane.transit_days is not None
-            assert lane.freight_cost_per_unit is not None
-            for start in range(facts.horizon.horizon_buckets):
-                arrival = start + c.make_lead_time_days + lane.transit_days
-                if arrival > need.latest_bucket:
-                    continue
-                early = max(0, need.bucket - arrival)
-                cost = lane.distance_km
-                if facts.parameters.objective == "landed_cost":
-                    cost = (
-                        c.unit_cost
-                        + lane.freight_cost_per_unit
-                        + product.holding_cost_per_unit_per_day * early
-                    )
-                ways.append(Way(need, c, start, max(0, arrival - need.bucket), early, cost))
+            if need.pinned_node_code in (None, c.node_code):
+                ways += _ways_over(facts, need, c, lane)
     return ways
+
+
+def _ways_over(facts: PlanningFacts, need: Need, c: Capability, lane: Lane) -> Iterator[Way]:
+    product = next(p for p in facts.products if p.product_code == need.product_code)
+    assert lane.distance_km is not None
+    assert lane.transit_days is not None
+    assert lane.freight_cost_per_unit is not None
+    for start in range(facts.horizon.horizon_buckets):
+        arrival = start + c.make_lead_time_days + lane.transit_days
+        if arrival > need.latest_bucket or need.pinned_start_bucket not in (None, start):
+            continue
+        started = MONDAY + timedelta(days=start)
+        leaves = started + timedelta(days=c.make_lead_time_days)
+        if not _may_start(facts, product, c, started) or not _on(leaves, lane):
+            continue
+        early = max(0, need.bucket - arrival)
+        if product.shelf_life_days is not None and early > product.shelf_life_days:
+            continue
+        cost = lane.distance_km
+        if facts.parameters.objective == "landed_cost":
+            cost = c.unit_cost + lane.freight_cost_per_unit + product.holding_cost_per_unit_per_day * early
+        yield Way(need, c, start, max(0, arrival - need.bucket), early, cost)
+
+
+def _on(day: date, dated: Product | Capability | Lane) -> bool:
+    after = dated.effective_from is None or day >= dated.effective_from
+    return after and (dated.effective_until is None or day < dated.effective_until)
+
+
+def _may_start(facts: PlanningFacts, product: Product, capability: Capability, day: date) -> bool:
+    earliest = facts.parameters.earliest_start_date
+    return (earliest is None or day >= earliest) and _on(day, product) and _on(day, capability)
+
+
+def kept_work(facts: PlanningFacts) -> list[tuple[ReleasedWork, int]]:
+    """Find the released work that counts, with the number of its start's day."""
+    status = {node.node_code: node.status for node in facts.nodes}
+    kept = []
+    for work in facts.released_work:
+        start = (work.start_date - MONDAY).days
+        product = next(p for p in facts.products if p.product_code == work.product_code)
+        can = any(
+            c.qualified and _on(work.start_date, product) and _on(work.start_date, c)
+            for c in facts.capabilities
+            if (c.node_code, c.product_code) == (work.node_code, work.product_code)
+        )
+        can = can and status[work.node_code] != "offline" and start < facts.horizon.horizon_buckets
+        if start < facts.parameters.frozen_buckets or can:
+            kept.append((work, start))
+    return kept
+
+
+def share_rows(
+    facts: PlanningFacts, needs: Sequence[Need], ways: Sequence[Way]
+) -> tuple[list[list[float]], list[float]]:
+    """Write started units ≤ share limit by plain loops, for every usable node of every product."""
+    rows, limits = [], []
+    days = [MONDAY + timedelta(days=d) for d in range(facts.horizon.horizon_buckets)]
+    status = {node.node_code: node.status for node in facts.nodes}
+    yields = {(c.node_code, c.product_code): c.yield_share for c in facts.capabilities}
+    for product in facts.products:
+        largest = product.largest_share or facts.parameters.largest_share
+        makers = [
+            c
+            for c in facts.capabilities
+            if c.product_code == product.product_code and c.qualified and status[c.node_code] != "offline"
+            if any(lane.node_code == c.node_code and not lane.forbidden for lane in facts.lanes)
+            if any(_may_start(facts, product, c, day) for day in days)
+        ]
+        if largest is None or not makers:
+            continue
+        made = [
+            (w, s)
+            for w, s in kept_work(facts)
+            if w.product_code == product.product_code and s in range(len(days))
+        ]
+        total = sum(n.units for n in needs if n.product_code == product.product_code)
+        total += sum(work.units for work, _ in made)
+        share = max(largest, 1 / len(makers))
+        for maker in makers:
+            there = sum(work.units for work, _ in made if work.node_code == maker.node_code)
+            rows.append([1 / maker.yield_share if way.capability is maker else 0.0 for way in ways])
+            limit = share * total / min(c.yield_share for c in makers)
+            limits.append(max(0.0, limit - there / yields[maker.node_code, product.product_code]))
+    return rows, limits
 
 
 def capacity_rows(
@@ -78,6 +149,7 @@ def capacity_rows(
     for resource in facts.resources:
         key = (resource.node_code, resource.resource_code)
         node = next(n for n in facts.nodes if n.node_code == key[0])
+        earliest = facts.parameters.earliest_start_date
         share = {"online": 1.0, "degraded": node.capacity_share, "offline": 0.0}[node.status]
         if resource.kind == "stored" and node.status != "offline":
             share = 1.0
@@ -88,12 +160,14 @@ def capacity_rows(
             for e in facts.capacity_exceptions:
                 if (e.node_code, e.resource_code) == key and e.from_date <= day < e.until_date:
                     today = e.capacity_per_day
-            today = today * share - _released_use(facts, key, day)
             is_stored = resource.kind == "stored"
+            if not is_stored and earliest is not None and day < earliest:
+                today = 0.0
+            today = today * share - _released_use(facts, key, day)
             there = there + today + (resource.on_hand * share if b == 0 else 0.0) if is_stored else today
             rows.append(
                 [
-                    way.capability.use_per_unit.get(key[1], 0.0)
+                    way.capability.use_per_unit.get(key[1], 0.0) / way.capability.yield_share
                     if way.capability.node_code == key[0]
                     and (way.start == b or (is_stored and way.start < b))
                     else 0.0
@@ -112,10 +186,13 @@ def capacity_rows(
 
 
 def _released_use(facts: PlanningFacts, key: tuple[str, str], day: date) -> float:
-    use = {(c.node_code, c.product_code): c.use_per_unit.get(key[1], 0.0) for c in facts.capabilities}
+    use = {
+        (c.node_code, c.product_code): c.use_per_unit.get(key[1], 0.0) / c.yield_share
+        for c in facts.capabilities
+    }
     return sum(
         work.units * use.get((work.node_code, work.product_code), 0.0)
-        for work in facts.released_work
+        for work, _ in kept_work(facts)
         if work.node_code == key[0] and work.start_date == day
     )
 
@@ -193,7 +270,9 @@ def lexicographic_optimum(
         for need in needs
     ]
     rows, limits, _ = capacity_rows(facts, ways)
-    upper = [row + nothing for row in rows]
+    of_shares, share_limits = share_rows(facts, needs, ways)
+    upper = [row + nothing for row in [*rows, *of_shares]]
+    limits += share_limits
     values: list[float] = []
     for stage in stages:
         result = linprog(

@@ -21,7 +21,7 @@ from pullplan.engine.certificate import (
     stage_prices_of,
 )
 from pullplan.engine.model import TIERS, Need, PlanningFacts, ShortfallStage, Tier
-from pullplan.engine.options import Options, Solution, StagePrices, build_options, stage_measures
+from pullplan.engine.options import CapacityKey, Options, Solution, StagePrices, build_options, stage_measures
 
 small = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -110,7 +110,7 @@ def test_bounds_and_reduced_costs_are_what_loops_over_all_ways_find(
                 for multiplier, measure in zip(multipliers, measures, strict=False)
             )
             + sum(
-                use * price_of[way.capability.node_code, code][way.start]
+                use * price_of[CapacityKey(way.capability.node_code, code)][way.start]
                 for code, use in way.capability.use_per_unit.items()
             )
             for way in ways
@@ -160,7 +160,7 @@ def test_lowering_one_price_moves_its_stages_bound_and_gap(shared: Path, name: s
     lowered = tuple(
         dataclasses.replace(prices, capacity=prices.capacity.copy()) for prices in solution.stage_prices
     )
-    row = options.capacities.keys.index((priced.node_code, priced.resource_code))
+    row = options.capacities.keys.index(CapacityKey(priced.node_code, priced.resource_code))
     lowered[stage - 1].capacity[row, priced.bucket] *= 0.5
     after = certify(options, dataclasses.replace(solution, stage_prices=lowered))
     assert after[stage - 1].lower_bound < before[stage - 1].lower_bound

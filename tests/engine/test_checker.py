@@ -387,7 +387,7 @@ def test_bounds_in_rationals_lie_within_the_stated_rounding(network: Network) ->
 
     facts, needs = within_the_rules(*network)
     plan = plan_of(facts, needs)
-    surveyed = ground.survey(facts)
+    surveyed = ground.survey(facts, needs)
     checker = lines.LineChecker(surveyed, plan)
     assert list(checker.check()) == []
     seen = []

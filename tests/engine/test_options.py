@@ -24,7 +24,7 @@ from pullplan.engine.model import (
     ReleasedWork,
     Resource,
 )
-from pullplan.engine.options import OptionRows, build_options, shortfall_weight, stage_measures
+from pullplan.engine.options import CapacityKey, OptionRows, build_options, shortfall_weight, stage_measures
 
 FACTS = PlanningFacts(
     horizon=Horizon(as_of_date=MONDAY, bucket="week", horizon_buckets=4),
@@ -180,17 +180,17 @@ def test_released_work_takes_its_capacity_in_its_start_bucket() -> None:
     work = (released(MONDAY + timedelta(days=8), 60.0),)
     capacities = build_options(msgspec.structs.replace(FACTS, released_work=work), []).capacities
     at = {key: row for row, key in enumerate(capacities.keys)}
-    assert capacities.available[at["A", "hours"]].tolist() == [70.0, 40.0, 70.0, 70.0]
-    assert capacities.available[at["B", "hours"]].tolist() == [70.0] * 4
+    assert capacities.available[at[CapacityKey("A", "hours")]].tolist() == [70.0, 40.0, 70.0, 70.0]
+    assert capacities.available[at[CapacityKey("B", "hours")]].tolist() == [70.0] * 4
     # 37 on hand and arriving, 44 a week later: 120 are taken then, so nothing may be used before or then.
-    assert capacities.calendar[at["A", "resin"]].tolist() == [37.0, 7.0, 7.0, 7.0]
-    assert capacities.available[at["A", "resin"]].tolist() == [0.0, 0.0, 0.0, 0.0]
+    assert capacities.calendar[at[CapacityKey("A", "resin")]].tolist() == [37.0, 7.0, 7.0, 7.0]
+    assert capacities.available[at[CapacityKey("A", "resin")]].tolist() == [0.0, 0.0, 0.0, 0.0]
 
 
 def test_released_work_reserves_of_a_store_what_it_needs_later() -> None:
     work = (released(MONDAY + timedelta(days=8), 15.0),)
     capacities = build_options(msgspec.structs.replace(FACTS, released_work=work), []).capacities
-    row = capacities.keys.index(("A", "resin"))
+    row = capacities.keys.index(CapacityKey("A", "resin"))
     assert np.cumsum(capacities.available[row]).tolist() == [14.0, 14.0, 21.0, 28.0]
 
 
@@ -204,7 +204,7 @@ def test_released_work_of_the_past_or_of_unknown_capability_takes_nothing() -> N
 def test_a_resource_that_the_node_does_not_have_has_no_capacity() -> None:
     resources = tuple(r for r in FACTS.resources if r.resource_code != "resin")
     capacities = build_options(msgspec.structs.replace(FACTS, resources=resources), []).capacities
-    assert not capacities.available[capacities.keys.index(("A", "resin"))].any()
+    assert not capacities.available[capacities.keys.index(CapacityKey("A", "resin"))].any()
 
 
 @pytest.mark.parametrize(("measure", "weight"), [("value", 5.0), ("units", 1.0), ("resource_hours", 0.25)])

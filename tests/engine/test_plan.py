@@ -163,6 +163,7 @@ def line(need_id: int, arrival_bucket: int, units: float, distance_km: float, ra
         start_bucket=0,
         arrival_bucket=arrival_bucket,
         units=units,
+        started_units=units,
         distance_km=distance_km,
         cost_per_unit=distance_km,
         distance_rank=rank,

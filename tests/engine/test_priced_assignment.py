@@ -22,7 +22,7 @@ from pullplan.engine.certificate import certify, stage_values
 from pullplan.engine.checker import check
 from pullplan.engine.explanation import explain
 from pullplan.engine.model import (
-    TIERS,
+    DEMAND_TIERS,
     Capability,
     Horizon,
     Lane,
@@ -161,7 +161,7 @@ def test_random_networks_are_as_good_as_the_whole_programme_stage_by_stage(seeds
             *network(
                 seed,
                 load=load,
-                tiers=TIERS[: 1 + seed % 3],
+                tiers=DEMAND_TIERS[: 1 + seed % 3],
                 n_ranks=1 + seed % 2,
                 two_resources=seed % 7 == 0,
             )
@@ -253,7 +253,7 @@ def test_units_over_many_orders_are_assigned_to_the_bound() -> None:
 
 @pytest.mark.parametrize("load", [0.8, 1.4])
 def test_the_order_of_facts_does_not_change_a_priced_plan(load: float) -> None:
-    facts, needs = network(6, load=load, tiers=TIERS[:2])
+    facts, needs = network(6, load=load, tiers=DEMAND_TIERS[:2])
     chance = Random(0)
     shuffled = {
         name: tuple(chance.sample(getattr(facts, name), len(getattr(facts, name))))
@@ -268,7 +268,7 @@ def test_the_order_of_facts_does_not_change_a_priced_plan(load: float) -> None:
 
 @pytest.mark.parametrize("load", [0.7, 1.0, 1.5])
 def test_the_checker_finds_nothing_against_a_priced_plan(load: float) -> None:
-    facts, needs = network(9, load=load, n_products=12, n_regions=20, tiers=TIERS[:2], n_ranks=2)
+    facts, needs = network(9, load=load, n_products=12, n_regions=20, tiers=DEMAND_TIERS[:2], n_ranks=2)
     options = build_options(facts, needs)
     verification = check(facts, stated(facts, options, priced_solution(options)))
     assert verification.findings == ()

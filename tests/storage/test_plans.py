@@ -57,6 +57,7 @@ def assignment(assignment_id: int, need_id: int, node_code: str, units: float) -
         start_bucket=0,
         arrival_bucket=1,
         units=units,
+        started_units=units,
         distance_km=12.5,
         cost_per_unit=12.5,
         distance_rank=2,

@@ -20,18 +20,20 @@ UsePerUnit = Annotated[
     dict[fields.Code, fields.NonNegative],
     Meta(
         max_length=50,
-        description="How much of each of the node's resources a unit takes; in CSV `hours=0.5;kiln=0.2`.",
+        description="How much of each of the node's resources a started unit takes; in CSV `hours=0.5;kiln=0.2`.",
     ),
 ]
 
 
-class CapabilityBody(intake.Row, kw_only=True):
-    """What a node can make."""
+class CapabilityBody(intake.Row, intake.Effective, kw_only=True):
+    """What a node can make. Work starts on days of its dates only."""
 
     product_code: fields.Code
     unit_cost: fields.NonNegative = 0.0
     make_lead_time_days: fields.Days = 0
     use_per_unit: UsePerUnit = msgspec.field(default_factory=dict)
+    yield_share: fields.PositiveShare = 1.0
+    """Good units for each started unit: capacity and shares count started units, `unit_cost` is of a good one."""
     qualified: bool = True
     """False: never planned with, but named where it would have helped."""
 
@@ -60,7 +62,7 @@ NodeCapabilitiesBody = Annotated[list[CapabilityBody], Meta(max_length=10_000)]
 def in_columns(row: CapabilityRow) -> Record:
     """Give a row's values in the order of the columns."""
     uses = msgspec.json.encode(row.use_per_unit).decode()
-    return (row.node_code, row.product_code, row.unit_cost, row.make_lead_time_days, uses, row.qualified)
+    return tuple(uses if c == "use_per_unit" else getattr(row, c) for c in capabilities.COLUMNS)
 
 
 INTAKE = intake.Intake(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from operator import attrgetter
 from tempfile import SpooledTemporaryFile
 from typing import Annotated, Any, BinaryIO, Literal, cast
@@ -55,6 +56,24 @@ def require_together(row: msgspec.Struct, *names: str) -> None:
     lacking = [name for name in names if getattr(row, name) is None]
     if lacking and len(lacking) < len(names):
         raise ValueError(f"{lacking[0]}: give {' and '.join(names)} together, or none of them")
+
+
+class Effective(msgspec.Struct, kw_only=True):
+    """What counts on some days only."""
+
+    effective_from: date | None = None
+    """The first day on which it counts; null: ever since."""
+    effective_until: date | None = None
+    """The first day on which it no longer counts; null: for ever."""
+
+    def __post_init__(self) -> None:
+        """Refuse dates that leave no day.
+
+        Raises: ValueError naming the field.
+        """
+        first, end = self.effective_from, self.effective_until
+        if first is not None and end is not None and end <= first:
+            raise ValueError("effective_until: must be after effective_from; the day itself no longer counts")
 
 
 def named[R: Row](body: Row, row_type: type[R], **key: str) -> R:

@@ -15,8 +15,8 @@ from pullplan.storage import audit
 from pullplan.storage.lanes import LANES
 
 
-class LaneBody(intake.Row, kw_only=True):
-    """A way from a node to a region; what is null is computed from their coordinates."""
+class LaneBody(intake.Row, intake.Effective, kw_only=True):
+    """A way from a node to a region; what is null is computed from their coordinates. Goods leave on days of its dates only."""
 
     distance_km: fields.NonNegative | None = None
     transit_days: fields.Days | None = None

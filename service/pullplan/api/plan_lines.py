@@ -32,6 +32,10 @@ class NeedRow(msgspec.Struct, kw_only=True):
     units: float
     assigned_units: float
     shortfall_units: float
+    pinned_node_code: str | None
+    """Of tier `pinned`: the node that the plan's request pins the units to."""
+    pinned_start_bucket_date: date | None
+    """The same of the start; null where the pin leaves it open."""
 
 
 class AssignmentRow(msgspec.Struct, kw_only=True):
@@ -47,6 +51,9 @@ class AssignmentRow(msgspec.Struct, kw_only=True):
     start_bucket_date: date
     arrival_bucket_date: date
     units: float
+    """Good units, as they arrive."""
+    started_units: float
+    """What must be started for them: units ÷ the node's yield."""
     distance_km: float
     cost_per_unit: float
     """In the objective's measure: km, kg·km or money."""
@@ -71,12 +78,17 @@ class ShortfallRow(msgspec.Struct, kw_only=True):
 
 
 class PriceRow(msgspec.Struct, kw_only=True):
-    """What one more unit of a capacity would be worth to a stage; zero is not listed."""
+    """What one more unit of a capacity, or of a share limit, would be worth to a stage; zero is not listed."""
 
     stage: int
     node_code: str
-    resource_code: str
+    resource_code: str | None
+    """Null where the price is of a share limit."""
+    product_code: str | None
+    """Of a share limit: the product, of which the node may start no more over the whole horizon. Null where the price is
+    of a resource."""
     bucket_date: date
+    """Of a share limit: the first bucket's."""
     price: float
 
 

@@ -10,10 +10,11 @@ from litestar.params import FromPath, JSONBody
 
 from pullplan.api import lists, runs
 from pullplan.api.access import require
-from pullplan.api.dependencies import CallerOf, Clock, PoolOf, Transaction
+from pullplan.api.dependencies import CallerOf, Clock, PoolOf, SettingsOf, Transaction
 from pullplan.api.errors import ContentInvalidError
 from pullplan.api.horizon import check_year, fill_as_of, refuse_field
 from pullplan.api.idempotency import Answer, IdempotencyKey, answer_once
+from pullplan.api.pins import check_pins
 from pullplan.engine.errors import LineProblem, ReferenceUnknownError, ResourceUnknownError
 from pullplan.engine.model import (
     EVERY,
@@ -152,12 +153,14 @@ async def start_plan(
     pool: PoolOf,
     caller: CallerOf,
     clock: Clock,
+    settings: SettingsOf,
     idempotency_key: IdempotencyKey = None,
     prefer: runs.Prefer = None,
 ) -> Response[Run]:
     """Start a run that plans what each node makes for each region, from the facts as they were known at `as_of`.
 
-    Without a `forecast_id`, a fresh forecast is made within the run where a policy needs one.
+    Without a `forecast_id`, a fresh forecast is made within the run where a policy needs one. What is pinned stays: where
+    that can't be, the run fails as `pin-infeasible` and names the pin.
     """
     check_request(data)
     filled = fill_as_of(data, clock())
@@ -165,6 +168,7 @@ async def start_plan(
 
         async def queue() -> Answer:
             await check_references(connection, filled)
+            await check_pins(connection, filled, settings.time_zone)
             return await runs.start(connection, caller, "plan", msgspec.to_builtins(filled))
 
         answer = await answer_once(connection, caller, idempotency_key, request, queue)

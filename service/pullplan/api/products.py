@@ -15,7 +15,7 @@ from pullplan.storage import audit
 from pullplan.storage.products import PRODUCTS
 
 
-class ProductBody(intake.Row, kw_only=True):
+class ProductBody(intake.Row, intake.Effective, kw_only=True):
     """What a product is; amounts are in the deployment's one currency."""
 
     name: fields.Text = ""
@@ -23,6 +23,11 @@ class ProductBody(intake.Row, kw_only=True):
     weight_kg: fields.NonNegative = 1.0
     value_per_unit: fields.NonNegative = 1.0
     holding_cost_per_unit_per_day: fields.NonNegative = 0.0
+    largest_share: fields.PositiveShare | None = None
+    """The largest share of what is started of it over a plan's horizon that any one node may start, released work included; where
+    fewer nodes could carry that, an equal share for each. Null: as the plan's parameters say."""
+    shelf_life_days: fields.Days | None = None
+    """How long it may lie in its region before it is due. Null: for ever."""
     source_revision: fields.SourceRevision | None = None
     """The source's own count of its changes; an older one never overwrites a later one."""
 

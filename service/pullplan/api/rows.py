@@ -100,7 +100,11 @@ class Table[T: msgspec.Struct]:
         # Not converted: the columns are the fields, and what the database gives is what was stored.
         items = [self._row_type(**row) for row in rows]
         columns = self._listing.key
-        return Response(lists.page(items, limit, key=lambda row: [getattr(row, c) for c in columns]))
+        return Response(
+            lists.page(
+                items, limit, key=lambda row: ["" if (v := getattr(row, c)) is None else v for c in columns]
+            )
+        )
 
     async def _stream(
         self, pool: database.Pool, owner_id: UUID, filters: dict[str, str | None], form: str

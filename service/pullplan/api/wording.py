@@ -13,7 +13,10 @@ CAUSES: dict[PassedOverCause, str] = {
     "too_late": "can't deliver in time",
     "no_lane": "no lane",
     "at_capacity": "full",
+    "share_limit": "may start no more of it",
+    "not_effective": "outside its dates",
     "costs_more": "costs more",
+    "pinned": "the line is pinned elsewhere",
 }
 
 Name = Callable[[str], str]
@@ -99,9 +102,8 @@ class Wording:
                 if self.shortfall_measure == "units"
                 else f", by {self.shortfall_measure.replace('_', ' ')}"
             )
-            return (
-                f"leave {stage.tier}s of priority {stage.rank}{say_slices(stage)} short by {amount} more{by}"
-            )
+            whose = "pinned units" if stage.tier == "pinned" else f"{stage.tier}s of priority {stage.rank}"
+            return f"leave {whose}{say_slices(stage)} short by {amount} more{by}"
         if measure == "lateness_unit_buckets":
             return f"make {amount} more unit-{self.bucket}s late"
         unit = {"km": " unit-km", "kg·km": " kg·km"}.get(self.cost_unit, "")

@@ -28,6 +28,8 @@ _REASONS = {
     "no_lane": "no lane leads there",
     "too_late": "nobody can make it in time",
     "at_capacity": "capacity is used up",
+    "share_limit": "no node may make a larger share",
+    "not_effective": "outside the dates of product, capability or lane",
 }
 _MEASURES = {
     "lateness_unit_buckets": "lateness, units × {bucket}s",
@@ -191,7 +193,8 @@ def _certificate(summary: Json) -> Table:
         short = ShortfallStage.read(stage["measure"])
         if short is not None:
             measured = summary["shortfall_measure"].replace("_", " ")
-            name = f"shortfall of {short.tier}s, priority {short.rank}{say_slices(short)}, by {measured}"
+            whose = "pinned units" if short.tier == "pinned" else f"{short.tier}s, priority {short.rank}"
+            name = f"shortfall of {whose}{say_slices(short)}, by {measured}"
         table.add_row(name, f"{stage['value']:,.2f}", f"{stage['lower_bound']:,.2f}", _gap(stage["gap"]))
     return table
 

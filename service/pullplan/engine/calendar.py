@@ -1,12 +1,12 @@
 """Which days make a bucket, how much capacity does it have, and when does work arrive?"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 
 from pullplan.engine.errors import HorizonInvalidError
-from pullplan.engine.model import Bucket, CapacityException, Horizon, Node, Resource
+from pullplan.engine.model import Bucket, CapacityException, Horizon, Node, Product, Resource
 
 DAYS_PER_BUCKET: dict[Bucket, int] = {"day": 1, "week": 7}
 
@@ -34,6 +34,32 @@ def bucket_of(day: date, horizon: Horizon) -> int:
     """Number the bucket that a day lies in; negative before as_of's bucket, past due included."""
     first = first_day_of_bucket(horizon.as_of_date, horizon.bucket)
     return (day - first).days // DAYS_PER_BUCKET[horizon.bucket]
+
+
+def buckets_of_shelf_life(product: Product, bucket: Bucket) -> int | None:
+    """Count the whole buckets that a product may lie from its arrival to when it is due; None: for ever."""
+    days = product.shelf_life_days
+    return None if days is None else days // DAYS_PER_BUCKET[bucket]
+
+
+def effective_starts(
+    effective: Iterable[tuple[date | None, date | None]], horizon: Horizon, earliest_start: date | None = None
+) -> tuple[int, int]:
+    """Number the first and the last bucket in which work may start inside every one of some date ranges.
+
+    Work of a bucket may start on any of its days from as_of (or the earliest start) on: all of them must lie inside.
+    The first is beyond the last where there is no such bucket.
+    """
+    opens = max(horizon.as_of_date, earliest_start or horizon.as_of_date)
+    days = DAYS_PER_BUCKET[horizon.bucket]
+    origin = first_day_of_bucket(horizon.as_of_date, horizon.bucket)
+    first, last = bucket_of(opens, horizon), horizon.horizon_buckets - 1
+    for from_date, until_date in effective:
+        if from_date is not None and from_date > opens:
+            first = max(first, -((origin - from_date).days // days))
+        if until_date is not None:
+            last = min(last, (until_date - origin).days // days - 1)
+    return first, last
 
 
 def remaining_share_of_bucket_0(horizon: Horizon) -> float:

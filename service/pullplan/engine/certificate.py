@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from pullplan.engine.model import CapacityPrice, Stage
 from pullplan.engine.options import (
+    CapacityKey,
     NeedGroup,
     OptionRows,
     Options,
@@ -186,10 +187,9 @@ def _cheapest_ways(options: Options, weights: Sequence[_Weights]) -> list[FloatA
     """
     cheapest = [np.full(len(options.needs), np.inf) for _ in weights]
     for group in options.groups:
-        ways = options.ways(group.product, options.need_region[group.needs])
+        ways, first, n_starts = options.reach(group.product, group.needs)
         if len(ways.capability) == 0:
             continue
-        first, n_starts = ways.starts(group.latest_bucket)
         kinds = _kinds(np.where(n_starts > 0, np.stack([ways.offset_buckets, first, n_starts]), -1))
         for found, of_stage in zip(cheapest, weights, strict=True):
             priced = np.full(n_starts.shape, np.inf)
@@ -231,23 +231,30 @@ def _kinds(columns: IntArray) -> list[tuple[tuple[int, int, int], BoolArray]]:
 def valid_capacity_prices(options: Options, prices: FloatArray) -> FloatArray:
     """Lower prices of stores to what a proof may use: what arrives later is never worth more.
 
+    A share limit is all there from the start: its one price, that of bucket 0, holds throughout.
+
     Shapes: (n_resources, n_buckets) → the same
     """
-    return np.where(options.capacities.is_stored[:, None], np.minimum.accumulate(prices, axis=1), prices)
+    capacities = options.capacities
+    stored = np.where(capacities.is_stored[:, None], np.minimum.accumulate(prices, axis=1), prices)
+    return np.where(capacities.is_share[:, None], prices[:, :1], stored)
 
 
 def capacity_prices(options: Options, solution: Solution) -> tuple[CapacityPrice, ...]:
-    """List every price that is not zero, by stage, node, resource and bucket."""
+    """List every price that is not zero, by stage, node, resource and bucket; a share limit's is that of bucket 0."""
+    capacities = options.capacities
+    is_told = ~capacities.is_share[:, None] | (np.arange(options.horizon.horizon_buckets) == 0)
     return tuple(
         CapacityPrice(
             stage=k + 1,
-            node_code=options.capacities.keys[row][0],
-            resource_code=options.capacities.keys[row][1],
+            node_code=capacities.keys[row].node_code,
+            resource_code=capacities.keys[row].resource_code,
+            product_code=capacities.keys[row].product_code,
             bucket=int(bucket),
             price=float(prices.capacity[row, bucket]),
         )
         for k, prices in enumerate(solution.stage_prices)
-        for row, bucket in np.argwhere(prices.capacity > 0).tolist()
+        for row, bucket in np.argwhere(is_told & (prices.capacity > 0)).tolist()
     )
 
 
@@ -258,7 +265,7 @@ def stage_prices_of(
     row_of = {key: row for row, key in enumerate(options.capacities.keys)}
     capacity = np.zeros((len(stages), *options.capacities.available.shape))
     for price in prices:
-        row = row_of[price.node_code, price.resource_code]
+        row = row_of[CapacityKey(price.node_code, price.resource_code, price.product_code)]
         capacity[price.stage - 1, row, price.bucket] = price.price
     return tuple(
         StagePrices(stage.measure, capacity[k], np.array(stage.multipliers, dtype=np.float64))

@@ -92,6 +92,12 @@ class HorizonInvalidError(PullplanError):
     code = "horizon-invalid"
 
 
+class PinInfeasibleError(PullplanError):
+    """Units that the request pins to a node can't be made there, or are not needed."""
+
+    code = "pin-infeasible"
+
+
 class AssignmentFailedError(PullplanError):
     """The solver ended without a plan; the instance is outside what it can represent."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 
 import numpy as np
@@ -29,6 +30,11 @@ class LaneTable:
     given_freight_cost_per_unit: FloatArray
     """NaN where it is computed."""
     freight_cost_per_kg_km: float
+    leaves_from: IntArray
+    leaves_until: IntArray
+    """The days, as ordinals, from which and until (not including) which goods may leave."""
+    has_dates: bool
+    """Any lane is bound to days."""
 
     def freight_cost_per_unit(self, weight_kg: float, nodes: IntArray, regions: IntArray) -> FloatArray:
         """Price one unit of that weight: the given freight, else rate × weight × distance.
@@ -91,6 +97,8 @@ def resolve_lanes(
     usable = _computed_pairs_wanted(distance_km, parameters)
     given_transit_days = np.full(distance_km.shape, np.nan)
     given_freight = np.full(distance_km.shape, np.nan)
+    leaves_from = np.full(distance_km.shape, date.min.toordinal())
+    leaves_until = np.full(distance_km.shape, date.max.toordinal() + 1)
     row_of = {node.node_code: n for n, node in enumerate(nodes)}
     column_of = {region.region_code: r for r, region in enumerate(regions)}
     for lane in lanes:
@@ -104,6 +112,10 @@ def resolve_lanes(
             given_transit_days[pair] = lane.transit_days
         if lane.freight_cost_per_unit is not None:
             given_freight[pair] = lane.freight_cost_per_unit
+        if lane.effective_from is not None:
+            leaves_from[pair] = lane.effective_from.toordinal()
+        if lane.effective_until is not None:
+            leaves_until[pair] = lane.effective_until.toordinal()
     usable &= ~np.isnan(distance_km)
     return LaneTable(
         node_codes=tuple(row_of),
@@ -113,6 +125,9 @@ def resolve_lanes(
         usable=usable,
         given_freight_cost_per_unit=given_freight,
         freight_cost_per_kg_km=parameters.freight_cost_per_kg_km,
+        leaves_from=leaves_from,
+        leaves_until=leaves_until,
+        has_dates=any(lane.effective_from or lane.effective_until for lane in lanes),
     )
 
 

@@ -23,7 +23,7 @@ from pullplan.engine.model import (
     ResourceLoad,
     Shortfall,
 )
-from pullplan.engine.netting import net
+from pullplan.engine.netting import net, refuse_broken_pins
 from pullplan.engine.options import build_options
 
 Progress = Callable[[str, float], None]
@@ -41,7 +41,7 @@ def make_plan(facts: PlanningFacts, progress: Progress | None = None) -> Plan:
 
     `progress` hears the step and the share of it that is done.
 
-    Raises: AssignmentFailedError when the solver fails.
+    Raises: PinInfeasibleError where a pin can't be kept; AssignmentFailedError when the solver fails.
     """
     tell = progress or (lambda _step, _done_share: None)
     facts = in_canonical_order(facts)
@@ -54,6 +54,7 @@ def make_plan(facts: PlanningFacts, progress: Progress | None = None) -> Plan:
     stages = certify(options, solution)
     prices = capacity_prices(options, solution)
     assignments, shortfalls = explain(options, solution)
+    refuse_broken_pins(facts, needs, shortfalls)
     loads = resource_loads(options, solution)
     return Plan(
         method=solution.method,

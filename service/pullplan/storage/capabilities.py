@@ -10,7 +10,17 @@ from pullplan.storage.queries import load_queries
 from pullplan.storage.spool import Spool
 
 SQL = load_queries("capabilities")
-COLUMNS = ("node_code", "product_code", "unit_cost", "make_lead_time_days", "use_per_unit", "qualified")
+COLUMNS = (
+    "node_code",
+    "product_code",
+    "unit_cost",
+    "make_lead_time_days",
+    "use_per_unit",
+    "yield_share",
+    "qualified",
+    "effective_from",
+    "effective_until",
+)
 TARGET = batches.target(SQL, "staged_capabilities", COLUMNS)
 
 

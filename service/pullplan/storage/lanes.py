@@ -12,6 +12,8 @@ COLUMNS = (
     "transit_days",
     "freight_cost_per_unit",
     "forbidden",
+    "effective_from",
+    "effective_until",
     "source_revision",
 )
 LANES = Owned(noun="lane", sql=SQL, target=target(SQL, "staged_lanes", COLUMNS))

@@ -80,7 +80,14 @@ def _in_bucket[F: msgspec.Struct](row: asyncpg.Record, bucket_of: _BucketOf, kin
 def _need(row: asyncpg.Record, bucket_of: _BucketOf, facts: PlanningFacts) -> Need:
     bucket = bucket_of(row["bucket_date"])
     latest = facts.parameters.latest_bucket(row["tier"], bucket, facts.horizon.horizon_buckets)
-    return _fields(row, Need, bucket=bucket, latest_bucket=latest)
+    pinned = row["pinned_start_bucket_date"]
+    return _fields(
+        row,
+        Need,
+        bucket=bucket,
+        latest_bucket=latest,
+        pinned_start_bucket=None if pinned is None else bucket_of(pinned),
+    )
 
 
 def _assignment(row: asyncpg.Record, bucket_of: _BucketOf) -> Assignment:

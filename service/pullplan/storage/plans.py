@@ -31,8 +31,8 @@ SHORTFALLS = Listing(
 )
 PRICES = Listing(
     SQL["list_prices"],
-    key=("stage", "node_code", "resource_code", "bucket_date"),
-    start=(-1, "", "", date.min),
+    key=("stage", "node_code", "resource_code", "product_code", "bucket_date"),
+    start=(-1, "", "", "", date.min),
     filters=("node_code",),
 )
 LOADS = Listing(
@@ -103,7 +103,7 @@ def _rows_by_table(plan: Plan, dates: Sequence[date], plan_id: UUID) -> dict[str
                     need.tier,
                 ),
                 *(dates[need.bucket], dates[a.start_bucket], dates[a.arrival_bucket], a.units, a.distance_km),
-                *(a.cost_per_unit, a.distance_rank, a.passed_over),
+                *(a.cost_per_unit, a.distance_rank, a.passed_over, a.started_units),
             )
             for a in plan.assignments
             for need in (need_of[a.need_id],)
@@ -117,7 +117,16 @@ def _rows_by_table(plan: Plan, dates: Sequence[date], plan_id: UUID) -> dict[str
             for need in (need_of[s.need_id],)
         ),
         "plan_prices": (
-            (owner, p.stage, p.node_code, p.resource_code, dates[p.bucket], p.price) for p in plan.prices
+            (
+                owner,
+                p.stage,
+                p.node_code,
+                p.resource_code or "",
+                dates[p.bucket],
+                p.price,
+                p.product_code or "",
+            )
+            for p in plan.prices
         ),
         "plan_loads": (
             (owner, n.node_code, n.resource_code, dates[n.bucket], n.kind, n.capacity, n.used)
@@ -135,7 +144,8 @@ def _need_rows(plan: Plan, dates: Sequence[date], owner: UUID) -> Iterator[tuple
     for n in plan.needs:
         yield (
             *(owner, n.need_id, n.product_code, n.region_code, dates[n.bucket], n.tier, n.rank, n.units),
-            *(assigned.get(n.need_id, 0.0), short.get(n.need_id, 0.0)),
+            *(assigned.get(n.need_id, 0.0), short.get(n.need_id, 0.0), n.pinned_node_code),
+            None if n.pinned_start_bucket is None else dates[n.pinned_start_bucket],
         )
 
 

@@ -12,6 +12,10 @@ COLUMNS = (
     "weight_kg",
     "value_per_unit",
     "holding_cost_per_unit_per_day",
+    "largest_share",
+    "shelf_life_days",
+    "effective_from",
+    "effective_until",
     "source_revision",
 )
 PRODUCTS = Owned(noun="product", sql=SQL, target=target(SQL, "staged_products", COLUMNS))

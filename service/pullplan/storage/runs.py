@@ -1,6 +1,6 @@
 """What long work was asked for, and how far is it?"""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from pullplan.engine.errors import LineProblem, PullplanError, ResourceUnknownError
-from pullplan.engine.model import Instant
+from pullplan.engine.model import Instant, Pin
 from pullplan.storage.database import Connection
 from pullplan.storage.queries import load_queries
 
@@ -111,3 +111,24 @@ async def list_unknown_codes(
         )
         for row in rows
     ]
+
+
+async def list_pins_out_of_place(connection: Connection, pins: Sequence[Pin]) -> list[LineProblem]:
+    """Name the pins whose product, region or node is not there (any more), or whose node can't make the product."""
+    columns = [[getattr(pin, name) for pin in pins] for name in ("product_code", "region_code", "node_code")]
+    problems = []
+    for row in await connection.fetch(SQL["list_pins_out_of_place"], *columns):
+        pin = pins[row["position"]]
+        for noun in ("product", "region", "node"):
+            field = f"{noun}_code"
+            if not row[f"has_{noun}"]:
+                detail = f"there is no {noun} {getattr(pin, field)}"
+                problems.append(_pin_problem(row["position"], field, "reference-unknown", detail))
+        if row["has_product"] and row["has_node"] and not row["is_capable"]:
+            detail = f"{pin.node_code} can't make {pin.product_code}"
+            problems.append(_pin_problem(row["position"], "node_code", "not-capable", detail))
+    return problems
+
+
+def _pin_problem(position: int, field: str, code: str, detail: str) -> LineProblem:
+    return LineProblem(code=code, detail=detail, pointer=f"/pins/{position}/{field}", field=field)

@@ -82,8 +82,7 @@ def _lay_out(options: Options, needs_by_stage: Iterable[IntArray]) -> _Layout | 
         stage[of_stage] = number
     blocks = []
     for group in options.groups:
-        ways = options.ways(group.product, options.need_region[group.needs])
-        first, n_starts = ways.starts(group.latest_bucket)
+        ways, first, n_starts = options.reach(group.product, group.needs)
         is_way = n_starts > 0
         if (is_way & ((first + n_starts > 1) | (ways.offset_buckets != group.bucket))).any():
             return None

@@ -31,7 +31,7 @@ class Programme:
     options: Options
     unit_scale: float
     class_of_need: IntArray
-    """Needs of one class share product, region, due bucket and latest bucket, and so every option."""
+    """Needs of one class share product, region, due bucket, latest bucket and pin, and so every option."""
     shipment_option: IntArray
     """Any option of each shipment; all of them have the same route."""
     shipment_class: IntArray
@@ -79,7 +79,12 @@ class Programme:
 def build_programme(options: Options) -> Programme:
     """Gather needs into classes and options into shipments, starts and batches."""
     class_of_need = _number_rows(
-        options.need_product, options.need_region, options.need_bucket, options.need_latest_bucket
+        options.need_product,
+        options.need_region,
+        options.need_bucket,
+        options.need_latest_bucket,
+        options.need_pinned_node + 1,
+        options.need_pinned_start + 1,
     )
     option_class = class_of_need[options.option_need]
     shipment_of_option = _number_rows(option_class, options.option_capability)
@@ -88,7 +93,7 @@ def build_programme(options: Options) -> Programme:
         options.option_capability,
         offset,
         options.need_bucket[options.option_need],
-        options.need_latest_bucket[options.option_need],
+        *_start_range(options),
     )
     start_of_option = _number_rows(batch_of_option, options.option_start_bucket)
     _, shipment_option = np.unique(shipment_of_option, return_index=True)
@@ -106,6 +111,16 @@ def build_programme(options: Options) -> Programme:
         n_batches=int(batch_of_option.max(initial=-1)) + 1,
         row_scale=np.repeat(largest_use(options), options.horizon.horizon_buckets),
     )
+
+
+def _start_range(options: Options) -> tuple[IntArray, IntArray]:
+    """Tell of every option the first start of its need and capability, and the last."""
+    first_of_pair = np.diff(options.option_need, prepend=-1) != 0
+    first_of_pair |= np.diff(options.option_capability, prepend=-1) != 0
+    at = np.flatnonzero(first_of_pair)
+    count = np.diff(at, append=len(first_of_pair))
+    first = np.repeat(options.option_start_bucket[at], count)
+    return first, first + np.repeat(count, count) - 1
 
 
 def to_highs(programme: Programme) -> highspy.HighsLp:
@@ -199,13 +214,17 @@ def _signed_rows(
 
 
 def _capacity_rows(programme: Programme, first_start: int) -> coo_array:
-    """Write use ≤ capacity: a start uses a renewed resource in its bucket, a stored one from there on."""
+    """Write use ≤ capacity: a start uses a renewed resource in its bucket, a stored one from there on, a share at the end.
+
+    Of a share limit all is there from the start: its last row says it all.
+    """
     options = programme.options
     n_buckets = options.horizon.horizon_buckets
     n_rows = len(options.capacities.keys) * n_buckets
     uses = options.capabilities.use[options.option_capability[programme.start_option]].tocoo()
     start, resource = (axis.astype(np.int64) for axis in uses.coords)
-    bucket = options.option_start_bucket[programme.start_option][start]
+    started = options.option_start_bucket[programme.start_option][start]
+    bucket = np.where(options.capacities.is_share[resource], n_buckets - 1, started)
     n_entries = np.where(options.capacities.is_stored[resource], n_buckets - bucket, 1)
     first = np.repeat(np.cumsum(n_entries) - n_entries, n_entries)
     row = np.repeat(resource * n_buckets + bucket, n_entries) + np.arange(len(first)) - first

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pullplan.engine.assignment.lines import share_out
 from pullplan.engine.assignment.priced import assign_by_prices
 from pullplan.engine.assignment.programme import Programme, build_programme, to_highs
+from pullplan.engine.assignment.sharing import assign_within_shares
 from pullplan.engine.assignment.slices import SharedShortfall, Shortages
 from pullplan.engine.assignment.stages import (
     FEASIBILITY_TOLERANCE,
@@ -54,7 +55,7 @@ def assign(options: Options, progress: Callable[[str, float], None] | None = Non
     Raises: AssignmentFailedError where HiGHS ends without an optimum.
     """
     if len(options.needs) >= PRICED_FROM_NEEDS:
-        priced = assign_by_prices(options, progress)
+        priced = assign_within_shares(options, lambda within: assign_by_prices(within, progress))
         if priced is not None:
             return priced
     return assign_whole(options, progress)

@@ -3,9 +3,10 @@
 from pullplan.engine.checker.exactness import Judge
 from pullplan.engine.checker.ground import survey
 from pullplan.engine.checker.hashes import check_hashes
+from pullplan.engine.checker.limits import check_pins
 from pullplan.engine.checker.lines import LineChecker, check_cover, check_needs, check_shortfalls
 from pullplan.engine.checker.proof import Proof
-from pullplan.engine.checker.sums import check_figures, check_loads
+from pullplan.engine.checker.sums import check_figures, check_loads, check_shares
 from pullplan.engine.model import Checked, Plan, PlanningFacts, Verification
 
 MOST_FINDINGS = 1000
@@ -16,11 +17,13 @@ def check(facts: PlanningFacts, plan: Plan) -> Verification:
 
     Its needs are taken as they stand; whether they follow from demand, stock and supply is not looked at.
     """
-    ground, judge = survey(facts), Judge()
+    ground, judge = survey(facts, plan.needs), Judge()
     lines = LineChecker(ground, plan)
     findings = [*check_needs(ground, plan.needs), *lines.check(), *check_shortfalls(plan)]
     proof = Proof(ground, plan, lines.counted, judge)
     findings += check_cover(ground, plan, judge)
+    findings += check_pins(facts, plan)
+    findings += check_shares(ground, plan, lines.counted, judge)
     findings += check_loads(ground, plan, lines.counted, judge)
     findings += check_figures(plan, lines.counted)
     findings += proof.check()
@@ -33,7 +36,7 @@ def check(facts: PlanningFacts, plan: Plan) -> Verification:
             n_needs=len(plan.needs),
             n_assignments=len(plan.assignments),
             n_shortfalls=len(plan.shortfalls),
-            n_capacities=len(ground.room.keys) * ground.n_buckets,
+            n_capacities=len(ground.room.keys) * ground.n_buckets + len(ground.room.share_row),
             n_options=proof.n_options,
             n_prices=len(plan.prices),
             n_stages=len(plan.stages),

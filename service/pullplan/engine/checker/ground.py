@@ -1,13 +1,15 @@
 """What do the facts allow? Lanes, ways to make each product, and room on every resource, worked out anew."""
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates, bucket_of, capacity_by_bucket
+from pullplan.engine.checker.limits import kept_work, open_starts, share_limits
 from pullplan.engine.model import Capability, CapacityException, Need, PlanningFacts, Product
 
 EARTH_RADIUS_KM = 6371.0088
@@ -28,6 +30,9 @@ class Lanes:
     usable: BoolArray
     given_freight: FloatArray
     """NaN where none is given."""
+    leaves_from: IntArray
+    leaves_until: IntArray
+    """The days (ordinals) from which and until which goods may leave."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,28 @@ class Ways:
     """Per unit, without holding."""
     offset_buckets: IntArray
     """From start to arrival."""
+    leaves_from: IntArray
+    leaves_until: IntArray
+    ready_day: IntArray
+    """(n_capabilities,): the day (an ordinal) on which work of bucket 0 is made and leaves."""
+    may_start: BoolArray
+    """(n_capabilities, n_buckets): inside the dates of product and capability."""
     use: FloatArray
-    """(n_capabilities, n_resources)."""
+    """(n_capabilities, n_resources): of one good unit."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """Every node × resource in the order of their codes; arrays are (n_resources, n_buckets)."""
+    """Every node × resource, then every share limit, in the order of their codes; arrays are (n_resources, n_buckets).
+
+    A share limit is a store: all that may be started is there from the beginning.
+    """
 
     keys: tuple[tuple[str, str], ...]
     row: dict[tuple[str, str], int]
+    """By node and resource."""
+    share_row: dict[tuple[str, str], int]
+    """By node and product."""
     is_stored: list[bool]
     calendar: FloatArray
     released: FloatArray
@@ -113,10 +130,11 @@ class Ground:
         return self._ways[product_code]
 
 
-def survey(facts: PlanningFacts) -> Ground:
-    """Work out what plans of these facts are held to."""
+def survey(facts: PlanningFacts, needs: Sequence[Need]) -> Ground:
+    """Work out what plans of these facts, with these needs, are held to."""
     earliest = facts.parameters.earliest_start_date
     nodes = sorted(facts.nodes, key=lambda n: n.node_code)
+    lanes = _survey_lanes(facts)
     return Ground(
         facts=facts,
         first_start=0 if earliest is None else max(0, bucket_of(earliest, facts.horizon)),
@@ -125,8 +143,8 @@ def survey(facts: PlanningFacts) -> Ground:
         node={node.node_code: n for n, node in enumerate(nodes)},
         region={code: r for r, code in enumerate(sorted(region.region_code for region in facts.regions))},
         offline=frozenset(node.node_code for node in nodes if node.status == "offline"),
-        lanes=_survey_lanes(facts),
-        room=_survey_room(facts),
+        lanes=lanes,
+        room=_survey_room(facts, share_limits(facts, needs, _usable(facts, lanes))),
     )
 
 
@@ -148,6 +166,8 @@ def _survey_lanes(facts: PlanningFacts) -> Lanes:
             usable = np.ones(distance_km.shape, dtype=bool)
     transit = np.full(distance_km.shape, np.nan)
     freight = np.full(distance_km.shape, np.nan)
+    leaves_from = np.full(distance_km.shape, date.min.toordinal())
+    leaves_until = np.full(distance_km.shape, date.max.toordinal() + 1)
     node = {n.node_code: i for i, n in enumerate(nodes)}
     region = {r.region_code: i for i, r in enumerate(regions)}
     for lane in facts.lanes:
@@ -161,11 +181,31 @@ def _survey_lanes(facts: PlanningFacts) -> Lanes:
             ):
                 if value is not None:
                     table[pair] = value
+            for limit, day in ((leaves_from, lane.effective_from), (leaves_until, lane.effective_until)):
+                if day is not None:
+                    limit[pair] = day.toordinal()
     known = np.isfinite(distance_km)
     km = np.where(known, distance_km, 0.0)
     computed = np.where(km <= parameters.same_day_km, 0.0, np.ceil(km / parameters.transit_km_per_day))
     days = np.where(np.isfinite(transit), transit, computed).astype(np.int64)
-    return Lanes(distance_km, days, usable & known, freight)
+    return Lanes(distance_km, days, usable & known, freight, leaves_from, leaves_until)
+
+
+def _usable(facts: PlanningFacts, lanes: Lanes) -> dict[str, list[Capability]]:
+    """List by product the capabilities that could serve some region with work of some bucket."""
+    nodes = sorted(facts.nodes, key=lambda n: n.node_code)
+    can_ship = {
+        n.node_code
+        for n, usable in zip(nodes, lanes.usable, strict=True)
+        if n.status != "offline" and usable.any()
+    }
+    product = {p.product_code: p for p in facts.products}
+    usable: dict[str, list[Capability]] = defaultdict(list)
+    for c in facts.capabilities:
+        is_usable = c.qualified and c.node_code in can_ship and c.product_code in product
+        if is_usable and any(open_starts(facts, product[c.product_code], c)):
+            usable[c.product_code].append(c)
+    return usable
 
 
 def _haversine_km(here: FloatArray, there: FloatArray) -> FloatArray:
@@ -198,11 +238,15 @@ def _ways_of(ground: Ground, product_code: str) -> Ways:
         cost = distance_km * product.weight_kg if parameters.weigh_distance else distance_km
     may = np.array([c.qualified and c.node_code not in ground.offline for c in capabilities], dtype=bool)
     make_days = np.array([c.make_lead_time_days for c in capabilities], dtype=np.int64)
-    use = np.zeros((len(capabilities), len(ground.room.keys)))
+    use = np.zeros((len(capabilities), len(ground.room.calendar)))
     for c, capability in enumerate(capabilities):
         for resource_code, amount in capability.use_per_unit.items():
-            use[c, ground.room.row[capability.node_code, resource_code]] = amount
+            use[c, ground.room.row[capability.node_code, resource_code]] = amount / capability.yield_share
+        if (capability.node_code, product_code) in ground.room.share_row:
+            row = ground.room.share_row[capability.node_code, product_code]
+            use[c, row] = 1 / capability.yield_share
     days = ground.days_per_bucket
+    last_day_of_bucket_0 = bucket_dates(facts.horizon)[0].toordinal() + days - 1
     return Ways(
         capabilities=capabilities,
         position={c.node_code: i for i, c in enumerate(capabilities)},
@@ -211,12 +255,18 @@ def _ways_of(ground: Ground, product_code: str) -> Ways:
         distance_km=distance_km,
         cost=cost,
         # Ready at the end of its start bucket's last day, then made and sent.
+        leaves_from=lanes.leaves_from[at],
+        leaves_until=lanes.leaves_until[at],
+        ready_day=last_day_of_bucket_0 + make_days,
+        may_start=np.array([open_starts(facts, product, c) for c in capabilities], dtype=bool).reshape(
+            -1, ground.n_buckets
+        ),
         offset_buckets=(days - 1 + make_days[:, None] + lanes.transit_days[at]) // days,
         use=use,
     )
 
 
-def _survey_room(facts: PlanningFacts) -> Room:
+def _survey_room(facts: PlanningFacts, shares: Mapping[tuple[str, str], float]) -> Room:
     node = {n.node_code: n for n in facts.nodes}
     resource = {(r.node_code, r.resource_code): r for r in facts.resources}
     named = {*resource, *((c.node_code, code) for c in facts.capabilities for code in c.use_per_unit)}
@@ -225,7 +275,10 @@ def _survey_room(facts: PlanningFacts) -> Room:
     exceptions: dict[tuple[str, str], list[CapacityException]] = defaultdict(list)
     for exception in facts.capacity_exceptions:
         exceptions[exception.node_code, exception.resource_code].append(exception)
-    calendar = np.zeros((len(keys), facts.horizon.horizon_buckets))
+    share_row = {key: len(keys) + k for k, key in enumerate(sorted(shares))}
+    calendar = np.zeros((len(keys) + len(shares), facts.horizon.horizon_buckets))
+    for key, k in share_row.items():
+        calendar[k, 0] = shares[key]
     for key, k in row.items():
         if key in resource:
             calendar[k] = capacity_by_bucket(
@@ -235,22 +288,28 @@ def _survey_room(facts: PlanningFacts) -> Room:
                 facts.horizon,
                 facts.parameters.earliest_start_date,
             )
-    is_stored = [key in resource and resource[key].kind == "stored" for key in keys]
-    released = _released(facts, row, calendar.shape)
-    return Room(keys, row, is_stored, calendar, released, _allowed(calendar, released, is_stored))
+    is_stored = [key in resource and resource[key].kind == "stored" for key in keys] + [True] * len(shares)
+    released = _released(facts, row, share_row, calendar.shape)
+    return Room(keys, row, share_row, is_stored, calendar, released, _allowed(calendar, released, is_stored))
 
 
-def _released(facts: PlanningFacts, row: dict[tuple[str, str], int], shape: tuple[int, ...]) -> FloatArray:
+def _released(
+    facts: PlanningFacts,
+    row: dict[tuple[str, str], int],
+    share_row: dict[tuple[str, str], int],
+    shape: tuple[int, ...],
+) -> FloatArray:
     """Add up what released work takes in its start bucket; what started before the horizon took it then."""
-    capability = {(c.node_code, c.product_code): c for c in facts.capabilities}
     released = np.zeros(shape)
-    for work in facts.released_work:
-        start = bucket_of(work.start_date, facts.horizon)
-        made = capability.get((work.node_code, work.product_code))
-        if made is not None and 0 <= start < shape[1]:
-            for resource_code, use in made.use_per_unit.items():
-                if (work.node_code, resource_code) in row:
-                    released[row[work.node_code, resource_code], start] += use * work.units
+    for work, start, made in kept_work(facts):
+        if made is None:
+            continue
+        started_units = work.units / made.yield_share
+        for resource_code, use in made.use_per_unit.items():
+            if (work.node_code, resource_code) in row:
+                released[row[work.node_code, resource_code], start] += use * started_units
+        if (work.node_code, work.product_code) in share_row:
+            released[share_row[work.node_code, work.product_code], start] += started_units
     return released
 
 

@@ -4,6 +4,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 import numpy as np
@@ -188,6 +189,29 @@ class LineChecker:
         if arrival > latest:
             arrived = ground.when(arrival)
             yield "too_late", f"it arrives in {arrived}; it had to be there by {ground.when(latest)}"
+        shelf_life_days = ground.product[need.product_code].shelf_life_days
+        early_days = (need.bucket - arrival) * ground.days_per_bucket
+        if shelf_life_days is not None and early_days > shelf_life_days:
+            yield (
+                "too_old",
+                f"it lies there {early_days} days until it is due; it keeps for {shelf_life_days}",
+            )
+        yield from self._problems_of_dates(line, need, ways, c, r)
+
+    def _problems_of_dates(
+        self, line: Assignment, need: Need, ways: Ways, c: int, r: int
+    ) -> Iterator[Problem]:
+        ground = self._ground
+        if line.start_bucket >= ground.first_start and not ways.may_start[c, line.start_bucket]:
+            started = ground.when(line.start_bucket)
+            yield (
+                "not_effective",
+                f"{started} is not wholly inside the dates of {need.product_code} and of its capability",
+            )
+        leaves = int(ways.ready_day[c]) + line.start_bucket * ground.days_per_bucket
+        if not ways.leaves_from[c, r] <= leaves < ways.leaves_until[c, r]:
+            day = date.fromordinal(leaves)
+            yield "not_effective", f"it leaves on {day}, outside the dates of the lane to {need.region_code}"
 
     def _arrival(self, line: Assignment, ways: Ways, c: int, r: int) -> int:
         transit_days = self._ground.lanes.transit_days[self._ground.node[line.node_code], r]
@@ -216,6 +240,12 @@ class LineChecker:
                 distance_rank=line.distance_rank,
             )
         )
+        started_units = line.units / ways.capabilities[c].yield_share
+        if not abs(line.started_units - started_units) <= ROUTE_TOLERANCE_SHARE * started_units:
+            yield (
+                "started_wrong",
+                f"{started_units:.9g} units must be started for it, not {line.started_units:.9g}",
+            )
         if not _is_close(line.distance_km, distance_km):
             yield "distance_wrong", f"the way is {distance_km:.9g} km long, not {line.distance_km:.9g}"
         if not _is_close(line.cost_per_unit, cost):

@@ -113,7 +113,16 @@ def _block(ground: Ground, needs: Sequence[Need], product_code: str, positions: 
     starts = np.arange(min(ground.first_start, ground.n_buckets), ground.n_buckets)
     arrival = ways.offset_buckets[:, region].T[:, :, None] + starts
     early = np.maximum(0, due - arrival).astype(np.float64)
-    is_option = ways.allowed[:, region].T[:, :, None] & (arrival <= latest)
+    is_option = ways.allowed[:, region].T[:, :, None] & (arrival <= latest) & ways.may_start[:, starts]
+    leaves = ways.ready_day[:, None] + starts * ground.days_per_bucket
+    is_option &= (leaves >= ways.leaves_from[:, region].T[:, :, None]) & (
+        leaves < ways.leaves_until[:, region].T[:, :, None]
+    )
+    shelf_life_days = ground.product[product_code].shelf_life_days
+    if shelf_life_days is not None:
+        is_option &= early * ground.days_per_bucket <= shelf_life_days
+    for i, position in enumerate(positions):
+        _keep_pinned(is_option[i], ways, starts, needs[position])
     cost = ways.cost[:, region].T[:, :, None] + early * ground.holding_per_bucket(product_code)
     return Block(
         needs=np.array(positions),
@@ -124,3 +133,11 @@ def _block(ground: Ground, needs: Sequence[Need], product_code: str, positions: 
         early=early,
         cost=np.where(is_option, cost, 0.0),  # a pair without a lane may have no distance either
     )
+
+
+def _keep_pinned(is_option: BoolArray, ways: Ways, starts: IntArray, need: Need) -> None:
+    """Close what a pinned need may not take: (n_capabilities, n_starts)."""
+    if need.pinned_node_code is not None:
+        is_option[[c.node_code != need.pinned_node_code for c in ways.capabilities]] = False
+    if need.pinned_start_bucket is not None:
+        is_option[:, starts != need.pinned_start_bucket] = False

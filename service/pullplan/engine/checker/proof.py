@@ -21,7 +21,7 @@ from pullplan.engine.checker.ground import FloatArray, Ground
 from pullplan.engine.checker.lines import CountedLine
 from pullplan.engine.checker.options import Weights, blocks
 from pullplan.engine.checker.slices import Slices, read_shortfall_stages
-from pullplan.engine.model import CheckedStage, Finding, FindingCode, Need, Plan, Stage
+from pullplan.engine.model import CapacityPrice, CheckedStage, Finding, FindingCode, Need, Plan, Stage
 
 PROOF_TOLERANCE_SHARE = 1e-9
 """Of the stage's value, or of the measure of one mean need where that is more: so far may what is stated of a stage
@@ -92,18 +92,14 @@ class Proof:
         prices = np.zeros((len(stages), *ground.room.calendar.shape))
         seen = set()
         for price in self._plan.prices:
-            place = (price.node_code, price.resource_code)
-            is_known = (
-                1 <= price.stage <= len(stages)
-                and place in ground.room.row
-                and 0 <= price.bucket < ground.n_buckets
-            )
-            key = (price.stage, *place, price.bucket)
-            if not is_known or key in seen or not (math.isfinite(price.price) and price.price >= 0):
+            row, buckets = _row_of_price(ground, price)
+            key = (price.stage, row, price.bucket)
+            is_price = 1 <= price.stage <= len(stages) and math.isfinite(price.price) and price.price >= 0
+            if row is None or key in seen or not is_price:
                 findings.append(
                     Finding(
                         code="price_invalid",
-                        detail=f"the price {price.price:g} of {price.resource_code} at {price.node_code} "
+                        detail=f"the price {price.price:g} of {price.resource_code or price.product_code} at {price.node_code} "
                         f"in bucket {price.bucket} is no price of stage {price.stage}: "
                         f"prices are ≥ 0, one for each capacity that there is",
                         stage=price.stage,
@@ -113,7 +109,7 @@ class Proof:
                 )
                 continue
             seen.add(key)
-            prices[price.stage - 1, ground.room.row[place], price.bucket] = price.price
+            prices[price.stage - 1, row, buckets] = price.price
         for k in np.flatnonzero(ground.room.is_stored).tolist():
             # What arrives later can do no more than what is there before.
             prices[:, k] = np.minimum.accumulate(prices[:, k], axis=-1)
@@ -269,6 +265,21 @@ def _wrong(stage: Stage, code: FindingCode, words: str, found: float, stated: fl
         detail=f"stage {stage.stage} ({stage.measure}): {words} {found:.12g}; the plan says {stated:.12g}",
         stage=stage.stage,
     )
+
+
+def _row_of_price(ground: Ground, price: CapacityPrice) -> tuple[int | None, slice]:
+    """Find the room that a price is of, and its buckets: a share limit's is told once, and holds in all of them."""
+    row = None
+    buckets = slice(price.bucket, price.bucket + 1)
+    if (
+        price.product_code is None
+        and price.resource_code is not None
+        and 0 <= price.bucket < ground.n_buckets
+    ):
+        row = ground.room.row.get((price.node_code, price.resource_code))
+    elif price.product_code is not None and price.resource_code is None and price.bucket == 0:
+        row, buckets = ground.room.share_row.get((price.node_code, price.product_code)), slice(None)
+    return row, buckets
 
 
 def _check_multipliers(stage: Stage) -> Iterator[Finding]:

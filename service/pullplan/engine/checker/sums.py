@@ -51,6 +51,32 @@ def check_loads(
     yield from _check_stated_loads(ground, plan, used + ground.room.released)
 
 
+def check_shares(
+    ground: Ground, plan: Plan, counted: Sequence[CountedLine], judge: Judge
+) -> Iterator[Finding]:
+    """Hold what every node starts of every product to its share limit."""
+    started: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for line in counted:
+        product_code = plan.needs[line.need].product_code
+        ways = ground.ways(product_code)
+        row = ground.room.share_row.get((line.node_code, product_code))
+        if row is not None:
+            use = float(ways.use[ways.position[line.node_code], row])
+            started.setdefault((line.node_code, product_code), []).append((line.units, use))
+    mean_need = math.fsum(n.units for n in plan.needs) / max(1, len(plan.needs))
+    for (node_code, product_code), lines in started.items():
+        limit = float(ground.room.allowed[ground.room.share_row[node_code, product_code], -1])
+        taken = sum_of_products([units for units, _ in lines], [use for _, use in lines])
+        tolerance = FIT_TOLERANCE_SHARE * max(limit, mean_need * max(use for _, use in lines))
+        if not judge.is_at_most(taken, limit, tolerance):
+            yield Finding(
+                code="over_share",
+                detail=f"{node_code} may start {limit:.9g} of {product_code} over the horizon besides released work; "
+                f"the plan starts {taken.value:.9g}",
+                node_code=node_code,
+            )
+
+
 def _takings(
     ground: Ground, plan: Plan, counted: Sequence[CountedLine]
 ) -> dict[tuple[int, int], list[tuple[float, float]]]:
@@ -59,8 +85,9 @@ def _takings(
     for line in counted:
         ways = ground.ways(plan.needs[line.need].product_code)
         capability = ways.capabilities[ways.position[line.node_code]]
-        for resource_code, use in capability.use_per_unit.items():
+        for resource_code, use_per_started_unit in capability.use_per_unit.items():
             row = ground.room.row[line.node_code, resource_code]
+            use = use_per_started_unit / capability.yield_share
             takings.setdefault((row, line.start_bucket), []).append((line.units, use))
     return takings
 

@@ -11,8 +11,6 @@ from pullplan.engine.certificate import stage_values
 from pullplan.engine.model import ConfirmedStage, Forced, Need, PlanningFacts
 from pullplan.engine.options import Options, build_options, stage_measures
 
-TWIN = " (forced)"
-"""Ends the name of the forced product: no caller's code has a space."""
 WORSE_ABOVE = 1e-7
 """Of a stage's value, or of the measure of one mean need: what grows by less has not grown."""
 
@@ -33,10 +31,9 @@ def solve_forced(
 
     Raises: AssignmentFailedError when the solver fails.
     """
-    twins, split_needs = _with_twin(facts, needs, forced)
-    options = _keep_slices(build_options(twins, split_needs), needs)
+    options = _keep_slices(build_options(facts, _with_pin(needs, forced)), needs)
     solution = assign(options, progress)
-    # By the plan's own stages: with units forced, other slices might be joined, and the twin has stages as well.
+    # By the plan's own stages: with units forced, other slices might be joined, and the forced part has a stage as well.
     measures = stage_measures(options, list(planned))
     compared = []
     for measure, now in zip(measures, stage_values(options, measures, solution), strict=True):
@@ -65,28 +62,17 @@ def _keep_slices(options: Options, needs: Sequence[Need]) -> Options:
     return dataclasses.replace(options, need_slice_units=np.array(kept))
 
 
-def _with_twin(
-    facts: PlanningFacts, needs: Sequence[Need], forced: Forced
-) -> tuple[PlanningFacts, list[Need]]:
-    """Split the need: the forced part, last of all, is of a twin product that the one node makes as it makes the product."""
+def _with_pin(needs: Sequence[Need], forced: Forced) -> list[Need]:
+    """Split the need: the forced part, last of all, is pinned to the node and served before everything else."""
     split = next(need for need in needs if need.need_id == forced.need_id)
-    product = next(p for p in facts.products if p.product_code == split.product_code)
-    of_node = (forced.node_code, split.product_code)
-    capability = next(c for c in facts.capabilities if (c.node_code, c.product_code) == of_node)
-    twin = split.product_code + TWIN
     units = min(forced.units, split.units)
     must = msgspec.structs.replace(
         split,
         need_id=len(needs) + 1,
-        product_code=twin,
-        tier="order",
+        tier="pinned",
         rank=min(need.rank for need in needs) - 1,
         units=units,
+        pinned_node_code=forced.node_code,
     )
     rest = [msgspec.structs.replace(split, units=split.units - units)] if units < split.units else []
-    twins = msgspec.structs.replace(
-        facts,
-        products=(*facts.products, msgspec.structs.replace(product, product_code=twin)),
-        capabilities=(*facts.capabilities, msgspec.structs.replace(capability, product_code=twin)),
-    )
-    return twins, [*(need for need in needs if need.need_id != split.need_id), *rest, must]
+    return [*(need for need in needs if need.need_id != split.need_id), *rest, must]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pullplan.engine.certificate import PricedStage, price_stages
 from pullplan.engine.explanation.routes import best_routes
-from pullplan.engine.explanation.shortage import explain_shortfalls
+from pullplan.engine.explanation.shortage import explain_shortfalls, full_resources, soonest_arrival
 from pullplan.engine.model import Assignment, PassedOver, PassedOverCause, Shortfall
 from pullplan.engine.options import OptionRows, Options, Solution, StageMeasure, runs, stage_measures
 
@@ -22,11 +22,14 @@ COST_TOLERANCE = 1e-7
 CHUNK_LINES, CHUNK_PAIRS = 4_096, 1 << 16
 """Looked at together: what bounds the memory of an explanation."""
 CAUSES: tuple[PassedOverCause, ...] = (
+    "pinned",
     "not_qualified",
     "offline",
     "no_lane",
+    "not_effective",
     "too_late",
     "costs_more",
+    "share_limit",
     "at_capacity",
 )
 
@@ -55,6 +58,7 @@ def explain(options: Options, solution: Solution) -> tuple[tuple[Assignment, ...
         lines.start_bucket.tolist(),
         lines.arrival_bucket.tolist(),
         solution.units.tolist(),
+        (solution.units / options.capabilities.yield_share[lines.capability]).tolist(),
         lines.distance_km.tolist(),
         lines.cost.tolist(),
         lines.distance_rank.tolist(),
@@ -69,14 +73,24 @@ def explain(options: Options, solution: Solution) -> tuple[tuple[Assignment, ...
             start_bucket=start,
             arrival_bucket=arrival,
             units=units,
+            started_units=started,
             distance_km=distance_km,
             cost_per_unit=cost,
             distance_rank=rank,
             passed_over=passed,
         )
-        for line, (need, capability, start, arrival, units, distance_km, cost, rank, passed) in enumerate(
-            columns
-        )
+        for line, (
+            need,
+            capability,
+            start,
+            arrival,
+            units,
+            started,
+            distance_km,
+            cost,
+            rank,
+            passed,
+        ) in enumerate(columns)
     )
     return assignments, explain_shortfalls(options, solution)
 
@@ -148,14 +162,26 @@ def _tell(
     kept = pairs.is_nearer | (has_route & (cost < own_cost * (1 - COST_TOLERANCE)))
     is_later = of_route(routes.late_buckets) > lines.late_buckets[pairs.line]
     is_dearer = cost > own_cost * (1 + COST_TOLERANCE)
-    cause = _causes(options, lines, pairs, is_too_late=~has_route | is_later, is_dearer=is_dearer)
+    need_of_pair = lines.need[pairs.line]
+    soonest = soonest_arrival(options, pairs.capability, need_of_pair)
+    saving, share_saving = of_route(routes.saving), of_route(routes.share_saving)
+    has_full_share = _has_full_share(options, solution)[pairs.capability]
+    cause = _causes(
+        options,
+        lines,
+        pairs,
+        is_out_of_dates=~has_route & (soonest <= options.need_latest_bucket[need_of_pair]),
+        is_too_late=~has_route | is_later,
+        is_dearer=is_dearer,
+        is_over_share=(share_saving > saving / 2) | ((saving == 0) & has_full_share),
+    )
     names, nodes = [measure.name for measure, _ in stages], options.capabilities.rows
     columns = zip(
         pairs.capability[kept].tolist(),
         pairs.distance_km[kept].tolist(),
         cause[kept].tolist(),
         has_route[kept].tolist(),
-        of_route(routes.saving)[kept].tolist(),
+        saving[kept].tolist(),
         of_route(routes.forcing_stage)[kept].tolist(),
         of_route(routes.forcing_cost_per_unit)[kept].tolist(),
         solution.units[pairs.line[kept]].tolist(),
@@ -166,31 +192,50 @@ def _tell(
             node_code=nodes[capability].node_code,
             cause=CAUSES[why],
             distance_km=distance_km,
-            capacity_price=saving if CAUSES[why] == "at_capacity" else None,
+            capacity_price=price if CAUSES[why] in ("at_capacity", "share_limit") else None,
             forcing_measure=names[stage] if forceable else None,
             forcing_cost_per_unit=per_unit if forceable else None,
             forcing_cost=units * per_unit if forceable else None,
         )
-        for capability, distance_km, why, forceable, saving, stage, per_unit, units in columns
+        for capability, distance_km, why, forceable, price, stage, per_unit, units in columns
     ]
     return pairs.line[kept], told
 
 
+def _has_full_share(options: Options, solution: Solution) -> BoolArray:
+    """Tell of every capability whether its node may start no more of the product."""
+    if not options.capacities.is_share.any():
+        return np.zeros(len(options.capabilities.rows), dtype=bool)
+    is_full = full_resources(options, solution)[:, 0] & options.capacities.is_share
+    has_full: BoolArray = options.capabilities.use @ is_full.astype(np.float64) > 0
+    return has_full
+
+
 def _causes(
-    options: Options, lines: OptionRows, pairs: _Pairs, *, is_too_late: BoolArray, is_dearer: BoolArray
+    options: Options,
+    lines: OptionRows,
+    pairs: _Pairs,
+    *,
+    is_out_of_dates: BoolArray,
+    is_too_late: BoolArray,
+    is_dearer: BoolArray,
+    is_over_share: BoolArray,
 ) -> IntArray:
     """Tell what rules each node out first: positions in CAUSES.
 
-    What is neither unable, nor later, nor dearer has its capacity worth more elsewhere.
+    What is neither unable, nor later, nor dearer has its capacity, or its share, worth more elsewhere.
     """
     node = options.capabilities.node[pairs.capability]
     region = options.need_region[lines.need[pairs.line]]
     is_offline = np.array([n.status == "offline" for n in options.nodes], dtype=bool)
     rules = (
+        options.need_pinned_node[lines.need[pairs.line]] >= 0,
         ~options.capabilities.is_qualified[pairs.capability],
         is_offline[node],
         ~options.lanes.usable[node, region],
+        is_out_of_dates,
         is_too_late,
         is_dearer,
+        is_over_share,
     )
     return np.select(rules, range(len(rules)), default=len(rules))

@@ -24,7 +24,8 @@ def resource_loads(options: Options, solution: Solution) -> tuple[ResourceLoad, 
             capacity=float(capacity[row, bucket]),
             used=float(used[row, bucket]),
         )
-        for row, (node_code, resource_code) in enumerate(options.capacities.keys)
+        for row, (node_code, resource_code, _) in enumerate(options.capacities.keys)
+        if resource_code is not None
         for bucket in range(options.horizon.horizon_buckets)
     )
 

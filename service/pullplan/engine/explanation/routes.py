@@ -29,6 +29,8 @@ class Routes:
     cost: FloatArray
     saving: FloatArray
     """What one more unit of that option would save in the cost stage: Σ saving of capacity × use."""
+    share_saving: FloatArray
+    """The part of it that is of a share limit."""
     forcing_stage: IntArray
     """The first stage up to the cost that must get worse when the node is forced; the cost stage where none must."""
     forcing_cost_per_unit: FloatArray
@@ -58,12 +60,15 @@ def best_routes(
     proving_price = options.capability_prices(solution.stage_prices[len(stages) - 1].capacity)[of_start]
     best = _first_least(first, rows.late_buckets, rows.cost + proving_price)
     stage, per_unit = _forcing(options, stages, rows, first)
+    savings = solution.capacity_savings
+    of_shares = np.where(options.capacities.is_share[:, None], savings, 0.0)
     return Routes(
         need=rows.need[best],
         capability=rows.capability[best],
         late_buckets=rows.late_buckets[best],
         cost=rows.cost[best],
-        saving=options.capability_prices(solution.capacity_savings)[of_start][best],
+        saving=options.capability_prices(savings)[of_start][best],
+        share_saving=options.capability_prices(of_shares)[of_start][best],
         forcing_stage=stage,
         forcing_cost_per_unit=per_unit,
     )

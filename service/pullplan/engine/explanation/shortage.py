@@ -7,9 +7,9 @@ from datetime import timedelta
 import numpy as np
 import numpy.typing as npt
 
-from pullplan.engine.calendar import DAYS_PER_BUCKET, arrival_bucket, bucket_dates, bucket_of
+from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates, bucket_of
 from pullplan.engine.model import Need, Shortfall, ShortfallReason
-from pullplan.engine.options import OptionRows, Options, Solution
+from pullplan.engine.options import CapacityKey, OptionRows, Options, Solution
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -28,9 +28,10 @@ class _Limits:
 
     options: Options
     is_full: BoolArray
-    row_of: dict[tuple[str, str], int]
-    said: dict[tuple[int, int, int], str] = field(default_factory=dict)
-    """What is full, by capability, first and last start: regions of a product share it."""
+    row_of: dict[CapacityKey, int]
+    said: dict[tuple[int, int, int], tuple[str, bool]] = field(default_factory=dict)
+    """What is full, and whether the share limit alone keeps it so, by capability, first and last start: regions of a
+    product share it."""
 
     def when(self, bucket: int) -> str:
         """Name a bucket as people do."""
@@ -43,7 +44,7 @@ def explain_shortfalls(options: Options, solution: Solution) -> tuple[Shortfall,
     """Give every need that stays short its reason and a sentence, ordered by need."""
     limits = _Limits(
         options=options,
-        is_full=_full_resources(options, solution),
+        is_full=full_resources(options, solution),
         row_of={key: row for row, key in enumerate(options.capacities.keys)},
     )
     shortfalls: list[Shortfall] = []
@@ -74,10 +75,12 @@ def _ways_of_short_needs(options: Options, short: IntArray) -> Iterator[tuple[in
 def _reason(limits: _Limits, i: int, ways: OptionRows) -> tuple[ShortfallReason, str]:
     options = limits.options
     need = options.needs[i]
-    capable = options.capabilities.of_product[options.need_product[i]].tolist()
     rows = options.capabilities.rows
+    of_product = options.capabilities.of_product[options.need_product[i]].tolist()
+    capable = [c for c in of_product if need.pinned_node_code in (None, rows[c].node_code)]
     if not capable:
-        return "no_capable_node", f"no node can make {need.product_code}"
+        can_not = "no node can" if need.pinned_node_code is None else f"{need.pinned_node_code} can't"
+        return "no_capable_node", f"{can_not} make {need.product_code}"
     qualified = [c for c in capable if rows[c].qualified]
     if not qualified:
         blame = "is not" if len(capable) == 1 else "none of them is"
@@ -94,8 +97,8 @@ def _reason(limits: _Limits, i: int, ways: OptionRows) -> tuple[ShortfallReason,
     if not linked:
         return "no_lane", f"no lane leads to {need.region_code} from {_names(options, reachable)}"
     if len(ways.need) == 0:
-        return "too_late", _too_late(limits, need, linked, region)
-    return "at_capacity", _at_capacity(limits, need, ways)
+        return _out_of_time(limits, i, linked)
+    return _at_capacity(limits, need, ways)
 
 
 def _names(options: Options, capabilities: Sequence[int]) -> str:
@@ -108,66 +111,91 @@ def _listed(nodes: Sequence[str]) -> str:
     return f"{', '.join(nodes[:MOST_NAMED])} and {len(nodes) - MOST_NAMED} more nodes"
 
 
-def _too_late(limits: _Limits, need: Need, linked: Sequence[int], region: int) -> str:
+def _out_of_time(limits: _Limits, i: int, linked: Sequence[int]) -> tuple[ShortfallReason, str]:
+    """Tell nodes that are too far away in time from those whose dates, or whose pin, leave no start."""
     options = limits.options
-    earliest_start = options.parameters.earliest_start_date or options.horizon.as_of_date
-    start = max(0, bucket_of(earliest_start, options.horizon))
-    arrivals = [
-        arrival_bucket(
-            start,
-            options.capabilities.rows[c].make_lead_time_days,
-            int(options.lanes.transit_days[options.capabilities.node[c], region]),
-            options.horizon.bucket,
-        )
-        for c in linked
-    ]
+    need = options.needs[i]
+    arrivals = soonest_arrival(options, np.array(linked), np.array([i])).tolist()
     soonest = int(np.argmin(arrivals))
-    return (
-        f"the soonest that new work can reach {need.region_code} is {limits.when(arrivals[soonest])} "
-        f"from {options.capabilities.rows[linked[soonest]].node_code}; "
-        f"it had to arrive by {limits.when(need.latest_bucket)}"
+    if arrivals[soonest] > need.latest_bucket:
+        return "too_late", (
+            f"the soonest that new work can reach {need.region_code} is {limits.when(arrivals[soonest])} "
+            f"from {options.capabilities.rows[linked[soonest]].node_code}; "
+            f"it had to arrive by {limits.when(need.latest_bucket)}"
+        )
+    start = need.pinned_start_bucket
+    when = (
+        "no bucket is left in which work may start"
+        if start is None
+        else f"work of {limits.when(start)} won't do"
+    )
+    return "not_effective", (
+        f"{when}: to serve {need.region_code} by {limits.when(need.latest_bucket)}, inside the dates of "
+        f"{need.product_code}, its capabilities and lanes, from {_names(options, linked)}"
     )
 
 
-def _at_capacity(limits: _Limits, need: Need, ways: OptionRows) -> str:
-    """Name what is full at each node in the buckets in which it could start in time."""
+def soonest_arrival(options: Options, capability: IntArray, need: IntArray) -> IntArray:
+    """Find the bucket in which new work would arrive if no dates kept it back.
+
+    Shapes: (n,), (n,) or (1,) → (n,)
+    """
+    horizon, capabilities = options.horizon, options.capabilities
+    start = max(0, bucket_of(options.parameters.earliest_start_date or horizon.as_of_date, horizon))
+    transit_days = options.lanes.transit_days[capabilities.node[capability], options.need_region[need]]
+    days = DAYS_PER_BUCKET[horizon.bucket]
+    # As calendar.arrival_bucket.
+    ready: IntArray = days - 1 + capabilities.make_lead_time_days[capability] + transit_days
+    return start + ready // days
+
+
+def _at_capacity(limits: _Limits, need: Need, ways: OptionRows) -> tuple[ShortfallReason, str]:
+    """Name what is full at each node in the buckets in which it could start in time.
+
+    The share limit is the reason where without it a node would have room.
+    """
     starts: dict[int, list[int]] = {}
     for capability, bucket in zip(ways.capability.tolist(), ways.start_bucket.tolist(), strict=True):
         starts.setdefault(capability, []).append(bucket)
-    said = [_what_is_full(limits, capability, buckets) for capability, buckets in starts.items()]
-    return (
-        f"no capacity is left that could serve {need.region_code} with {need.product_code} by "
-        f"{limits.when(need.latest_bucket)}: {_listed(said)}"
+    found = [_what_is_full(limits, capability, buckets) for capability, buckets in starts.items()]
+    by_share = any(is_share for _, is_share in found)
+    return "share_limit" if by_share else "at_capacity", (
+        f"no {'share' if by_share else 'capacity'} is left that could serve {need.region_code} with "
+        f"{need.product_code} by {limits.when(need.latest_bucket)}: {_listed([said for said, _ in found])}"
     )
 
 
-def _what_is_full(limits: _Limits, capability: int, buckets: Sequence[int]) -> str:
-    """Name a node and what of it is full in a range of buckets."""
-    key = capability, buckets[0], buckets[-1]
-    if key not in limits.said:
+def _what_is_full(limits: _Limits, capability: int, buckets: Sequence[int]) -> tuple[str, bool]:
+    """Name a node and what of it is full in a range of buckets; tell whether that is its share limit alone."""
+    at = capability, buckets[0], buckets[-1]
+    if at not in limits.said:
         row = limits.options.capabilities.rows[capability]
-        causes = [
-            _limit(limits, (row.node_code, resource_code), buckets)
-            for resource_code, use in sorted(row.use_per_unit.items())
-            if use > 0
-        ]
-        limits.said[key] = f"{row.node_code} ({', '.join(filter(None, causes)) or 'nothing left'})"
-    return limits.said[key]
+        keys = [CapacityKey(row.node_code, code) for code, use in sorted(row.use_per_unit.items()) if use > 0]
+        causes = [_limit(limits, key, buckets) for key in keys]
+        share = limits.row_of.get(CapacityKey(row.node_code, product_code=row.product_code))
+        by_share = share is not None and bool(limits.is_full[share, 0])
+        if share is not None and by_share:
+            units = float(limits.options.capacities.calendar[share, 0])
+            causes.append(f"may start no more than {units:.9g} in all")
+            rows = [limits.row_of[key] for key in keys]
+            by_share = any(not limits.is_full[rows, bucket].any() for bucket in buckets)
+        limits.said[at] = f"{row.node_code} ({', '.join(filter(None, causes)) or 'nothing left'})", by_share
+    return limits.said[at]
 
 
-def _limit(limits: _Limits, key: tuple[str, str], buckets: Sequence[int]) -> str:
+def _limit(limits: _Limits, key: CapacityKey, buckets: Sequence[int]) -> str:
     row = limits.row_of[key]
     if not limits.options.capacities.calendar[row].any():
-        return f"{key[1]}: no capacity"
+        return f"{key.resource_code}: no capacity"
     full = [bucket for bucket in buckets if limits.is_full[row, bucket]]
     if not full:
         return ""
     if len(full) == 1:
-        return f"{key[1]} full in {limits.when(full[0])}"
-    return f"{key[1]} full from {limits.when(full[0])} to {limits.when(full[-1])}"
+        return f"{key.resource_code} full in {limits.when(full[0])}"
+    return f"{key.resource_code} full from {limits.when(full[0])} to {limits.when(full[-1])}"
 
 
-def _full_resources(options: Options, solution: Solution) -> BoolArray:
+def full_resources(options: Options, solution: Solution) -> BoolArray:
     """Tell where no more can be started: renewed in that bucket, stored in that bucket or any later one.
 
     Shapes: (n_resources, n_buckets)

@@ -42,6 +42,7 @@ from pullplan.engine.model.plans import (
 from pullplan.engine.model.requests import (
     ForecastRequest,
     Horizon,
+    Pin,
     PlanParameters,
     PlanRequest,
     VerificationRequest,
@@ -54,6 +55,7 @@ from pullplan.engine.model.verifications import (
     Verification,
 )
 from pullplan.engine.model.words import (
+    DEMAND_TIERS,
     EVERY,
     TIERS,
     Bucket,
@@ -77,6 +79,7 @@ from pullplan.engine.model.words import (
 )
 
 __all__ = [
+    "DEMAND_TIERS",
     "EVERY",
     "TIERS",
     "Accuracy",
@@ -116,6 +119,7 @@ __all__ = [
     "Order",
     "PassedOver",
     "PassedOverCause",
+    "Pin",
     "Plan",
     "PlanParameters",
     "PlanRequest",

@@ -24,6 +24,13 @@ class Product(Fact, frozen=True, kw_only=True):
     weight_kg: float = 1.0
     value_per_unit: float = 1.0
     holding_cost_per_unit_per_day: float = 0.0
+    largest_share: float | None = None
+    """No node starts more than this share of what is started of it over the horizon; None: the plan's parameter."""
+    shelf_life_days: int | None = None
+    """How long it may lie in its region before it is due; None: for ever."""
+    effective_from: date | None = None
+    effective_until: date | None = None
+    """Work starts on days from `effective_from` until (not including) `effective_until`; None: without end."""
 
 
 class Region(Fact, frozen=True, kw_only=True):
@@ -72,12 +79,17 @@ class Capability(Fact, frozen=True, kw_only=True):
     unit_cost: float = 0.0
     make_lead_time_days: int = 0
     use_per_unit: dict[str, float] = msgspec.field(default_factory=dict)
-    """Resource code to the amount that one unit takes."""
+    """Resource code to the amount that one started unit takes."""
+    yield_share: float = 1.0
+    """Good units ÷ started units; `unit_cost` is of a good unit."""
     qualified: bool = True
+    effective_from: date | None = None
+    effective_until: date | None = None
+    """As a product's: on which days work may start."""
 
 
 class Lane(Fact, frozen=True, kw_only=True):
-    """A given lane. What is None is computed; a forbidden lane is never used."""
+    """A given lane. What is None is computed; a forbidden lane is never used, nor one on a day outside its dates."""
 
     node_code: str
     region_code: str
@@ -85,6 +97,9 @@ class Lane(Fact, frozen=True, kw_only=True):
     transit_days: int | None = None
     freight_cost_per_unit: float | None = None
     forbidden: bool = False
+    effective_from: date | None = None
+    effective_until: date | None = None
+    """On which days goods may leave."""
 
 
 class PullPolicy(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):

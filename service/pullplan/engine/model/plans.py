@@ -19,6 +19,9 @@ class Need(Fact, frozen=True, kw_only=True):
     units: float
     latest_bucket: int
     """The last bucket in which it may still arrive."""
+    pinned_node_code: str | None = None
+    """Of tier `pinned`: the one node that may serve it, and the one bucket in which work may start, if any is named."""
+    pinned_start_bucket: int | None = None
 
 
 class PassedOver(Fact, frozen=True, kw_only=True):
@@ -28,7 +31,8 @@ class PassedOver(Fact, frozen=True, kw_only=True):
     cause: PassedOverCause
     distance_km: float | None = None
     capacity_price: float | None = None
-    """For at_capacity: what room for one more unit there would save in the cost stage, earlier stages being kept."""
+    """For at_capacity and share_limit: what room for one more unit there would save in the cost stage, earlier stages
+    being kept."""
     forcing_measure: str | None = None
     """The first stage, up to the cost, that is proven to get worse when the line is forced there; the cost stage
     where none is. None (as both costs) where the node can't be forced: it has no way to serve the need."""
@@ -67,6 +71,9 @@ class Assignment(Fact, frozen=True, kw_only=True):
     start_bucket: int
     arrival_bucket: int
     units: float
+    """Good units, as they arrive."""
+    started_units: float
+    """What must be started for them: units ÷ the node's yield."""
     distance_km: float
     cost_per_unit: float
     """In the objective's measure: km, kg·km or money."""
@@ -84,11 +91,16 @@ class Shortfall(Fact, frozen=True, kw_only=True):
 
 
 class CapacityPrice(Fact, frozen=True, kw_only=True):
-    """One stage's price of one more unit of a capacity (≥ 0); prices that are zero are not listed."""
+    """One stage's price of one more unit of a capacity (≥ 0); prices that are zero are not listed.
+
+    It is of a resource, or of a share limit: one more unit of the product that the node may start over the horizon,
+    told once, in bucket 0.
+    """
 
     stage: int
     node_code: str
-    resource_code: str
+    resource_code: str | None = None
+    product_code: str | None = None
     bucket: int
     price: float
 

@@ -10,11 +10,13 @@ from pullplan.engine.model.network import PullPolicy
 from pullplan.engine.model.words import (
     Bucket,
     BucketCount,
+    Code,
     Days,
     Fact,
     Instant,
     Lanes,
     Objective,
+    PositiveShare,
     ShortfallMeasure,
     Tier,
 )
@@ -26,6 +28,19 @@ class Horizon(Fact, frozen=True, kw_only=True):
     as_of_date: date
     bucket: Bucket = "week"
     horizon_buckets: int = 8
+
+
+class Pin(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Units of what a region needs that stay at one node, and where `start_date` is given, in its bucket."""
+
+    product_code: Code
+    region_code: Code
+    due_date: date
+    """Any day of the bucket in which they are needed."""
+    node_code: Code
+    units: Annotated[float, Meta(gt=0, le=1e12)]
+    start_date: date | None = None
+    """Any day of the bucket in which work starts; None: whichever is best."""
 
 
 class PlanParameters(Fact, frozen=True, kw_only=True):
@@ -47,6 +62,12 @@ class PlanParameters(Fact, frozen=True, kw_only=True):
     transit_km_per_day: Annotated[float, Meta(ge=1, le=40_000)] = 600.0
     freight_cost_per_kg_km: Annotated[float, Meta(ge=0, le=1e9)] = 0.0001
     overdue_days: Days = 14
+    largest_share: PositiveShare | None = None
+    """The share limit of every product that has none of its own."""
+    frozen_buckets: BucketCount = 1
+    """Released work that starts in the first so many buckets stays whatever happens to its node; later work only while
+    its node can still make it. New work may start there all the same."""
+    pins: Annotated[tuple[Pin, ...], Meta(max_length=10_000)] = ()
 
     def latest_bucket(self, tier: Tier, bucket: int, horizon_buckets: int) -> int:
         """Tell until when a need of a tier that is due in a bucket may arrive."""

@@ -10,8 +10,11 @@ EVERY = "*"
 """In a policy: every product, or every region."""
 
 Bucket = Literal["day", "week"]
-Tier = Literal["order", "lead", "forecast", "buffer"]
-TIERS: tuple[Tier, ...] = ("order", "lead", "forecast", "buffer")
+Tier = Literal["pinned", "order", "lead", "forecast", "buffer"]
+TIERS: tuple[Tier, ...] = ("pinned", "order", "lead", "forecast", "buffer")
+"""In the order in which they are served."""
+DEMAND_TIERS: tuple[Tier, ...] = ("order", "lead", "forecast", "buffer")
+"""Those that netting knows; `pinned` is of what a person has put in its place."""
 NodeStatus = Literal["online", "degraded", "offline"]
 ResourceKind = Literal["renewed", "stored"]
 PullPolicyName = Literal["make_to_order", "base_stock"]
@@ -20,12 +23,33 @@ Objective = Literal["nearest", "landed_cost"]
 ShortfallMeasure = Literal["value", "units", "resource_hours"]
 Lanes = Literal["all", "given_only", "within_km"]
 DemandClass = Literal["smooth", "erratic", "intermittent", "lumpy", "new"]
-PassedOverCause = Literal["not_qualified", "offline", "too_late", "no_lane", "at_capacity", "costs_more"]
-ShortfallReason = Literal["no_capable_node", "not_qualified", "offline", "no_lane", "too_late", "at_capacity"]
+PassedOverCause = Literal[
+    "not_qualified",
+    "offline",
+    "not_effective",
+    "too_late",
+    "no_lane",
+    "at_capacity",
+    "share_limit",
+    "costs_more",
+    "pinned",
+]
+ShortfallReason = Literal[
+    "no_capable_node",
+    "not_qualified",
+    "offline",
+    "not_effective",
+    "no_lane",
+    "too_late",
+    "at_capacity",
+    "share_limit",
+]
 
 Share = Annotated[float, Meta(ge=0, le=1)]
+PositiveShare = Annotated[float, Meta(gt=0, le=1)]
 Days = Annotated[int, Meta(ge=0, le=3650)]
 BucketCount = Annotated[int, Meta(ge=0, le=104)]
+Code = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:~-]{1,64}\Z")]
 CodeOrEvery = Annotated[str, Meta(pattern=r"^(?:\*|[A-Za-z0-9._:~-]{1,64})\Z")]
 Instant = Annotated[datetime, Meta(tz=True)]
 

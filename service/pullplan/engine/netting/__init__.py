@@ -2,6 +2,7 @@
 
 from pullplan.engine.netting.needs import net
 from pullplan.engine.netting.pegging import DemandLine, consume_forecast, peg
+from pullplan.engine.netting.pinning import pin_needs, refuse_broken_pins
 from pullplan.engine.netting.supply import arriving_supply
 from pullplan.engine.netting.targets import (
     buffer_targets,
@@ -18,6 +19,8 @@ __all__ = [
     "forecast_steps",
     "net",
     "peg",
+    "pin_needs",
     "reference_lead_days",
+    "refuse_broken_pins",
     "wants_forecast",
 ]

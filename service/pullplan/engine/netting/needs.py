@@ -7,11 +7,12 @@ from datetime import date
 
 import numpy as np
 
-from pullplan.engine.calendar import bucket_of, remaining_share_of_bucket_0
+from pullplan.engine.calendar import bucket_of, buckets_of_shelf_life, remaining_share_of_bucket_0
 from pullplan.engine.demand import Pair, PolicyBook, history_basis, on_hand_units
 from pullplan.engine.model import Need, PlanningFacts, PullPolicy, SeriesForecast, StockPosition
 from pullplan.engine.netting.ordering import OpenUnits, number_needs
 from pullplan.engine.netting.pegging import TIER_ORDER, DemandLine, Units, consume_forecast, peg
+from pullplan.engine.netting.pinning import pin_needs
 from pullplan.engine.netting.supply import arriving_supply, receipt_bucket
 from pullplan.engine.netting.targets import buffer_targets, reference_lead_days
 
@@ -34,6 +35,7 @@ def net(facts: PlanningFacts) -> tuple[Need, ...]:
 
     Need lines stand in the order product, region, bucket, tier, rank; need_id counts them from 1.
 
+    Raises: PinInfeasibleError where a pin holds what is not needed.
     Source: the planning model, sections 2 and 4.
     """
     book = PolicyBook(facts.policies)
@@ -42,13 +44,15 @@ def net(facts: PlanningFacts) -> tuple[Need, ...]:
     _file_demand(facts, book, to_peg, open_units)
     has_series = any(known.series is not None for known in to_peg.values())
     lead_days = reference_lead_days(facts) if has_series else {}
+    shelf_buckets = {p.product_code: buckets_of_shelf_life(p, facts.horizon.bucket) for p in facts.products}
     for pair, known in to_peg.items():
         demand, targets = _gross(known, book.policy_of(*pair), lead_days.get(pair, 0), facts)
         receipts = [known.receipts_units.get(b, 0.0) for b in range(facts.horizon.horizon_buckets)]
-        for b, short in enumerate(peg(demand, targets, receipts, known.on_hand_units)):
+        pegged = peg(demand, targets, receipts, known.on_hand_units, shelf_buckets.get(pair[0]))
+        for b, short in enumerate(pegged):
             for (tier, rank), units in short.items():
                 open_units.add(pair, b, TIER_ORDER[tier], rank, units)
-    return number_needs(open_units, facts)
+    return pin_needs(facts, number_needs(open_units, facts))
 
 
 def _gather(facts: PlanningFacts, book: PolicyBook) -> dict[Pair, _PairFacts]:

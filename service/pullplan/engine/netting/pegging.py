@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,7 @@ def peg(
     target_units: Sequence[float],
     receipts_units: Sequence[float],
     on_hand_units: float,
+    shelf_buckets: int | None = None,
 ) -> list[dict[tuple[Tier, int], float]]:
     """Give stock and supply out by due date, tier, priority and external id; what is left open is need.
 
@@ -56,13 +58,21 @@ def peg(
     still to be made serves no later demand, except what exceeds a falling target: if it is not made, it cannot.
     Stock below zero is filled up in bucket 0 as buffer: no open order stands behind it.
 
+    The oldest goes first, and serves what is due at most `shelf_buckets` after it arrived; what is on hand is taken to be
+    fresh, as its age isn't known.
+
     Shapes: all (n_buckets,), demand with lines inside → (n_buckets,)
     Source: the planning model, section 4.
     """
     there, planned = on_hand_units, 0.0
+    arrived = list(accumulate(receipts_units, initial=on_hand_units))[1:]
     needs: list[dict[tuple[Tier, int], float]] = []
-    for lines, target, receipts in zip(demand, target_units, receipts_units, strict=True):
+    for b, (lines, target, receipts) in enumerate(zip(demand, target_units, receipts_units, strict=True)):
         there += receipts
+        if shelf_buckets is not None and b > shelf_buckets:
+            # What came since is fresh; of the rest, what is still there has grown too old.
+            fresh = arrived[b] - arrived[b - shelf_buckets - 1]
+            there = min(there, fresh)
         spare = max(0.0, planned + min(0.0, there) - target)
         short: dict[tuple[Tier, int], float] = defaultdict(float)
         for line in sorted(lines, key=lambda n: (TIER_ORDER[n.tier], n.rank, n.external_id, n.units)):

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from pullplan.engine.calendar import bucket_of
 from pullplan.engine.demand import Pair
 from pullplan.engine.model import OpenSupply, PlanningFacts, ReleasedWork
+from pullplan.engine.released import kept_work
 
 
 def arriving_supply(facts: PlanningFacts) -> list[tuple[Pair, date, float]]:
@@ -16,7 +17,7 @@ def arriving_supply(facts: PlanningFacts) -> list[tuple[Pair, date, float]]:
     named = {s.work_order_id for s in facts.open_supply} | {s.external_id for s in facts.open_supply}
     supply: Iterable[OpenSupply | ReleasedWork] = (
         *facts.open_supply,
-        *(w for w in facts.released_work if named.isdisjoint({w.work_order_id, *w.export_ids})),
+        *(w for w in kept_work(facts) if named.isdisjoint({w.work_order_id, *w.export_ids})),
     )
     return sorted(
         (

@@ -2,7 +2,7 @@
 
 from pullplan.engine.options.arrays import NeedGroup, OptionRows, Options, Solution, StagePrices, runs
 from pullplan.engine.options.building import build_options
-from pullplan.engine.options.capacities import Capacities
+from pullplan.engine.options.capacities import Capacities, CapacityKey
 from pullplan.engine.options.measures import (
     CountedShort,
     StageMeasure,
@@ -16,6 +16,7 @@ from pullplan.engine.options.ways import Capabilities, Ways
 __all__ = [
     "Capabilities",
     "Capacities",
+    "CapacityKey",
     "CountedShort",
     "NeedGroup",
     "OptionRows",

@@ -66,7 +66,7 @@ class Options:
     """Every way in which any need may be served: need × node × start bucket, ordered so.
 
     `need_*` arrays are (n_needs,). Options themselves are not kept: `ways` tells a product's over regions, `rows_of`
-    those of some needs one by one. `option_*` arrays (n_options,) list all of them, for small instances: they are
+    those of some needs one by one, `reach` which starts serve them. `option_*` arrays (n_options,) list all of them, for small instances: they are
     made when first asked for. An option arrives no later than its need's latest bucket; it may arrive early, and is
     then held.
     """
@@ -87,7 +87,13 @@ class Options:
     need_product: IntArray
     need_region: IntArray
     need_bucket: IntArray
+    need_earliest_bucket: IntArray
+    """Before, it would grow too old until it is due."""
     need_latest_bucket: IntArray
+    need_pinned_node: IntArray
+    """The one node that may serve it; −1: any."""
+    need_pinned_start: IntArray
+    """The one bucket in which work for it may start; −1: any."""
     need_tier: IntArray
     """By position in TIERS."""
     need_rank: IntArray
@@ -106,6 +112,32 @@ class Options:
             horizon=self.horizon,
             parameters=self.parameters,
         )
+
+    def reach(self, product: int, needs: IntArray) -> tuple[Ways, IntArray, IntArray]:
+        """Work out a product's ways to some of its needs, the first start of each and how many starts there are.
+
+        Shapes: (n,) positions → ways over (n_ways, n), twice (n_ways, n)
+        """
+        ways = self.ways(product, self.need_region[needs])
+        earliest = self.need_earliest_bucket[needs] if self._may_grow_old else None
+        first, n_starts = ways.starts(self.need_latest_bucket[needs], earliest)
+        if not self._has_pins:
+            return ways, first, n_starts
+        node, start = self.need_pinned_node[needs], self.need_pinned_start[needs]
+        is_elsewhere = (node >= 0) & (self.capabilities.node[ways.capability][:, None] != node)
+        is_open = (start < 0) | ((first <= start) & (start < first + n_starts))
+        n_starts = np.where(
+            is_elsewhere | ~is_open, 0, np.where(start < 0, n_starts, np.minimum(n_starts, 1))
+        )
+        return ways, np.where(start < 0, first, start), n_starts
+
+    @cached_property
+    def _may_grow_old(self) -> bool:
+        return bool(self.need_earliest_bucket.any())
+
+    @cached_property
+    def _has_pins(self) -> bool:
+        return bool((self.need_pinned_node >= 0).any())
 
     @cached_property
     def groups(self) -> tuple[NeedGroup, ...]:
@@ -131,8 +163,7 @@ class Options:
         pieces = [np.empty((3, 0), dtype=np.int64)]
         for product, at in self._by_product(needs):
             of_product = needs[at]
-            ways = self.ways(product, self.need_region[of_product])
-            first, n_starts = ways.starts(self.need_latest_bucket[of_product])
+            ways, first, n_starts = self.reach(product, of_product)
             if capability is None:
                 column, way = np.nonzero(n_starts.T)
             else:
@@ -250,8 +281,7 @@ class Options:
         """Average one unit's cost over all options; 0 without any."""
         n_options, cost = 0, 0.0
         for group in self.groups:
-            ways = self.ways(group.product, self.need_region[group.needs])
-            first, n_starts = ways.starts(group.latest_bucket)
+            ways, first, n_starts = self.reach(group.product, group.needs)
             n_options += int(n_starts.sum())
             cost += float((np.where(n_starts > 0, ways.route_cost, 0.0) * n_starts).sum())
             if self.holding_cost_per_bucket[group.product] > 0:

@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_array
 
+from pullplan.engine.calendar import buckets_of_shelf_life, effective_starts
 from pullplan.engine.lanes import resolve_lanes
 from pullplan.engine.model import TIERS, Need, PlanningFacts
 from pullplan.engine.options.arrays import Options
-from pullplan.engine.options.capacities import Capacities, build_capacities
+from pullplan.engine.options.capacities import Capacities, build_capacities, uses_per_started_unit
+from pullplan.engine.options.shares import share_limits
 from pullplan.engine.options.ways import Capabilities, holding_cost_per_bucket
+
+IntArray = npt.NDArray[np.int64]
 
 
 def build_options(facts: PlanningFacts, needs: Sequence[Need]) -> Options:
@@ -17,7 +22,8 @@ def build_options(facts: PlanningFacts, needs: Sequence[Need]) -> Options:
     products = tuple(sorted(facts.products, key=lambda p: p.product_code))
     nodes = tuple(sorted(facts.nodes, key=lambda n: n.node_code))
     lanes = resolve_lanes(nodes, facts.regions, facts.lanes, facts.parameters)
-    capacities = build_capacities(facts)
+    capacities = build_capacities(facts, share_limits(facts, needs, lanes))
+    node_at = {code: k for k, code in enumerate(lanes.node_codes)}
     product_at = {product.product_code: p for p, product in enumerate(products)}
     region_at = {code: r for r, code in enumerate(lanes.region_codes)}
     tier_at = {tier: t for t, tier in enumerate(TIERS)}
@@ -38,10 +44,28 @@ def build_options(facts: PlanningFacts, needs: Sequence[Need]) -> Options:
         need_product=np.fromiter((product_at[need.product_code] for need in needs), np.int64, n),
         need_region=np.fromiter((region_at[need.region_code] for need in needs), np.int64, n),
         need_bucket=np.fromiter((need.bucket for need in needs), np.int64, n),
+        need_earliest_bucket=_earliest_bucket(facts, needs),
+        need_pinned_node=np.fromiter(
+            (node_at[need.pinned_node_code] if need.pinned_node_code else -1 for need in needs), np.int64, n
+        ),
+        need_pinned_start=np.fromiter(
+            (-1 if need.pinned_start_bucket is None else need.pinned_start_bucket for need in needs),
+            np.int64,
+            n,
+        ),
         need_latest_bucket=np.fromiter((need.latest_bucket for need in needs), np.int64, n),
         need_tier=np.fromiter((tier_at[need.tier] for need in needs), np.int64, n),
         need_rank=np.fromiter((need.rank for need in needs), np.int64, n),
     )
+
+
+def _earliest_bucket(facts: PlanningFacts, needs: Sequence[Need]) -> IntArray:
+    """Tell from when on each need may arrive without growing too old."""
+    bucket = facts.horizon.bucket
+    shelf_buckets = {p.product_code: buckets_of_shelf_life(p, bucket) for p in facts.products}
+    shelf = (shelf_buckets[need.product_code] for need in needs)
+    earliest = (0 if s is None else max(0, need.bucket - s) for s, need in zip(shelf, needs, strict=True))
+    return np.fromiter(earliest, np.int64, len(needs))
 
 
 def _lay_out_capabilities(
@@ -49,6 +73,7 @@ def _lay_out_capabilities(
 ) -> Capabilities:
     node_at = {code: n for n, code in enumerate(node_codes)}
     row_of = {key: k for k, key in enumerate(capacities.keys)}
+    dates = {p.product_code: (p.effective_from, p.effective_until) for p in facts.products}
     offline = {node.node_code for node in facts.nodes if node.status == "offline"}
     rows = tuple(
         sorted(
@@ -57,10 +82,20 @@ def _lay_out_capabilities(
         )
     )
     uses = [
-        (c, row_of[capability.node_code, code], use)
+        (c, row_of[key], use / capability.yield_share)
         for c, capability in enumerate(rows)
-        for code, use in sorted(capability.use_per_unit.items())
+        for key, use in uses_per_started_unit(capability)
+        if key in row_of
     ]
+    starts = [
+        effective_starts(
+            [dates[c.product_code], (c.effective_from, c.effective_until)],
+            facts.horizon,
+            facts.parameters.earliest_start_date,
+        )
+        for c in rows
+    ]
+    first_start, last_start = np.array(starts, dtype=np.int64).reshape(-1, 2).T
     product = np.array([product_at[c.product_code] for c in rows], dtype=np.int64)
     first_of_product = np.searchsorted(product, np.arange(len(product_at) + 1)).tolist()
     return Capabilities(
@@ -71,6 +106,9 @@ def _lay_out_capabilities(
         is_usable=np.array([c.qualified and c.node_code not in offline for c in rows], dtype=bool),
         unit_cost=np.array([c.unit_cost for c in rows], dtype=np.float64),
         make_lead_time_days=np.array([c.make_lead_time_days for c in rows], dtype=np.int64),
+        first_start_bucket=first_start,
+        last_start_bucket=last_start,
+        yield_share=np.array([c.yield_share for c in rows], dtype=np.float64),
         use=csr_array(
             (
                 np.array([use for _, _, use in uses], dtype=np.float64),

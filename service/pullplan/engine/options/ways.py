@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_of
+from pullplan.engine.calendar import DAYS_PER_BUCKET, first_day_of_bucket
 from pullplan.engine.lanes import LaneTable, pairs
 from pullplan.engine.model import Capability, Horizon, PlanParameters, Product
 
@@ -28,8 +28,12 @@ class Capabilities:
     """Qualified, and the node is not offline."""
     unit_cost: FloatArray
     make_lead_time_days: IntArray
+    first_start_bucket: IntArray
+    last_start_bucket: IntArray
+    """Work may start in these and between, by the dates of capability and product."""
+    yield_share: FloatArray
     use: csr_array
-    """(n_capabilities, n_resources): what one unit takes."""
+    """(n_capabilities, n_resources): what one good unit takes."""
     of_product: tuple[IntArray, ...]
     """Positions by product."""
 
@@ -48,16 +52,21 @@ class Ways:
     """From start bucket to arrival bucket."""
     first_start_bucket: IntArray
     last_start_bucket: IntArray
-    """Work may start in these and between, whatever it is for: like the others, or (1, 1) where all are equal."""
+    """Work may start in these and between, whatever it is for: like the others, or (n_ways, 1) where lanes have no dates."""
 
-    def starts(self, latest_bucket: IntArray | int) -> tuple[IntArray, IntArray]:
-        """Tell the first start, and how many there are, that reach each region no later than its latest bucket.
+    def starts(
+        self, latest_bucket: IntArray | int, earliest_bucket: IntArray | None = None
+    ) -> tuple[IntArray, IntArray]:
+        """Tell the first start, and how many there are, that reach each region in its earliest bucket to its latest.
 
-        Shapes: (n_regions,), or one for all → twice (n_ways, n_regions)
+        Shapes: (n_regions,), or one for all, (n_regions,) → twice (n_ways, n_regions)
         """
+        first = self.first_start_bucket
+        if earliest_bucket is not None:
+            first = np.maximum(first, earliest_bucket - self.offset_buckets)
         last = np.minimum(self.last_start_bucket, latest_bucket - self.offset_buckets)
-        n_starts = np.where(self.usable, np.maximum(0, last - self.first_start_bucket + 1), 0)
-        return np.broadcast_to(self.first_start_bucket, n_starts.shape), n_starts
+        n_starts = np.where(self.usable, np.maximum(0, last - first + 1), 0)
+        return np.broadcast_to(first, n_starts.shape), n_starts
 
     def distance_rank(self, way: IntArray, region: IntArray) -> IntArray:
         """Count the usable ways that are nearer, ties by code, the way itself included.
@@ -98,20 +107,24 @@ def ways_of_product(
     make_days = capabilities.make_lead_time_days[positions][:, None]
     # As calendar.arrival_bucket, for all pairs at once: the offset is the same for every start bucket.
     offset = (days - 1 + make_days + pairs(lanes.transit_days, nodes, regions)) // days
+    first = capabilities.first_start_bucket[positions][:, None]
+    last = capabilities.last_start_bucket[positions][:, None]
+    if lanes.has_dates:
+        # Work of bucket s leaves on the day origin + (s + 1) × days − 1 + make days.
+        origin = first_day_of_bucket(horizon.as_of_date, horizon.bucket).toordinal()
+        leaves_from = pairs(lanes.leaves_from, nodes, regions)
+        leaves_until = pairs(lanes.leaves_until, nodes, regions)
+        first = np.maximum(first, -((origin + make_days - leaves_from - 1) // days) - 1)
+        last = np.minimum(last, (leaves_until - origin - make_days) // days - 1)
     return Ways(
         capability=positions,
         usable=pairs(lanes.usable, nodes, regions) & capabilities.is_usable[positions][:, None],
         distance_km=distance_km,
         route_cost=route_cost,
         offset_buckets=offset,
-        first_start_bucket=np.array([[_first_start(horizon, parameters)]]),
-        last_start_bucket=np.array([[horizon.horizon_buckets - 1]]),
+        first_start_bucket=first,
+        last_start_bucket=last,
     )
-
-
-def _first_start(horizon: Horizon, parameters: PlanParameters) -> int:
-    earliest = parameters.earliest_start_date
-    return 0 if earliest is None else max(0, bucket_of(earliest, horizon))
 
 
 def holding_cost_per_bucket(
