@@ -28,7 +28,7 @@ type Json = dict[str, Any]
 type ResultOf = Callable[..., Awaitable[Json]]
 
 CLASSICS = ("dantzig", "ampl_transp", "powerco")
-CASES = ("early_start_or_far", "short_everywhere", "stored_material", "late_allowed")
+CASES = ("early_start_or_far", "short_everywhere", "stored_material", "late_allowed", "share_limit")
 N_IOWA_WEEKS = 12
 
 

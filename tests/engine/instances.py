@@ -66,6 +66,7 @@ def facts_of_case(case: Mapping[str, Any]) -> tuple[PlanningFacts, list[Need]]:
             objective=case["objective"],
             lanes="given_only",
             late_buckets=late_buckets,
+            largest_share=case.get("largest_share"),
             **PUBLISHED,
         ),
         products=tuple(

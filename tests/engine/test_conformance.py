@@ -12,12 +12,13 @@ from tests.engine.oracle import is_close
 from tests.engine.planned import stated
 
 from pullplan.engine.assignment.priced import assign_by_prices
+from pullplan.engine.assignment.sharing import assign_within_shares
 from pullplan.engine.assignment.solving import assign_whole
 from pullplan.engine.checker import check
 from pullplan.engine.model import Need, Plan, PlanningFacts, Stage
 from pullplan.engine.options import build_options
 
-CASES_WITH_A_LATER_RULE = {"share_limit", "lots"}
+CASES_WITH_A_LATER_RULE = {"lots"}
 NOT_PRICED = {
     "lead_time_decides",
     "early_start_or_far",
@@ -95,7 +96,7 @@ def is_full_somewhere(plan: Plan) -> bool:
 
 @pytest.mark.parametrize(
     ("cases", "n_cases", "n_full"),
-    [(assignment_cases, 10, 9), (warehouses, 10, 6), (classics, 3, 3), (iowa_weeks, 12, 12)],
+    [(assignment_cases, 11, 9), (warehouses, 10, 6), (classics, 3, 3), (iowa_weeks, 12, 12)],
     ids=["assignment", "warehouses", "classics", "iowa"],
 )
 @pytest.mark.usefixtures("few_needs_open_at_first")
@@ -108,7 +109,7 @@ def test_published_cases_come_out_as_published_whole_and_by_prices(
     plans = []
     for case in found:
         options = build_options(case.facts, case.needs)
-        priced = assign_by_prices(options)
+        priced = assign_within_shares(options, assign_by_prices)
         assert (priced is None) == (case.name in NOT_PRICED), case.name
         for solution in filter(None, (assign_whole(options), priced)):
             plans.append(stated(case.facts, options, solution))

@@ -28,7 +28,7 @@ from pullplan.engine.model import (
     Resource,
     Shortfall,
 )
-from pullplan.engine.options import build_options
+from pullplan.engine.options import CapacityKey, build_options
 
 MONDAY = date(2021, 3, 1)
 NODES = ("CLOSE", "FULL", "LATER", "LEARNER", "SHUT", "UNLINKED", "USED")
@@ -161,9 +161,11 @@ def test_lines_pass_over_what_plain_loops_over_lanes_and_ways_find(
     offline = {node.node_code for node in facts.nodes if node.status == "offline"}
     all_ways = ways_to_serve(facts, needs)
 
-    def taken(way: Way, rate_of: dict[tuple[str, str], list[float]]) -> float:
+    def taken(way: Way, rate_of: dict[CapacityKey, list[float]]) -> float:
         uses = way.capability.use_per_unit.items()
-        return sum(use * rate_of[way.capability.node_code, code][way.start] for code, use in uses)
+        return sum(
+            use * rate_of[CapacityKey(way.capability.node_code, code)][way.start] for code, use in uses
+        )
 
     for line in explain(options, solution)[0]:
         need = need_of[line.need_id]
