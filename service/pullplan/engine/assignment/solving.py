@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pullplan.engine.assignment.lines import share_out
 from pullplan.engine.assignment.priced import assign_by_prices
 from pullplan.engine.assignment.programme import Programme, build_programme, to_highs
-from pullplan.engine.assignment.sharing import assign_within_shares
+from pullplan.engine.assignment.share_limits import assign_within_shares
 from pullplan.engine.assignment.slices import SharedShortfall, Shortages
 from pullplan.engine.assignment.stages import (
     FEASIBILITY_TOLERANCE,
