@@ -12,7 +12,7 @@ from tests.engine.oracle import is_close
 from tests.engine.planned import stated
 
 from pullplan.engine.assignment.priced import assign_by_prices
-from pullplan.engine.assignment.sharing import assign_within_shares
+from pullplan.engine.assignment.share_limits import assign_within_shares
 from pullplan.engine.assignment.solving import assign_whole
 from pullplan.engine.checker import check
 from pullplan.engine.model import Need, Plan, PlanningFacts, Stage

@@ -5,9 +5,9 @@ import pytest
 from tests.engine.planned import stated
 from tests.engine.test_priced_assignment import assert_equal_stages, assert_holds, network
 
-from pullplan.engine.assignment import sharing
+from pullplan.engine.assignment import share_limits
 from pullplan.engine.assignment.priced import assign_by_prices
-from pullplan.engine.assignment.sharing import assign_within_shares
+from pullplan.engine.assignment.share_limits import assign_within_shares
 from pullplan.engine.checker import check
 from pullplan.engine.model import Need, Pin, PlanningFacts
 from pullplan.engine.options import Options, Solution, build_options
@@ -63,6 +63,6 @@ def test_only_limits_that_bind_are_priced() -> None:
 
 
 def test_where_too_many_limits_bind_prices_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "MOST_SHARES", 1)
+    monkeypatch.setattr(share_limits, "MOST_SHARES", 1)
     facts, needs = shared_network(0, 0.5, 0.1)
     assert assign_within_shares(build_options(facts, needs), assign_by_prices) is None

@@ -11,7 +11,7 @@ from pullplan.engine.assignment.lines import share_out
 from pullplan.engine.assignment.priced import assign_by_prices
 from pullplan.engine.assignment.programme import Programme, build_programme, to_highs
 from pullplan.engine.assignment.sharding import Spread, here
-from pullplan.engine.assignment.sharing import assign_within_shares
+from pullplan.engine.assignment.share_limits import assign_within_shares
 from pullplan.engine.assignment.slices import ProvedSlices, SharedShortfall, Shortages
 from pullplan.engine.assignment.stages import (
     FEASIBILITY_TOLERANCE,
