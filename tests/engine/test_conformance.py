@@ -18,7 +18,7 @@ from pullplan.engine.checker import check
 from pullplan.engine.model import Need, Plan, PlanningFacts, Stage
 from pullplan.engine.options import build_options
 
-CASES_WITH_A_LATER_RULE = {"share_limit", "lots"}
+CASES_WITH_A_LATER_RULE = {"lots"}
 NOT_PRICED = {"short_everywhere", "late_allowed", "stored_material"}
 """Where time is short, HiGHS solves the whole programme."""
 LARGEST_GAP = 1e-8

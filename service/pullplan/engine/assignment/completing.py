@@ -30,7 +30,7 @@ CLOSED_GAP = 1e-10
 """Of the value: what is left is the programme's own rounding."""
 MISFIT_SHARE = 1e-9
 """Of the mean capacity."""
-COST_FORGONE = 1e-8
+COST_FORGONE = 5e-8
 """Of the cost: what less earliness may cost, as the solver's tolerance would let it cost elsewhere."""
 MOST_EARLY_WEIGHT = 1e-3
 """Of the mean cost: where next to nothing is early."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pullplan.engine.assignment.blocks import Block, Market, Ranks, Timing
 from pullplan.engine.assignment.programme import largest_use
-from pullplan.engine.options import Options, shortfall_weight
+from pullplan.engine.options import Options, runs, shortfall_weight
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -34,10 +34,16 @@ class Layout:
 
 @dataclass(frozen=True)
 class _Kinds:
-    """One block's ways: capabilities told apart by how long their goods travel and when they may start."""
+    """One block's ways: capabilities told apart by how long their goods travel and when they may start.
+
+    Its needs are told apart by *when*: due bucket, earliest arrival and pinned start (−1: any).
+    """
 
     needs: IntArray
-    """Ordered by due bucket."""
+    """Ordered by when."""
+    when: IntArray
+    """(n_whens, 3)"""
+    when_of_need: IntArray
     capability: IntArray
     offset_buckets: IntArray
     first_start: IntArray
@@ -45,22 +51,24 @@ class _Kinds:
     cost: FloatArray
     """(n_ways, n_needs); infinite where the way does not go there, or not in time."""
 
-    def starts(self, due: IntArray, n_starts: int) -> BoolArray:
-        """Tell when each way may start to be in time: (n_ways, n_dues, n_starts)."""
-        last = np.minimum(self.last_start[:, None], due - self.offset_buckets[:, None])
-        start = np.arange(n_starts)
-        may_start: BoolArray = (start >= self.first_start[:, None, None]) & (start <= last[:, :, None])
-        return may_start
+    @property
+    def start_range(self) -> tuple[IntArray, IntArray]:
+        """Tell the first and the last start of each way that are in time: twice (n_ways, n_whens)."""
+        bucket, earliest, pinned = self.when.T
+        offset = self.offset_buckets[:, None]
+        first = np.maximum(self.first_start[:, None], earliest - offset)
+        last = np.minimum(self.last_start[:, None], bucket - offset)
+        is_pinned = pinned >= 0
+        return np.where(is_pinned, np.maximum(first, pinned), first), np.where(
+            is_pinned, np.minimum(last, pinned), last
+        )
 
 
 def lay_out(options: Options, needs_by_stage: Iterable[IntArray]) -> Layout | None:
     """Lay out the market of what arrives in time; None where there is nothing of the kind."""
     kinds = [_kinds(options, needs) for needs in _needs_of_blocks(options)]
-    last_starts = [
-        np.minimum(k.last_start, options.need_bucket[k.needs].max() - k.offset_buckets).max(initial=-1)
-        for k in kinds
-    ]
-    n_starts = int(max(last_starts, default=-1)) + 1
+    last_starts = [int(k.start_range[1][np.isfinite(k.cost).any(axis=1)].max(initial=-1)) for k in kinds]
+    n_starts = max(last_starts, default=-1) + 1
     if n_starts == 0:
         return None
     row_scale = largest_use(options)
@@ -101,7 +109,8 @@ def lay_out(options: Options, needs_by_stage: Iterable[IntArray]) -> Layout | No
 
 def _needs_of_blocks(options: Options) -> list[IntArray]:
     """Gather the needs by product, ordered by due bucket, so many at a time."""
-    order = np.lexsort((options.need_bucket, options.need_product))
+    when = options.need_pinned_start, options.need_earliest_bucket, options.need_bucket
+    order = np.lexsort((*when, options.need_product))
     product = options.need_product[order]
     ends = np.searchsorted(product, np.arange(len(options.products) + 1)).tolist()
     return [
@@ -117,33 +126,55 @@ def _kinds(options: Options, needs: IntArray) -> _Kinds:
     told_apart = np.stack(
         np.broadcast_arrays(ways.offset_buckets, ways.first_start_bucket, ways.last_start_bucket)
     )
-    way, kind, goes = [], [], []
+    way, kind, goes = (
+        [_NOTHING],
+        [np.empty((0, 3), dtype=np.int64)],
+        [np.empty((0, len(regions)), dtype=bool)],
+    )
     for w, usable in enumerate(ways.usable):
-        for of_kind in np.unique(told_apart[:, w, usable], axis=1).T:
-            way.append(w)
-            kind.append(of_kind)
-            goes.append(usable & (told_apart[:, w] == of_kind[:, None]).all(axis=0))
-    if not way:
-        nothing = np.empty(0, dtype=np.int64)
-        return _Kinds(needs, nothing, nothing, nothing, nothing, np.empty((0, len(needs))))
-    offset, first, last = np.array(kind, dtype=np.int64).T
-    due = options.need_bucket[needs]
-    in_time = np.minimum(last[:, None], due - offset[:, None]) >= first[:, None]
-    cost = np.where(np.array(goes), ways.route_cost[way], np.inf)[:, column]
-    cost[~in_time] = np.inf
-    return _Kinds(needs, ways.capability[way], offset, first, last, cost)
+        kinds = np.unique(told_apart[:, w, usable], axis=1).T
+        way.append(np.full(len(kinds), w))
+        kind.append(kinds)
+        goes.append(usable & (told_apart[:, w] == kinds[:, :, None]).all(axis=1))
+    of_way = np.concatenate(way)
+    offset, first, last = np.concatenate(kind).T
+    when, when_of_need = np.unique(
+        np.stack([options.need_bucket, options.need_earliest_bucket, options.need_pinned_start])[:, needs].T,
+        axis=0,
+        return_inverse=True,
+    )
+    found = _Kinds(
+        needs=needs,
+        when=when,
+        when_of_need=when_of_need,
+        capability=ways.capability[of_way],
+        offset_buckets=offset,
+        first_start=first,
+        last_start=last,
+        cost=np.where(np.concatenate(goes), ways.route_cost[of_way], np.inf)[:, column],
+    )
+    first_in_time, last_in_time = found.start_range
+    pinned = options.need_pinned_node[needs]
+    is_elsewhere = (pinned >= 0) & (options.capabilities.node[found.capability][:, None] != pinned)
+    found.cost[is_elsewhere | (first_in_time > last_in_time)[:, when_of_need]] = np.inf
+    return found
 
 
 def _timing(options: Options, kinds: _Kinds, n_starts: int) -> Timing | None:
     """Say what every start costs; None where all can start in one bucket only, and none waits."""
-    dues, due = np.unique(options.need_bucket[kinds.needs], return_inverse=True)
-    may_start = kinds.starts(dues, n_starts)
-    early = dues[:, None] - kinds.offset_buckets[:, None, None] - np.arange(n_starts)
+    first, last = kinds.start_range
+    start = np.arange(n_starts)
+    may_start = (start >= first[:, :, None]) & (start <= last[:, :, None])
+    early = kinds.when[:, :1] - kinds.offset_buckets[:, None, None] - start
     early_buckets = np.where(may_start, early, 0).astype(np.float64)
     if n_starts == 1 and not early_buckets.any():
         return None
     held = options.holding_cost_per_bucket[options.need_product[kinds.needs[0]]] * early_buckets
-    return Timing(due=due, start_cost=np.where(may_start, held, np.inf), early_buckets=early_buckets)
+    return Timing(
+        due=kinds.when_of_need,
+        start_cost=np.where(may_start, held, np.inf),
+        early_buckets=early_buckets,
+    )
 
 
 def _ranks(options: Options, kinds: Sequence[_Kinds]) -> Ranks:
@@ -166,11 +197,13 @@ def _ranks(options: Options, kinds: Sequence[_Kinds]) -> Ranks:
 def _has_late_ways(options: Options) -> bool:
     """Tell whether any need could be served later than it is due."""
     patient = np.flatnonzero(options.need_latest_bucket > options.need_bucket)
-    for product in np.unique(options.need_product[patient]).tolist():
-        needs = patient[options.need_product[patient] == product]
-        ways = options.ways(product, options.need_region[needs])
-        _, ever = ways.starts(options.need_latest_bucket[needs])
-        _, in_time = ways.starts(options.need_bucket[needs])
-        if (ever > in_time).any():
+    for product, at in runs(options.need_product[patient]):
+        needs = patient[at]
+        ways, first, n_starts = options.reach(product, needs)
+        arrival = first + n_starts - 1 + ways.offset_buckets
+        if ((n_starts > 0) & (arrival > options.need_bucket[needs])).any():
             return True
     return False
+
+
+_NOTHING = np.empty(0, dtype=np.int64)
