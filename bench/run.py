@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import assigning, loading, reading, sharding, starting, storing
+from bench import assigning, loading, reading, replanning, sharding, starting, storing
 from bench.tables import keep
 
 FIGURES = {
@@ -23,6 +23,8 @@ FIGURES = {
     "assignment": assigning.assignment,
     "sharding": sharding.sharding,
     "assignment_whole": assigning.assignment_whole,
+    "replanning": replanning.signal_to_verified_plan,
+    "changed_need": replanning.changed_need,
 }
 ON_REQUEST = {"assignment_whole"}
 """Takes minutes: only where it is named by --only."""
