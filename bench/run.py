@@ -11,7 +11,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import assigning, loading, reading, seasonal, sharding, starting, storing
+from bench import (
+    assigning,
+    loading,
+    reading,
+    replanning,
+    seasonal,
+    sharding,
+    starting,
+    storing,
+)
 from bench.tables import keep
 
 FIGURES = {
@@ -25,6 +34,8 @@ FIGURES = {
     "assignment_whole": assigning.assignment_whole,
     "seasonal": seasonal.seasonal_assignment,
     "seasonal_whole": seasonal.seasonal_assignment_whole,
+    "replanning": replanning.signal_to_verified_plan,
+    "changed_need": replanning.changed_need,
 }
 ON_REQUEST = {"assignment_whole", "seasonal_whole"}
 """Takes minutes: only where it is named by --only."""

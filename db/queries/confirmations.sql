@@ -12,6 +12,6 @@ FROM plan_confirmations WHERE plan_id = $1 AND confirmation_id = $2;
 -- name: sum_units_there
 -- What the plan makes at a node of the need of a line.
 SELECT coalesce(sum(others.units), 0)
-FROM plan_assignments AS line
-JOIN plan_assignments AS others ON others.plan_id = line.plan_id AND others.need_id = line.need_id
-WHERE line.plan_id = $1 AND line.assignment_id = $2 AND others.node_code = $3;
+FROM plan_assignments_of($1) AS line
+JOIN plan_assignments_of($1) AS others ON others.need_id = line.need_id
+WHERE line.assignment_id = $2 AND others.node_code = $3;

@@ -2,8 +2,8 @@
 INSERT INTO plans (
     plan_id, run_id, forecast_id, as_of, bucket, first_bucket_date, horizon_buckets, objective, parameters,
     snapshot_at, snapshot_hash, plan_hash, method, tie_break, reproducible, stages, figures, wall_seconds,
-    code_version
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19);
+    code_version, parent_plan_id, base_plan_id, stability
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22);
 
 -- name: insert_snapshot
 INSERT INTO plan_snapshots (plan_id, facts) VALUES ($1, $2);
@@ -11,7 +11,7 @@ INSERT INTO plan_snapshots (plan_id, facts) VALUES ($1, $2);
 -- name: find_plan
 SELECT plan_id, run_id, forecast_id, as_of, bucket, first_bucket_date, horizon_buckets, objective, parameters,
     snapshot_at, snapshot_hash, plan_hash, method, tie_break, reproducible, stages, figures, wall_seconds,
-    code_version, created_at
+    code_version, created_at, parent_plan_id, stability
 FROM plans WHERE plan_id = $1;
 
 -- name: find_snapshot
@@ -20,7 +20,7 @@ SELECT facts FROM plan_snapshots WHERE plan_id = $1;
 -- name: list_plans
 SELECT plan_id, run_id, forecast_id, as_of, bucket, first_bucket_date, horizon_buckets, objective, parameters,
     snapshot_at, snapshot_hash, plan_hash, method, tie_break, reproducible, stages, figures, wall_seconds,
-    code_version, created_at
+    code_version, created_at, parent_plan_id, stability
 FROM plans
 WHERE (created_at, plan_id) < ($1, $2) AND created_at >= $3
 ORDER BY created_at DESC, plan_id DESC LIMIT $4;
@@ -47,8 +47,8 @@ ORDER BY use_share DESC NULLS LAST, node_code, resource_code;
 -- name: list_needs
 SELECT need_id, product_code, region_code, bucket_date, tier, rank, units, assigned_units, shortfall_units,
     pinned_node_code, pinned_start_bucket_date
-FROM plan_needs
-WHERE plan_id = $1 AND need_id > $2
+FROM plan_needs_of($1)
+WHERE need_id > $2
     AND ($3::text IS NULL OR product_code = $3) AND ($4::text IS NULL OR region_code = $4)
     AND ($5::text IS NULL OR tier = $5)
 ORDER BY need_id LIMIT $6;
@@ -57,8 +57,8 @@ ORDER BY need_id LIMIT $6;
 SELECT assignment_id, need_id, product_code, region_code, node_code, tier, need_bucket_date, start_bucket_date,
     arrival_bucket_date, units, coalesce(started_units, units) AS started_units, distance_km, cost_per_unit,
     distance_rank, passed_over
-FROM plan_assignments
-WHERE plan_id = $1 AND assignment_id > $2
+FROM plan_assignments_of($1)
+WHERE assignment_id > $2
     AND ($3::text IS NULL OR product_code = $3) AND ($4::text IS NULL OR region_code = $4)
     AND ($5::text IS NULL OR node_code = $5) AND ($6::text IS NULL OR tier = $6)
 ORDER BY assignment_id LIMIT $7;
@@ -66,17 +66,17 @@ ORDER BY assignment_id LIMIT $7;
 -- name: find_assignment
 SELECT assignment_id, need_id, product_code, region_code, node_code, tier, need_bucket_date, start_bucket_date,
     arrival_bucket_date, units, coalesce(started_units, units) AS started_units, distance_km, cost_per_unit,
-    distance_rank, passed_over
-FROM plan_assignments WHERE plan_id = $1 AND assignment_id = $2;
+    distance_rank, passed_over, coalesce(told_in_plan_id, plan_id) AS told_in_plan_id
+FROM plan_assignments_of($1) WHERE assignment_id = $2;
 
 -- name: find_shortfall
 SELECT shortfall_id, need_id, product_code, region_code, tier, need_bucket_date, units, reason, detail
-FROM plan_shortfalls WHERE plan_id = $1 AND shortfall_id = $2;
+FROM plan_shortfalls_of($1) WHERE shortfall_id = $2;
 
 -- name: list_shortfalls
 SELECT shortfall_id, need_id, product_code, region_code, tier, need_bucket_date, units, reason, detail
-FROM plan_shortfalls
-WHERE plan_id = $1 AND shortfall_id > $2
+FROM plan_shortfalls_of($1)
+WHERE shortfall_id > $2
     AND ($3::text IS NULL OR product_code = $3) AND ($4::text IS NULL OR region_code = $4)
     AND ($5::text IS NULL OR tier = $5)
 ORDER BY shortfall_id LIMIT $6;

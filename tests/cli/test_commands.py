@@ -18,7 +18,7 @@ from pullplan.cli.summary import names_of
 from pullplan.storage import database
 
 
-@pytest.mark.parametrize("name", ["demo", "import", "plan", "export", "verify"])
+@pytest.mark.parametrize("name", ["demo", "import", "plan", "export", "diff", "verify"])
 def test_help_teaches_by_examples(name):
     shown = CliRunner().invoke(main, [name, "--help"])
     assert shown.exit_code == 0
@@ -140,7 +140,7 @@ def test_a_plan_that_does_not_hold_is_told_sentence_by_sentence_and_ends_with_1(
             connection = await database.connect(kept_demo.database_url)
             try:
                 await connection.execute(
-                    "UPDATE plan_assignments SET units = units * $2 WHERE plan_id = $1",
+                    "UPDATE plan_assignments SET units = units * $2, started_units = started_units * $2 WHERE plan_id = $1",
                     *(UUID(plan_id), factor),
                 )
             finally:
@@ -185,3 +185,30 @@ def test_a_service_that_cannot_be_used_is_said_with_what_helps(pullplan, environ
     assert ran.returncode != 0
     assert words in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_a_plan_is_replanned_and_compared_with_its_parent(kept_demo, pullplan):
+    parent_id = kept_demo.client.get("/v1/plans", limit=1)["items"][0]["plan_id"]
+    as_of = kept_demo.client.get(f"/v1/plans/{parent_id}")["as_of"][:10]
+    order = {
+        "source": "test", "external_id": "SO-DIFF", "kind": "order", "units": 5, "due_date": f"{as_of}",
+        "occurred_at": f"{as_of}T00:00:00Z",
+        "product_code": next(iter(kept_demo.client.items("/v1/products")))["product_code"],
+        "region_code": next(iter(kept_demo.client.items("/v1/regions")))["region_code"],
+    }  # fmt: skip
+    kept_demo.client.request("POST", "/v1/demand-signals", json=order)
+    asked = ("--as-of", as_of, "--parent", parent_id, "--churn-units", "0", "--json")
+    ran = pullplan("plan", *asked)
+    assert ran.returncode == 0, ran.stderr
+    plan_id = json.loads(ran.stdout)["plan_id"]
+    plan = kept_demo.client.get(f"/v1/plans/{plan_id}")
+    assert (plan["parent_plan_id"], plan["stability"]["moved_units"]) == (parent_id, 0.0)
+    told = pullplan("diff", "parent", plan_id)
+    assert told.returncode == 0, told.stderr
+    found = list(kept_demo.client.items(f"/v1/plans/{parent_id}/diff/{plan_id}"))
+    if found:
+        assert found[0]["detail"] in told.stdout or len(found) > 20
+    table = pullplan("diff", parent_id, plan_id, "--format", "csv")
+    assert len(list(csv.DictReader(StringIO(table.stdout)))) == len(found)
+    alone = pullplan("diff", "parent", parent_id)
+    assert (alone.returncode, "without a parent" in alone.stderr) == (1, True)

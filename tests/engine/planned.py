@@ -42,8 +42,8 @@ def stated(facts: PlanningFacts, options: Options, solution: Solution) -> Plan:
 def changed(plan: Plan, **changes: Any) -> Plan:
     """Change a plan and name it by what it now says, so that no hash gives it away."""
     plan = msgspec.structs.replace(plan, **changes)
-    lines = (plan.needs, plan.assignments, plan.shortfalls, plan.prices, plan.stages)
-    return msgspec.structs.replace(plan, plan_hash=planning._sha256(lines))
+    said = (plan.needs, plan.assignments, plan.shortfalls, plan.prices, plan.stages)
+    return msgspec.structs.replace(plan, plan_hash=planning.plan_hash(*said, stability=plan.stability))
 
 
 def within_the_rules(facts: PlanningFacts, needs: Sequence[Need]) -> tuple[PlanningFacts, list[Need]]:

@@ -12,8 +12,9 @@ from pullplan.engine.plan import make_plan
 DIGITS = 6
 
 
-def read_facts(folder: Path) -> PlanningFacts:
-    return msgspec.json.decode((folder / "facts.json").read_bytes(), type=PlanningFacts)
+def read_facts(path: Path) -> PlanningFacts:
+    file = path / "facts.json" if path.is_dir() else path
+    return msgspec.json.decode(file.read_bytes(), type=PlanningFacts)
 
 
 def what_is_agreed(plan: Plan) -> dict[str, Any]:

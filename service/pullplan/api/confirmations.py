@@ -10,6 +10,7 @@ from litestar.params import FromPath, JSONBody
 from pullplan.api import runs
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.errors import ReplanNotConfirmedError
 from pullplan.api.fields import Code, LineInPath
 from pullplan.api.horizon import refuse_field
 from pullplan.api.idempotency import Answer, IdempotencyKey, answer_once
@@ -58,9 +59,15 @@ async def _check(
 ) -> dict[str, Any]:
     """Refuse what can't be forced.
 
-    Raises: ResourceUnknownError, ContentInvalidError.
+    Raises: ResourceUnknownError, ReplanNotConfirmedError, ContentInvalidError.
     """
-    line = await get_line(connection, await get_stored(connection, plan_id), assignment_id)
+    plan = await get_stored(connection, plan_id)
+    if plan.parent_plan_id is not None:
+        raise ReplanNotConfirmedError(
+            f"the plan {plan_id} holds lines of the plan {plan.parent_plan_id}, and a confirmation holds none; "
+            "make a plan without a parent and confirm its line"
+        )
+    line = await get_line(connection, plan, assignment_id)
     passed = next((p for p in line.passed_over if p.node_code == node_code), None)
     if passed is None:
         raise refuse_field("node_code", f"{node_code} is none of the nodes that this line passes over")

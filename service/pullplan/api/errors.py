@@ -77,6 +77,18 @@ class IdempotencyKeyBusyError(PullplanError):
     code = "idempotency-key-busy"
 
 
+class ReplanNotConfirmedError(PullplanError):
+    """A re-plan's line can't be confirmed: solved afresh, nothing of its parent would be held."""
+
+    code = "replan-not-confirmed"
+
+
+class PlansNotComparableError(PullplanError):
+    """The two plans have no bucket in common, so that no line of one can be a line of the other."""
+
+    code = "plans-not-comparable"
+
+
 class SchemaOutdatedError(PullplanError):
     """The database lacks migrations that this version of the service needs."""
 

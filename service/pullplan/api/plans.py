@@ -1,5 +1,6 @@
 """How is a plan asked for, and what does it say? Its lines are read in plan_lines."""
 
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -25,11 +26,18 @@ from pullplan.engine.model import (
     PlanRequest,
     PullPolicy,
     ResourceKind,
+    Stability,
     Stage,
 )
 from pullplan.storage import database, forecasts, plans
 from pullplan.storage import runs as stored_runs
 from pullplan.storage.runs import Run
+
+_OWN_OF_A_PLAN = (
+    *("as_of", "forecast_id", "parent_plan_id"),
+    *("churn_budget_units", "least_saving_per_unit", "solve_seconds_max"),
+)
+"""What a re-plan never takes from its parent's request."""
 
 
 class StoredPlan(msgspec.Struct, kw_only=True):
@@ -38,6 +46,8 @@ class StoredPlan(msgspec.Struct, kw_only=True):
     plan_id: UUID
     run_id: UUID
     forecast_id: UUID | None
+    parent_plan_id: UUID | None
+    """Of a re-plan: the plan whose lines it holds."""
     as_of: Instant
     bucket: Bucket
     first_bucket_date: date
@@ -56,6 +66,8 @@ class StoredPlan(msgspec.Struct, kw_only=True):
     stages: list[Stage]
     """Each stage's value, with a lower bound that its stored prices prove."""
     figures: Figures
+    stability: Stability | None
+    """Of a re-plan: what it holds of its parent, how much of that has moved, and what holding costs."""
     wall_seconds: float
     code_version: str
     created_at: Instant
@@ -97,6 +109,12 @@ def check_request(request: PlanRequest) -> None:
     check_year("earliest_start_date", request.earliest_start_date)
     if request.lanes == "within_km" and request.lanes_within_km is None:
         raise refuse_field("lanes_within_km", "lanes=within_km needs it", "missing-field")
+    if request.parent_plan_id is None:
+        for field in ("churn_budget_units", "least_saving_per_unit"):
+            if getattr(request, field):
+                raise refuse_field(field, "only a re-plan has one: name its parent_plan_id")
+    elif request.solve_seconds_max is not None:
+        raise refuse_field("solve_seconds_max", "a re-plan is searched to its end: leave it out")
     seen: set[tuple[str, str]] = set()
     for i, policy in enumerate(request.policy_overrides):
         pair = (policy.product_code, policy.region_code)
@@ -105,6 +123,29 @@ def check_request(request: PlanRequest) -> None:
             problem = LineProblem(code="duplicate", detail=detail, pointer=f"/policy_overrides/{i}")
             raise ContentInvalidError(detail, [problem])
         seen.add(pair)
+
+
+async def fill_from_parent(
+    connection: database.Connection, request: PlanRequest, given: Collection[str]
+) -> PlanRequest:
+    """Take what a re-plan's request leaves out from its parent: horizon, objective, policies and the like.
+
+    Raises: ReferenceUnknownError, ContentInvalidError.
+    """
+    if request.parent_plan_id is None:
+        return request
+    row = await plans.find(connection, request.parent_plan_id)
+    if row is None:
+        detail = f"there is no plan {request.parent_plan_id}"
+        problem = LineProblem(
+            code="reference-unknown", detail=detail, pointer="/parent_plan_id", field="parent_plan_id"
+        )
+        raise ReferenceUnknownError(detail, [problem])
+    if "bucket" in given and request.bucket != row["bucket"]:
+        raise refuse_field("bucket", f"the parent is by {row['bucket']}, and so is what is made from it")
+    of_parent = msgspec.convert(row["parameters"], PlanRequest)
+    inherited = set(PlanRequest.__struct_fields__) - {*given, *_OWN_OF_A_PLAN}
+    return msgspec.structs.replace(request, **{name: getattr(of_parent, name) for name in inherited})
 
 
 async def check_references(connection: database.Connection, request: PlanRequest) -> None:
@@ -161,12 +202,17 @@ async def start_plan(
 
     Without a `forecast_id`, a fresh forecast is made within the run where a policy needs one. What is pinned stays: where
     that can't be, the run fails as `pin-infeasible` and names the pin.
+
+    With a `parent_plan_id` the run re-plans: what that plan says stays wherever it can and is worth it, what the request leaves
+    out is as it was asked of that plan, and its forecast is used again for the same buckets.
     """
-    check_request(data)
-    filled = fill_as_of(data, clock())
+    given = msgspec.json.decode(await request.body(), type=dict[str, msgspec.Raw]).keys()
     async with database.transaction(pool) as connection:
 
         async def queue() -> Answer:
+            asked = await fill_from_parent(connection, data, given)
+            check_request(asked)
+            filled = fill_as_of(asked, clock())
             await check_references(connection, filled)
             await check_pins(connection, filled, settings.time_zone)
             return await runs.start(connection, caller, "plan", msgspec.to_builtins(filled))

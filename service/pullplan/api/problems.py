@@ -28,6 +28,8 @@ STATUS_BY_ERROR: dict[type[PullplanError], int] = {
     engine_errors.ResourceUnknownError: 404,
     errors.IdempotencyKeyBusyError: 409,
     runs.RunEndedError: 409,
+    errors.ReplanNotConfirmedError: 409,
+    errors.PlansNotComparableError: 409,
     engine_errors.ResourceInUseError: 409,
     engine_errors.RevisionStaleError: 412,
     errors.BodyTooLargeError: 413,

@@ -43,6 +43,9 @@ class AssignmentReason(msgspec.Struct, kw_only=True):
     cost_per_unit: float
     """In the objective's measure: km, kg·km or money."""
     passed_over: list[PassedOverReason]
+    told_in_plan_id: UUID
+    """The plan whose facts and prices this speaks of: this one, or the ancestor of a re-plan since which neither the
+    line nor any node that it names has changed."""
     sentence: str
 
 
@@ -51,8 +54,17 @@ async def get_line(connection: database.Connection, plan: StoredPlan, assignment
 
     Raises: ResourceUnknownError.
     """
+    return (await _get_told_line(connection, plan, assignment_id))[0]
+
+
+async def _get_told_line(
+    connection: database.Connection, plan: StoredPlan, assignment_id: int
+) -> tuple[AssignmentRow, UUID]:
+    """Get a line, and the plan in which its reason was told."""
     row = await plans.find_assignment(connection, plan.plan_id, assignment_id)
-    return _known(row, "assignment", assignment_id, AssignmentRow)
+    line = _known(row, "assignment", assignment_id, AssignmentRow)
+    assert row is not None  # noqa: S101 - else it were not known
+    return line, row["told_in_plan_id"]
 
 
 def _known[T: msgspec.Struct](row: asyncpg.Record | None, noun: str, number: int, row_type: type[T]) -> T:
@@ -61,15 +73,15 @@ def _known[T: msgspec.Struct](row: asyncpg.Record | None, noun: str, number: int
     return msgspec.convert(dict(row), row_type)
 
 
-def explain(plan: StoredPlan, line: AssignmentRow) -> AssignmentReason:
-    """Put a line's stored reasons into words and ranks."""
+def explain(plan: StoredPlan, line: AssignmentRow, told_in: StoredPlan) -> AssignmentReason:
+    """Put a line's stored reasons into words and ranks; they speak of the stages of the plan they were told in."""
     wording = Wording(
         objective=plan.objective,
         bucket=plan.bucket,
         shortfall_measure=plan.parameters.get("shortfall_measure", "value"),
         weigh_distance=plan.parameters.get("weigh_distance", False),
     )
-    gaps = {stage.measure: stage.gap_absolute for stage in plan.stages}
+    gaps = {stage.measure: stage.gap_absolute for stage in told_in.stages}
     own_place = (line.distance_km, line.node_code)
     places = [(passed.distance_km, passed.node_code) for passed in line.passed_over]
     return AssignmentReason(
@@ -79,6 +91,7 @@ def explain(plan: StoredPlan, line: AssignmentRow) -> AssignmentReason:
         rank_among_capable=1 + sum(km is not None and (km, code) < own_place for km, code in places),
         cost_per_unit=line.cost_per_unit,
         passed_over=[_passed_over(wording, gaps, passed) for passed in line.passed_over],
+        told_in_plan_id=told_in.plan_id,
         sentence=wording.line(line),
     )
 
@@ -113,7 +126,8 @@ async def get_reason(
 ) -> AssignmentReason:
     """Say why a line is made where it is made: for every nearer (or cheaper) node the cause, what room there would save, and the least that forcing the line there would cost, in the first stage that must get worse."""
     plan = await get_stored(transaction, plan_id)
-    return explain(plan, await get_line(transaction, plan, assignment_id))
+    line, told_in = await _get_told_line(transaction, plan, assignment_id)
+    return explain(plan, line, plan if told_in == plan_id else await get_stored(transaction, told_in))
 
 
 @get(

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -24,7 +24,7 @@ CHUNK_LINES = 500
 
 TierFilter = Annotated[Tier | None, QueryParameter(description="Only this tier of need.")]
 
-type Encoder = Callable[[list[asyncpg.Record]], bytes]
+type Row = Mapping[str, Any] | asyncpg.Record
 
 
 def _cell(value: Any) -> Any:
@@ -35,34 +35,54 @@ def _cell(value: Any) -> Any:
     return msgspec.json.encode(value).decode()
 
 
-def _encode_csv(rows: list[asyncpg.Record]) -> bytes:
+def _encode_csv(rows: Sequence[Row]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row.values()] for row in rows)
     return text.getvalue().encode()
 
 
-def _encode_ndjson(rows: list[asyncpg.Record]) -> bytes:
+def _encode_ndjson(rows: Sequence[Row]) -> bytes:
     return b"".join(msgspec.json.encode(dict(row)) + b"\n" for row in rows)
 
 
-async def _chunks(
-    pool: database.Pool, listing: Listing, owner_id: UUID, filters: dict[str, str | None], encode: Encoder
-) -> AsyncIterator[bytes]:
+def accepted_form(request: Request[Any, Any, Any]) -> str | None:
+    """Say which form of the whole table the caller accepts best; None: a page of JSON."""
+    form = request.accept.best_match(["application/json", CSV, NDJSON])
+    return form if form in (CSV, NDJSON) else None
+
+
+async def encoded(rows: AsyncIterator[Row], form: str) -> AsyncIterator[bytes]:
+    """Write rows in a form, some at a time."""
+    encode = _encode_csv if form == CSV else _encode_ndjson
+    chunk: list[Row] = []
+    async for row in rows:
+        chunk.append(row)
+        if len(chunk) == CHUNK_LINES:
+            yield encode(chunk)
+            chunk = []
+    yield encode(chunk)
+
+
+async def _listed(
+    pool: database.Pool, listing: Listing, owner_id: UUID, filters: dict[str, str | None]
+) -> AsyncIterator[Row]:
     """Read the whole list by a connection of its own: a request's ends before the first byte leaves."""
     async with database.lent(pool) as connection:
-        chunk: list[asyncpg.Record] = []
         async for row in listings.stream(connection, listing, owner_id, **filters):
-            chunk.append(row)
-            if len(chunk) == CHUNK_LINES:
-                yield encode(chunk)
-                chunk = []
-        yield encode(chunk)
+            yield row
 
 
 async def _with_header(header: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield header
     async for chunk in chunks:
         yield chunk
+
+
+def streamed(chunks: AsyncIterator[bytes], row_type: type[msgspec.Struct], form: str) -> Stream:
+    """Answer with a whole table, under a header where its form has one."""
+    if form == CSV:
+        chunks = _with_header(",".join(row_type.__struct_fields__).encode() + b"\n", chunks)
+    return Stream(chunks, media_type=form)
 
 
 class Table[T: msgspec.Struct]:
@@ -87,8 +107,8 @@ class Table[T: msgspec.Struct]:
 
         Raises: ResourceUnknownError when there is no such owner.
         """
-        form = request.accept.best_match(["application/json", CSV, NDJSON])
-        if form in (CSV, NDJSON):
+        form = accepted_form(request)
+        if form is not None:
             return await self._stream(pool, owner_id, filters, form)
         after = lists.decode_cursor(cursor, self._key_type)
         async with database.lent(pool) as connection:
@@ -111,8 +131,4 @@ class Table[T: msgspec.Struct]:
     ) -> Stream:
         async with database.lent(pool) as connection:
             await self._check_owner(connection, owner_id)
-        encode = _encode_csv if form == CSV else _encode_ndjson
-        chunks = _chunks(pool, self._listing, owner_id, filters, encode)
-        if form == CSV:
-            chunks = _with_header(",".join(self._row_type.__struct_fields__).encode() + b"\n", chunks)
-        return Stream(chunks, media_type=form)
+        return streamed(encoded(_listed(pool, self._listing, owner_id, filters), form), self._row_type, form)

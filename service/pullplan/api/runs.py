@@ -22,6 +22,8 @@ from pullplan.storage.runs import Run, RunKind, RunState
 
 WAIT_SECONDS_MAX = 30
 POLL_SECONDS = 0.2
+FIRST_POLL_SECONDS = 0.02
+"""Many runs end soon: the pauses grow from here."""
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
 
 Prefer = Annotated[
@@ -67,6 +69,7 @@ async def respond_when_ended(pool: database.Pool, answer: Answer, prefer: str | 
     seconds = min(int(wait[1]), WAIT_SECONDS_MAX)
     headers = {**answer.headers, "Preference-Applied": f"wait={seconds}"}
     deadline = asyncio.get_running_loop().time() + seconds
+    pause = FIRST_POLL_SECONDS
     while True:
         async with database.lent(pool) as connection:
             run = await runs.get(connection, response.content.run_id)
@@ -75,7 +78,8 @@ async def respond_when_ended(pool: database.Pool, answer: Answer, prefer: str | 
             return Response(run, status_code=200, headers=headers)
         if asyncio.get_running_loop().time() >= deadline:
             return Response(run, status_code=202, headers=headers)
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(pause)
+        pause = min(POLL_SECONDS, 1.2 * pause)
 
 
 @get("/v1/runs", guards=[require("read")], operation_id="listRuns", tags=["runs"])

@@ -28,6 +28,7 @@ COMMANDS = {
     ),
     "plan": _Place("pullplan.cli.plan:plan", "Make a plan and show what a planner reads first."),
     "export": _Place("pullplan.cli.export:export", "Write the lines of a plan as CSV or JSON lines."),
+    "diff": _Place("pullplan.cli.diff:diff", "Show what one plan makes elsewhere than another, and why."),
     "verify": _Place(
         "pullplan.cli.verify:verify", "Check a stored plan against its facts, without the solver."
     ),

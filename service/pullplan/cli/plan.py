@@ -6,6 +6,7 @@ from datetime import datetime
 import click
 
 from pullplan.cli.client import Json
+from pullplan.cli.plan_choice import chosen_plan_id
 from pullplan.cli.progress import bars, run_bar
 from pullplan.cli.report import console_for, print_summary
 from pullplan.cli.service_options import DAY, instant_of, open_client, talks_to_a_service
@@ -16,20 +17,30 @@ from pullplan.cli.summary import names_of, summarise
 @click.option(
     "--as-of", type=DAY, help="Plan from this day or time on; later signals are not read.  [default: now]"
 )
-@click.option("--weeks", type=click.IntRange(1, 104), default=8, show_default=True, help="Horizon.")
+@click.option(
+    "--weeks", type=click.IntRange(1, 104), help="Horizon.  [default: 8, or the parent's in its own buckets]"
+)
 @click.option(
     "--objective",
     type=click.Choice(["nearest", "landed_cost"]),
-    default="nearest",
-    show_default=True,
-    help="What is least after shortfall and lateness.",
+    help="What is least after shortfall and lateness.  [default: nearest, or the parent's]",
+)
+@click.option("--parent", metavar="PLAN", help="Re-plan this plan: what it says stays where it can.")
+@click.option(
+    "--churn-units",
+    type=click.FloatRange(0),
+    help="The most units that a re-plan may move.  [default: any number]",
+)
+@click.option(
+    "--least-saving",
+    type=click.FloatRange(0),
+    help="What each of them must save of the objective's measure.  [default: 0]",
 )
 @click.option(
     "--share-slices",
     type=click.IntRange(1, 100),
-    default=10,
-    show_default=True,
-    help="Where not all can be served, equal ranks share to within one of so many slices of a need; 1: no sharing.",
+    help="Where not all can be served, equal ranks share to within one of so many slices of a need; 1: no sharing.  "
+    "[default: 10, or the parent's]",
 )
 @click.option(
     "--solve-seconds",
@@ -42,10 +53,13 @@ from pullplan.cli.summary import names_of, summarise
 def plan(
     *,
     as_of: datetime | None,
-    weeks: int,
-    objective: str,
-    share_slices: int,
+    weeks: int | None,
+    objective: str | None,
+    share_slices: int | None,
     solve_seconds_max: float | None,
+    parent: str | None,
+    churn_units: float | None,
+    least_saving: float | None,
     as_json: bool,
     url: str | None,
     key: str | None,
@@ -57,17 +71,21 @@ def plan(
       pullplan plan
       pullplan plan --as-of 2026-04-13 --weeks 12 --objective landed_cost
       pullplan plan --share-slices 1
+      pullplan plan --parent latest --churn-units 500 --least-saving 20
       pullplan plan --json | jq .nearest_share
     """  # noqa: D301 - \b is click's mark for text that is not to be wrapped
     with open_client(url, key) as client:
-        parameters: Json = {
-            "bucket": "week",
+        asked = {
             "horizon_buckets": weeks,
             "objective": objective,
             "share_slices": share_slices,
+            "solve_seconds_max": solve_seconds_max,
+            "parent_plan_id": parent and chosen_plan_id(client, parent),
+            "churn_budget_units": churn_units,
+            "least_saving_per_unit": least_saving,
         }
-        if solve_seconds_max:
-            parameters["solve_seconds_max"] = solve_seconds_max
+        parameters: Json = {} if parent else {"bucket": "week"}
+        parameters |= {name: value for name, value in asked.items() if value is not None}
         if as_of:
             parameters["as_of"] = instant_of(client, as_of)
         with bars() as progress:
@@ -79,3 +97,5 @@ def plan(
         console = console_for()
         print_summary(console, summary, names_of(client))
         console.print(f"\nEvery line of it: pullplan export {summary['plan_id']} --what assignments")
+        if parent:
+            console.print(f"What it changes: pullplan diff parent {summary['plan_id']}")

@@ -32,6 +32,9 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
+UNCOUNTED_SHARE = 1e-9
+"""Of a need: what its slices miss it by below this is rounding."""
+
 
 @dataclass(frozen=True)
 class _Weights:
@@ -62,6 +65,15 @@ class _Weights:
             covered = np.where(units > 0, np.minimum(cheapest[needs], by_shortfall), 0.0)
             dearest[needs] = np.maximum(dearest[needs], covered)
         return dearest
+
+    def least_cover(self, cheapest: FloatArray, need_units: FloatArray) -> FloatArray:
+        """Find what a unit of each need is covered at in the slice where that is cheapest: (n_needs,) → (n_needs,)."""
+        least, units_left = np.full(len(cheapest), np.inf), need_units.copy()
+        for needs, units, by_shortfall in self.short:
+            covered = np.where(units > 0, np.minimum(cheapest[needs], by_shortfall), np.inf)
+            least[needs] = np.minimum(least[needs], covered)
+            units_left[needs] -= units
+        return np.where(units_left > UNCOUNTED_SHARE * need_units, 0.0, least)
 
     def by_option(self, options: Options, rows: OptionRows) -> FloatArray:
         """Price one unit of each option: (n_options,)."""
@@ -116,14 +128,44 @@ def lower_bounds(
 
     Valid for any prices and multipliers ≥ 0.
     """
+    return [of_stage.bound for of_stage in bounded_stages(options, measures, stage_prices, achieved)]
+
+
+@dataclass(frozen=True)
+class BoundedStage:
+    """A stage's lower bound, and what its prices say of every need; arrays are (n_needs,)."""
+
+    bound: float
+    n_joined: int
+    """So many times the bound of one slice it is."""
+    cheapest: FloatArray
+    """To serve one unit; infinite where there is no way."""
+    short: Sequence[tuple[IntArray, FloatArray, FloatArray]]
+    """Needs, ascending, units of each, and what one of these units left short adds; other units add nothing."""
+    least_cover: FloatArray
+    """In the slice where it is cheapest; 0 where one does not count."""
+
+
+def bounded_stages(
+    options: Options,
+    measures: Sequence[StageMeasure],
+    stage_prices: Sequence[StagePrices],
+    achieved: Sequence[float],
+) -> list[BoundedStage]:
+    """Bound every stage from below, and tell what each need is covered at.
+
+    Valid for any prices and multipliers ≥ 0.
+    """
     weights = [_weights(options, measures[: k + 1], prices) for k, prices in enumerate(stage_prices)]
     cheapest = _cheapest_ways(options, weights)
-    bounds = []
+    bounded = []
     for k, (prices, of_stage, way) in enumerate(zip(stage_prices, weights, cheapest, strict=True)):
         room = float((valid_capacity_prices(options, prices.capacity) * options.capacities.available).sum())
         kept = float(prices.multipliers @ np.array(achieved[:k]))
-        bounds.append(of_stage.n_joined * (of_stage.cover(way) - room - kept))
-    return bounds
+        bound = of_stage.n_joined * (of_stage.cover(way) - room - kept)
+        least_cover = of_stage.least_cover(way, options.need_units)
+        bounded.append(BoundedStage(bound, of_stage.n_joined, way, of_stage.short, least_cover))
+    return bounded
 
 
 @dataclass(frozen=True)
@@ -160,6 +202,16 @@ def price_stages(
         PricedStage(of_stage, of_stage.dearest_cover(way))
         for of_stage, way in zip(weights, cheapest, strict=True)
     ]
+
+
+def price_options(
+    options: Options, measures: Sequence[StageMeasure], prices: StagePrices, rows: OptionRows
+) -> FloatArray:
+    """Price one unit of some options in the last of `measures`.
+
+    Shapes: (n_options,)
+    """
+    return _weights(options, measures, prices).by_option(options, rows)
 
 
 def _weights(options: Options, measures: Sequence[StageMeasure], prices: StagePrices) -> _Weights:

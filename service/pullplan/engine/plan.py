@@ -13,6 +13,7 @@ from pullplan.engine.certificate import capacity_prices, certify
 from pullplan.engine.explanation import blame_the_stop, explain, resource_loads
 from pullplan.engine.model import (
     Assignment,
+    CapacityPrice,
     DailyUnits,
     Fact,
     Figures,
@@ -23,6 +24,8 @@ from pullplan.engine.model import (
     Progress,
     ResourceLoad,
     Shortfall,
+    Stability,
+    Stage,
 )
 from pullplan.engine.netting import net, refuse_broken_pins
 from pullplan.engine.options import build_options
@@ -73,7 +76,7 @@ def make_plan(
         method=solution.method,
         reproducible=solution.is_complete,
         snapshot_hash=_sha256(facts),
-        plan_hash=_sha256((needs, assignments, shortfalls, prices, stages)),
+        plan_hash=plan_hash(needs, assignments, shortfalls, prices, stages),
         needs=needs,
         assignments=assignments,
         shortfalls=shortfalls,
@@ -122,6 +125,20 @@ def _share(part: float, whole: float) -> float | None:
 
 
 # --- equal for equal -----------------------------------------------------------------------------------------
+
+
+def plan_hash(
+    needs: Sequence[Need],
+    assignments: Sequence[Assignment],
+    shortfalls: Sequence[Shortfall],
+    prices: Sequence[CapacityPrice],
+    stages: Sequence[Stage],
+    *,
+    stability: Stability | None = None,
+) -> str:
+    """Name a plan by what it says, and a re-plan by what it holds as well."""
+    said = (needs, assignments, shortfalls, prices, stages)
+    return _sha256(said if stability is None else (*said, stability))
 
 
 def snapshot_hash(facts: Fact) -> str:

@@ -20,6 +20,7 @@ from pullplan.engine.model import (
     PlanningFacts,
     ResourceLoad,
     Shortfall,
+    Stability,
     Stage,
 )
 from pullplan.storage import listings, plans
@@ -53,6 +54,7 @@ async def find_plan(
         },
         stages=msgspec.convert(head["stages"], tuple[Stage, ...]),
         figures=msgspec.convert(head["figures"], Figures),
+        stability=msgspec.convert(head["stability"], Stability | None),
         needs=await all_of(plans.NEEDS, lambda row: _need(row, bucket_of, facts)),
         assignments=await all_of(plans.ASSIGNMENTS, lambda row: _assignment(row, bucket_of)),
         shortfalls=await all_of(plans.SHORTFALLS, lambda row: _fields(row, Shortfall)),

@@ -2,7 +2,7 @@
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
@@ -42,6 +42,11 @@ LOADS = Listing(
     filters=("node_code",),
 )
 
+_ASSIGNMENT_COLUMNS = (
+    *("plan_id", "assignment_id", "need_id", "product_code", "region_code", "node_code", "tier"),
+    *("need_bucket_date", "start_bucket_date", "arrival_bucket_date", "units", "distance_km"),
+    *("cost_per_unit", "distance_rank", "passed_over", "started_units"),
+)
 _AFTER_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 _BEFORE_ALL = datetime(1, 1, 2, tzinfo=UTC)
 
@@ -57,6 +62,9 @@ class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_at: datetime
     wall_seconds: float
     code_version: str
+    parent_plan_id: UUID | None = None
+    base_plan_id: UUID | None = None
+    """The plan whose rows it has but for those that are stored as changed; None: all rows are its own."""
 
 
 async def insert(
@@ -70,23 +78,40 @@ async def insert(
 
     Shapes: bucket_dates (horizon_buckets,)
     """
+    await insert_head(connection, record, plan, facts, bucket_dates)
+    await copy_rows(connection, rows_by_table(plan, bucket_dates, record.plan_id))
+
+
+async def insert_head(
+    connection: Connection,
+    record: PlanRecord,
+    plan: Plan,
+    facts: PlanningFacts,
+    bucket_dates: Sequence[date],
+) -> None:
+    """Store what a plan is besides its rows, and the facts that it was made from."""
     r, horizon = record, facts.horizon
     await connection.execute(
         SQL["insert_plan"],
         *(r.plan_id, r.run_id, r.forecast_id, r.as_of, horizon.bucket, bucket_dates[0]),
         *(horizon.horizon_buckets, facts.parameters.objective, r.parameters, r.snapshot_at),
         *(plan.snapshot_hash, plan.plan_hash, plan.method, plan.tie_break, plan.reproducible, plan.stages),
-        *(plan.figures, r.wall_seconds, r.code_version),
+        *(plan.figures, r.wall_seconds, r.code_version, r.parent_plan_id, r.base_plan_id, plan.stability),
     )
     # Level 1 takes a third of the default's time, and a twentieth more room.
     packed = zlib.compress(msgspec.msgpack.encode(facts), level=1)
     await connection.execute(SQL["insert_snapshot"], r.plan_id, packed)
-    for table, rows in _rows_by_table(plan, bucket_dates, r.plan_id).items():
-        await connection.copy_records_to_table(table, records=rows)
 
 
-def _rows_by_table(plan: Plan, dates: Sequence[date], plan_id: UUID) -> dict[str, Iterable[tuple[Any, ...]]]:
-    """Lay lines out as rows, made while they are sent: a plan may have a million."""
+async def copy_rows(connection: Connection, rows_of: Mapping[str, Iterable[tuple[Any, ...]]]) -> None:
+    """Store rows of a plan, table by table."""
+    for table, rows in rows_of.items():
+        columns = _ASSIGNMENT_COLUMNS if table == "plan_assignments" else None
+        await connection.copy_records_to_table(table, records=rows, columns=columns)
+
+
+def rows_by_table(plan: Plan, dates: Sequence[date], plan_id: UUID) -> dict[str, Iterable[tuple[Any, ...]]]:
+    """Lay lines out as rows, made while they are sent: a plan may have a million. A line's number follows the plan's id."""
     owner = asyncpg.pgproto.pgproto.UUID(plan_id.bytes)  # encoded ten times as fast as uuid's own
     need_of = {need.need_id: need for need in plan.needs}
     return {

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from pullplan.engine.assignment import Spread, here
-from pullplan.engine.calendar import bucket_dates, first_day_of_bucket
+from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates, first_day_of_bucket
 from pullplan.engine.errors import PullplanError
 from pullplan.engine.model import (
     Forecast,
@@ -23,7 +23,8 @@ from pullplan.engine.model import (
 )
 from pullplan.engine.netting import forecast_steps, wants_forecast
 from pullplan.engine.plan import make_plan
-from pullplan.storage import database, facts, forecasts, plans
+from pullplan.engine.replanning import Churn, replan
+from pullplan.storage import database, facts, forecasts, plan_reading, plans, replans
 from pullplan.storage.database import Connection
 from pullplan.workflows.finish_run import storing_results
 from pullplan.workflows.run_forecast import compute_forecast, store_forecast
@@ -35,12 +36,22 @@ class ForecastUnsuitableError(PullplanError):
     code = "forecast-unsuitable"
 
 
+class ParentUnsuitableError(PullplanError):
+    """The plan that was to be re-planned is gone, or does not fit the horizon that was asked for."""
+
+    code = "parent-unsuitable"
+
+
 class _Read(msgspec.Struct, frozen=True):
     moment: facts.Moment
     planning: PlanningFacts
     """With the named forecast, where one was named."""
     forecasting: ForecastFacts | None
     """What a fresh forecast is to be made from, where one is needed."""
+    forecast_id: UUID | None
+    """The stored forecast that it was planned with."""
+    parent: replans.Parent | None
+    churn: Churn
 
 
 class _Made(msgspec.Struct, frozen=True):
@@ -65,7 +76,7 @@ async def run_plan(
 
     Without a named forecast a fresh one is made where a policy needs it, and stored with the plan under the same id.
 
-    Raises: ForecastUnsuitableError, AssignmentFailedError, RunLostError, DatabaseAwayError
+    Raises: ForecastUnsuitableError, ParentUnsuitableError, AssignmentFailedError, RunLostError, DatabaseAwayError
     """
     began = clock()
     request = msgspec.convert(parameters, PlanRequest)
@@ -84,12 +95,13 @@ async def run_plan(
     record = plans.PlanRecord(
         plan_id=run_id,
         run_id=run_id,
-        forecast_id=request.forecast_id if made.fresh_forecast is None else run_id,
+        forecast_id=read.forecast_id if made.fresh_forecast is None else run_id,
         as_of=read.moment.as_of,
         parameters=msgspec.to_builtins(msgspec.structs.replace(request, as_of=read.moment.as_of)),
         snapshot_at=read.moment.snapshot_at,
         wall_seconds=clock() - began,
         code_version=version("pullplan"),
+        parent_plan_id=request.parent_plan_id,
     )
     async with storing_results(database_url, run_id, attempt, f"/v1/plans/{run_id}") as storing:
         await _store(storing, record, read, made)
@@ -98,13 +110,16 @@ async def run_plan(
 def _compute(
     read: _Read, plan: Callable[[PlanningFacts], Plan], progress: Progress, clock: Callable[[], float]
 ) -> _Made:
-    if read.forecasting is None:
-        return _Made(read.planning, plan(read.planning), None, 0.0)
-    began = clock()
-    forecast = compute_forecast(read.forecasting, progress)
-    seconds = clock() - began
-    planning = msgspec.structs.replace(read.planning, forecast=forecast)
-    return _Made(planning, plan(planning), forecast, seconds)
+    planning, forecast, seconds = read.planning, None, 0.0
+    if read.forecasting is not None:
+        began = clock()
+        forecast = compute_forecast(read.forecasting, progress)
+        seconds = clock() - began
+        planning = msgspec.structs.replace(planning, forecast=forecast)
+    if read.parent is None:
+        return _Made(planning, plan(planning), forecast, seconds)
+    again = replan(planning, read.parent.facts, read.parent.plan, read.churn, progress)
+    return _Made(planning, again, forecast, seconds)
 
 
 def _time_is_up(seconds: float | None, clock: Callable[[], float]) -> Callable[[], bool] | None:
@@ -121,7 +136,10 @@ async def _store(connection: Connection, record: plans.PlanRecord, read: _Read, 
             wall_seconds=made.forecasting_seconds,
         )
     dates = bucket_dates(made.planning.horizon)[:-1]
-    await plans.insert(connection, record, made.plan, made.planning, dates)
+    if read.parent is None:
+        await plans.insert(connection, record, made.plan, made.planning, dates)
+    else:
+        await replans.insert(connection, record, made.plan, made.planning, dates, parent=read.parent)
 
 
 async def _read(connection: Connection, request: PlanRequest, time_zone: str) -> _Read:
@@ -134,14 +152,43 @@ async def _read(connection: Connection, request: PlanRequest, time_zone: str) ->
             policy_overrides=request.policy_overrides,
         )
         planning = await facts.read_planning_facts(connection, moment, network)
-        if request.forecast_id is not None:
-            named = await _read_named_forecast(connection, request.forecast_id, network.horizon)
-            return _Read(moment, msgspec.structs.replace(planning, forecast=named), None)
-        if not wants_forecast(network):
-            return _Read(moment, planning, None)
-        steps = forecast_steps(network)
-        forecasting = await facts.read_forecast_facts(connection, moment, network, n_steps=steps)
-        return _Read(moment, planning, forecasting)
+        parent, forecast_id = None, request.forecast_id
+        if request.parent_plan_id is not None:
+            parent, forecast_of_parent = await _read_parent(
+                connection, request.parent_plan_id, network.horizon
+            )
+            forecast_id = forecast_id or forecast_of_parent
+        forecasting = None
+        if forecast_id is not None:
+            named = await _read_named_forecast(connection, forecast_id, network.horizon)
+            planning = msgspec.structs.replace(planning, forecast=named)
+        elif wants_forecast(network):
+            steps = forecast_steps(network)
+            forecasting = await facts.read_forecast_facts(connection, moment, network, n_steps=steps)
+        churn = Churn(request.churn_budget_units, request.least_saving_per_unit)
+        return _Read(moment, planning, forecasting, forecast_id, parent, churn)
+
+
+async def _read_parent(
+    connection: Connection, parent_plan_id: UUID, horizon: Horizon
+) -> tuple[replans.Parent, UUID | None]:
+    """Read the plan that is to be re-planned, and its forecast where that is of the same buckets."""
+    days = DAYS_PER_BUCKET[horizon.bucket]
+    head = await plans.find(connection, parent_plan_id)
+    known = await plans.find_facts(connection, parent_plan_id)
+    if head is None or known is None:
+        raise ParentUnsuitableError(f"there is no plan {parent_plan_id}")
+    dates, wanted = bucket_dates(known.horizon), bucket_dates(horizon)
+    if known.horizon.bucket != horizon.bucket or dates[-1] <= wanted[0] or wanted[-1] <= dates[0]:
+        raise ParentUnsuitableError(
+            f"the plan {parent_plan_id} is of {dates[0]} to {dates[-1]} by {known.horizon.bucket}; "
+            f"no {horizon.bucket} of it lies in {wanted[0]} to {wanted[-1]}"
+        )
+    plan = await plan_reading.find_plan(connection, parent_plan_id, known, days_per_bucket=days)
+    assert plan is not None  # noqa: S101 - its head was read in this same snapshot
+    parent = replans.Parent(plan_id=parent_plan_id, facts=known, plan=plan, bucket_dates=dates[:-1])
+    is_same = dates[0] == wanted[0] and len(dates) == len(wanted)
+    return parent, head["forecast_id"] if is_same else None
 
 
 async def _read_named_forecast(connection: Connection, forecast_id: UUID, horizon: Horizon) -> Forecast:

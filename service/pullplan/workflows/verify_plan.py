@@ -14,6 +14,7 @@ from pullplan.engine.checker import check
 from pullplan.engine.errors import ResourceUnknownError
 from pullplan.engine.model import Plan, PlanningFacts, Progress, VerificationRequest
 from pullplan.storage import database, plan_reading, plans, verifications
+from pullplan.storage.database import Connection
 from pullplan.workflows.finish_run import storing_results
 
 
@@ -35,9 +36,9 @@ async def verify_plan(
     began = clock()
     plan_id = msgspec.convert(parameters, VerificationRequest).plan_id
     progress("reading", 0.0)
-    facts, plan = await _read(database_url, plan_id)
+    (facts, plan), parent = await _read(database_url, plan_id)
     progress("checking", 0.0)
-    outcome = check(facts, plan)
+    outcome = check(facts, plan) if parent is None else check(facts, plan, parent[1], parent[0].horizon)
     progress("storing", 0.0)
     record = verifications.VerificationRecord(
         verification_id=run_id,
@@ -51,16 +52,29 @@ async def verify_plan(
         await verifications.insert(storing, record, outcome)
 
 
-async def _read(database_url: str, plan_id: UUID) -> tuple[PlanningFacts, Plan]:
+type _Whole = tuple[PlanningFacts, Plan]
+
+
+async def _read(database_url: str, plan_id: UUID) -> tuple[_Whole, _Whole | None]:
+    """Read a plan with its facts, and its parent with its own."""
     connection = await database.connect(database_url)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            facts = await plans.find_facts(connection, plan_id)
-            if facts is not None:
-                days = DAYS_PER_BUCKET[facts.horizon.bucket]
-                plan = await plan_reading.find_plan(connection, plan_id, facts, days_per_bucket=days)
-                if plan is not None:
-                    return facts, plan
+            head = await plans.find(connection, plan_id)
+            whole = await _read_whole(connection, plan_id)
+            if head is not None and whole is not None:
+                parent_plan_id = head["parent_plan_id"]
+                parent = parent_plan_id and await _read_whole(connection, parent_plan_id)
+                return whole, parent
     finally:
         await connection.close()
     raise ResourceUnknownError("plan", plan_id)
+
+
+async def _read_whole(connection: Connection, plan_id: UUID) -> _Whole | None:
+    facts = await plans.find_facts(connection, plan_id)
+    if facts is None:
+        return None
+    days = DAYS_PER_BUCKET[facts.horizon.bucket]
+    plan = await plan_reading.find_plan(connection, plan_id, facts, days_per_bucket=days)
+    return None if plan is None else (facts, plan)

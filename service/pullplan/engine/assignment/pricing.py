@@ -220,7 +220,9 @@ def _cool_starts(
     of_starts = temperature
     for share in START_COOLING:
         margin = np.partition(batches.prices(start_prices(market, prices)), 1, axis=1)
-        if (margin[:, 1] - margin[:, 0] <= SOFT_WIDTHS * of_starts).sum() <= n_open:
+        # A batch that can start in one bucket only, or in none, is not soft.
+        is_soft = np.isfinite(margin[:, 1]) & (margin[:, 1] <= margin[:, 0] + SOFT_WIDTHS * of_starts)
+        if is_soft.sum() <= n_open:
             break
         of_starts = share * early_weight
         search.settle(prices, SETTLED_WIDTHS * temperature, early_weight)

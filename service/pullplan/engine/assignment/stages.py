@@ -281,8 +281,9 @@ def _close_columns(search: Search, columns: IntArray, reduced_costs: FloatArray)
 
 
 def add_columns(search: Search, rows: IntArray, like: IntArray, upper: FloatArray) -> IntArray:
-    """Add a column with a 1 in each of `rows`, as those in `like` are; number them."""
+    """Add a column with a 1 in each of `rows`, as those in `like` are, empty where those are closed; number them."""
     n = len(rows)
+    upper = np.where(search.column_is_closed[like], 0.0, upper)
     search.highs.addCols(
         n, np.zeros(n), np.zeros(n), upper, n, np.arange(n), rows.astype(np.int32), np.ones(n)
     )

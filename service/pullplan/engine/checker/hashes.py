@@ -16,7 +16,9 @@ def check_hashes(facts: PlanningFacts, plan: Plan) -> Iterator[Finding]:
             code="snapshot_hash_wrong",
             detail=f"the stored facts are not those that the snapshot hash {plan.snapshot_hash[:12]}… names",
         )
-    lines = (plan.needs, plan.assignments, plan.shortfalls, plan.prices, plan.stages)
+    lines: tuple[Any, ...] = (plan.needs, plan.assignments, plan.shortfalls, plan.prices, plan.stages)
+    if plan.stability is not None:
+        lines = (*lines, plan.stability)
     if _sha256(lines) != plan.plan_hash:
         yield Finding(
             code="plan_hash_wrong",

@@ -9,6 +9,7 @@ stay short first, no plan is less short in a slice than in the one before it. So
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +19,7 @@ import numpy as np
 
 from pullplan.engine.checker.exactness import STATED_ROUNDING, UNIT_ROUNDOFF, Judge, Sum, sum_of_products
 from pullplan.engine.checker.ground import FloatArray, Ground
+from pullplan.engine.checker.holding import Held
 from pullplan.engine.checker.lines import CountedLine
 from pullplan.engine.checker.options import Weights, blocks
 from pullplan.engine.checker.slices import Slices, read_shortfall_stages
@@ -41,11 +43,19 @@ class Priced:
 class Proof:
     """Recomputes every stage from lines and prices, and holds what the plan states to it."""
 
-    def __init__(self, ground: Ground, plan: Plan, counted: Sequence[CountedLine], judge: Judge) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        plan: Plan,
+        counted: Sequence[CountedLine],
+        judge: Judge,
+        held: Held | None = None,
+    ) -> None:
         self._ground = ground
         self._plan = plan
         self._counted = counted
         self._judge = judge
+        self._held = held or Held()
         self._units = np.array([n.units if math.isfinite(n.units) else 0.0 for n in plan.needs])
         self._short_weight = _shortfall_weights(ground, plan.needs)
         self._short_units = _short_units(plan)
@@ -67,6 +77,11 @@ class Proof:
         values = [self._value(k) for k in range(len(self._plan.stages))]
         for k, stage in enumerate(self._plan.stages):
             bound = self._bound(k, cheapest[k], roundings, weights[k], values)
+            if self._held.price(k) > 0:
+                slices = self._slices_by_need(k, weights[k].multipliers)
+                n_joined = self._shortfalls[k].n_joined if k < len(self._shortfalls) else 1
+                held = self._held.cover(k, cheapest[k], slices)
+                bound = self._held.raised(k, bound, held, roundings=roundings, n_joined=n_joined)
             yield from self._hold(stage, values[k], bound, self._one_mean_need(k))
 
     def _read_stages(self) -> str:
@@ -134,8 +149,9 @@ class Proof:
         costs = []
         roundings = 0
         for block in blocks(self._ground, self._plan.needs):
-            for found, of_stage in zip(cheapest, weights, strict=True):
+            for k, (found, of_stage) in enumerate(zip(cheapest, weights, strict=True)):
                 found[block.needs] = block.cheapest(of_stage)
+                self._held.look(k, block, of_stage)
             roundings = max(roundings, block.roundings())
             self.n_options += int(block.is_option.sum())
             costs.append(float(block.cost[block.is_option].sum()))
@@ -204,6 +220,15 @@ class Proof:
             units += (n_counted * slices.slice_units).tolist()
             prices += np.minimum(cheapest[slices.needs], price * slices.weight).tolist()
         return sum_of_products(units, prices)
+
+    def _slices_by_need(self, k: int, multipliers: Sequence[float]) -> dict[int, list[tuple[float, float]]]:
+        """List each need's slices that have a price: units, and the price of one left short."""
+        of_need: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        for slices, price, n_counted in self._priced_slices(k, multipliers):
+            units = (n_counted * slices.slice_units).tolist()
+            for need, one, weight in zip(slices.needs.tolist(), units, slices.weight.tolist(), strict=True):
+                of_need[need].append((one, price * weight))
+        return of_need
 
     def _exact_covered(
         self, k: int, least: Mapping[int, Fraction | None], multipliers: Sequence[float]

@@ -13,6 +13,14 @@ from pullplan.engine.model.demand import (
     ReleasedWork,
     StockPosition,
 )
+from pullplan.engine.model.differences import (
+    Change,
+    ChangeCause,
+    Difference,
+    NeedInPlan,
+    NeedKey,
+    PlacedUnits,
+)
 from pullplan.engine.model.facts import ForecastFacts, PlanningFacts
 from pullplan.engine.model.forecasts import Accuracy, Forecast, SeriesForecast
 from pullplan.engine.model.network import (
@@ -37,6 +45,7 @@ from pullplan.engine.model.plans import (
     ResourceLoad,
     Shortfall,
     ShortfallStage,
+    Stability,
     Stage,
 )
 from pullplan.engine.model.progress import Progress, SearchProgress
@@ -91,6 +100,8 @@ __all__ = [
     "Capability",
     "CapacityException",
     "CapacityPrice",
+    "Change",
+    "ChangeCause",
     "Checked",
     "CheckedStage",
     "CodeOrEvery",
@@ -98,6 +109,7 @@ __all__ = [
     "DailyUnits",
     "Days",
     "DemandClass",
+    "Difference",
     "Fact",
     "Figures",
     "Finding",
@@ -113,6 +125,8 @@ __all__ = [
     "Lanes",
     "LeadSignal",
     "Need",
+    "NeedInPlan",
+    "NeedKey",
     "Node",
     "NodeStatus",
     "Objective",
@@ -121,6 +135,7 @@ __all__ = [
     "PassedOver",
     "PassedOverCause",
     "Pin",
+    "PlacedUnits",
     "Plan",
     "PlanParameters",
     "PlanRequest",
@@ -141,6 +156,7 @@ __all__ = [
     "ShortfallMeasure",
     "ShortfallReason",
     "ShortfallStage",
+    "Stability",
     "Stage",
     "StockPosition",
     "Tier",

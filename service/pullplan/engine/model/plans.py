@@ -192,6 +192,31 @@ class Figures(Fact, frozen=True, kw_only=True):
     n_shortfalls: int = 0
 
 
+class Stability(Fact, frozen=True, kw_only=True):
+    """What a re-plan holds of its parent, and what that costs.
+
+    The parent's lines that can still stand are *held*, but for those in `released_assignment_ids`. A held unit that no
+    longer stands at its node and start bucket has *moved*, also where it is short now. Every stage's bound is that of
+    all plans that move no more held units than this one.
+    """
+
+    parent_plan_hash: str
+    churn_budget_units: float | None = None
+    """The most held units that might move; None: any number."""
+    least_saving_per_unit: float = 0.0
+    """What a moved unit has to save in the cost stage at least, unless it helps a stage before."""
+    held_units: float
+    moved_units: float
+    released_assignment_ids: tuple[int, ...] = ()
+    """Of the parent: lines that could stand one by one, but not together, as capacity fell."""
+    churn_prices: tuple[float, ...]
+    """One per stage: what moving one unit more would save there; 0 where the plan is the best without any hold."""
+    free_stages: tuple[Stage, ...] = ()
+    """The stages of the best plan that holds nothing; empty where this is one."""
+    free_prices: tuple[CapacityPrice, ...] = ()
+    """The prices that prove them."""
+
+
 class Plan(Fact, frozen=True, kw_only=True):
     method: str
     reproducible: bool
@@ -206,3 +231,5 @@ class Plan(Fact, frozen=True, kw_only=True):
     figures: Figures
     tie_break: str
     """What the last stage adds to break ties, as the certificate declares it."""
+    stability: Stability | None = None
+    """Of a re-plan."""

@@ -100,6 +100,12 @@ class PlanRequest(PlanParameters, frozen=True, kw_only=True, forbid_unknown_fiel
     forecast_id: uuid.UUID | None = None
     """None: a fresh forecast is made within the run where a policy needs one."""
     policy_overrides: Annotated[tuple[PullPolicy, ...], Meta(max_length=10_000)] = ()
+    parent_plan_id: uuid.UUID | None = None
+    """Re-plan: hold what this plan says where it can still stand. What the request leaves out is as the parent's."""
+    churn_budget_units: Annotated[float, Meta(ge=0, le=1e15)] | None = None
+    """The most units that a re-plan may take off a node and start bucket where they could stay; None: any number."""
+    least_saving_per_unit: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
+    """What each of those has to save, in the measure of the cost stage, unless it lessens shortfall or lateness."""
 
 
 class VerificationRequest(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):

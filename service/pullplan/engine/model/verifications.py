@@ -35,6 +35,7 @@ FindingCode = Literal[
     "bound_wrong",
     "gap_wrong",
     "below_bound",
+    "stability_wrong",
     "snapshot_hash_wrong",
     "plan_hash_wrong",
 ]
