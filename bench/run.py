@@ -14,6 +14,7 @@ from typing import Any
 from bench import (
     assigning,
     loading,
+    lotting,
     reading,
     replanning,
     seasonal,
@@ -36,8 +37,10 @@ FIGURES = {
     "seasonal_whole": seasonal.seasonal_assignment_whole,
     "replanning": replanning.signal_to_verified_plan,
     "changed_need": replanning.changed_need,
+    "lots": lotting.lots_large,
+    "lots_against_mip": lotting.lots_against_mip,
 }
-ON_REQUEST = {"assignment_whole", "seasonal_whole"}
+ON_REQUEST = {"assignment_whole", "lots_against_mip", "seasonal_whole"}
 """Takes minutes: only where it is named by --only."""
 
 

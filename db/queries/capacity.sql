@@ -90,7 +90,7 @@ WHERE node_code = $1
 -- name: find_resource_in_use
 SELECT DISTINCT capability.node_code, used.resource_code
 FROM capabilities AS capability
-CROSS JOIN jsonb_object_keys(capability.use_per_unit) AS used (resource_code)
+CROSS JOIN jsonb_object_keys(capability.use_per_unit || capability.setup_use_per_order) AS used (resource_code)
 LEFT JOIN resources AS resource
     ON resource.node_code = capability.node_code AND resource.resource_code = used.resource_code
 WHERE resource.resource_code IS NULL

@@ -16,7 +16,7 @@ SELECT
 
 -- name: list_products
 SELECT product_code, weight_kg, value_per_unit, holding_cost_per_unit_per_day, largest_share, shelf_life_days,
-    effective_from, effective_until
+    effective_from, effective_until, minimum_lot_units, lot_multiple_units, maximum_lot_units
 FROM products WHERE retired_at IS NULL ORDER BY product_code;
 
 -- name: list_regions
@@ -38,7 +38,8 @@ WHERE n.retired_at IS NULL ORDER BY e.node_code, e.resource_code, e.from_date;
 
 -- name: list_capabilities
 SELECT c.node_code, c.product_code, c.unit_cost, c.make_lead_time_days, c.use_per_unit, c.yield_share, c.qualified,
-    c.effective_from, c.effective_until
+    c.effective_from, c.effective_until,
+    c.minimum_lot_units, c.lot_multiple_units, c.maximum_lot_units, c.setup_use_per_order
 FROM capabilities AS c JOIN nodes AS n USING (node_code) JOIN products AS p USING (product_code)
 WHERE n.retired_at IS NULL AND p.retired_at IS NULL ORDER BY c.node_code, c.product_code;
 

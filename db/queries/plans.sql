@@ -97,3 +97,11 @@ FROM plan_loads
 WHERE plan_id = $1 AND (node_code, resource_code, bucket_date) > ($2, $3, $4)
     AND ($5::text IS NULL OR node_code = $5)
 ORDER BY node_code, resource_code, bucket_date LIMIT $6;
+
+-- name: list_production_orders
+SELECT production_order_id, product_code, node_code, start_bucket_date, units, n_lots, lot_units, n_smaller_lots,
+    smaller_lot_units, surplus_units, surplus_region_code
+FROM plan_production_orders
+WHERE plan_id = $1 AND production_order_id > $2
+    AND ($3::text IS NULL OR product_code = $3) AND ($4::text IS NULL OR node_code = $4)
+ORDER BY production_order_id LIMIT $5;

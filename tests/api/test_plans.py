@@ -23,6 +23,7 @@ from pullplan.engine.model import (
     PlanningFacts,
     PlanParameters,
     PlanRequest,
+    ProductionOrder,
     ResourceLoad,
     Shortfall,
     Stage,
@@ -81,9 +82,16 @@ PLAN = Plan(
     ),
     figures=Figures(needs_units=2406.0, assigned_units=1804.5, shortfall_units=0.5),
     tie_break="by code",
+    production_orders=(
+        ProductionOrder(
+            production_order_id=1, product_code="BREAD", node_code="MILL", start_bucket=0, units=350.0,
+            n_lots=2, lot_units=120.0, n_smaller_lots=1, smaller_lot_units=110.0, surplus_units=3.5,
+            surplus_region_code="R1",
+        ),
+    ),
 )  # fmt: skip
 LINES = {
-    "needs": N_NEEDS, "assignments": N_NEEDS, "shortfalls": 1, "prices": 6, "loads": 2,
+    "needs": N_NEEDS, "assignments": N_NEEDS, "shortfalls": 1, "prices": 6, "loads": 2, "production-orders": 1,
 }  # fmt: skip
 
 

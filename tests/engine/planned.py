@@ -43,7 +43,8 @@ def changed(plan: Plan, **changes: Any) -> Plan:
     """Change a plan and name it by what it now says, so that no hash gives it away."""
     plan = msgspec.structs.replace(plan, **changes)
     said = (plan.needs, plan.assignments, plan.shortfalls, plan.prices, plan.stages)
-    return msgspec.structs.replace(plan, plan_hash=planning.plan_hash(*said, stability=plan.stability))
+    named = planning.plan_hash(*said, orders=plan.production_orders, stability=plan.stability)
+    return msgspec.structs.replace(plan, plan_hash=named)
 
 
 def within_the_rules(facts: PlanningFacts, needs: Sequence[Need]) -> tuple[PlanningFacts, list[Need]]:

@@ -24,8 +24,13 @@ def what_is_agreed(plan: Plan) -> dict[str, Any]:
         "assignments": _rounded(plan.assignments),
         "shortfalls": [_without_wording(_rounded(shortfall)) for shortfall in plan.shortfalls],
         "stages": _rounded([{"measure": s.measure, "value": s.value} for s in plan.stages]),
-        "figures": _rounded(plan.figures),
-    }
+        "figures": _without_lots(_rounded(plan.figures)),
+    } | ({"production_orders": _rounded(plan.production_orders)} if plan.figures.lots else {})
+
+
+def _without_lots(figures: dict[str, Any]) -> dict[str, Any]:
+    """Leave the figures of lots out where no capability has lot rules."""
+    return {name: value for name, value in figures.items() if name != "lots" or value is not None}
 
 
 def _without_wording(shortfall: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from msgspec import Meta
 from pullplan.api import fields, formats, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.lots import LotFields
 from pullplan.api.row_types import RowType
 from pullplan.storage import audit, capabilities
 from pullplan.storage.nodes import NODES
@@ -25,7 +26,16 @@ UsePerUnit = Annotated[
 ]
 
 
-class CapabilityBody(intake.Row, intake.Effective, kw_only=True):
+SetupUsePerOrder = Annotated[
+    dict[fields.Code, fields.NonNegative],
+    Meta(
+        max_length=50,
+        description="How much of each of the node's resources a production order takes besides its units; in CSV `hours=2`.",
+    ),
+]
+
+
+class CapabilityBody(intake.Row, LotFields, kw_only=True):
     """What a node can make. Work starts on days of its dates only."""
 
     product_code: fields.Code
@@ -36,6 +46,7 @@ class CapabilityBody(intake.Row, intake.Effective, kw_only=True):
     """Good units for each started unit: capacity and shares count started units, `unit_cost` is of a good one."""
     qualified: bool = True
     """False: never planned with, but named where it would have helped."""
+    setup_use_per_order: SetupUsePerOrder = msgspec.field(default_factory=dict)
 
 
 class CapabilityRow(CapabilityBody, kw_only=True):
@@ -61,8 +72,11 @@ NodeCapabilitiesBody = Annotated[list[CapabilityBody], Meta(max_length=10_000)]
 
 def in_columns(row: CapabilityRow) -> Record:
     """Give a row's values in the order of the columns."""
-    uses = msgspec.json.encode(row.use_per_unit).decode()
-    return tuple(uses if c == "use_per_unit" else getattr(row, c) for c in capabilities.COLUMNS)
+    written = {
+        "use_per_unit": msgspec.json.encode(row.use_per_unit).decode(),
+        "setup_use_per_order": msgspec.json.encode(row.setup_use_per_order).decode(),
+    }
+    return tuple(written.get(c, getattr(row, c)) for c in capabilities.COLUMNS)
 
 
 INTAKE = intake.Intake(
@@ -70,7 +84,7 @@ INTAKE = intake.Intake(
     rows=RowType(CapabilityRow),
     target=capabilities.TARGET,
     record=in_columns,
-    cells={"use_per_unit": formats.amounts_cell},
+    cells={"use_per_unit": formats.amounts_cell, "setup_use_per_order": formats.amounts_cell},
 )
 
 

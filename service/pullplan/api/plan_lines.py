@@ -77,6 +77,24 @@ class ShortfallRow(msgspec.Struct, kw_only=True):
     detail: str
 
 
+class ProductionOrderRow(msgspec.Struct, kw_only=True):
+    """What one node starts of a product in a bucket: `n_lots` of `lot_units` each, then `n_smaller_lots` of `smaller_lot_units`."""
+
+    production_order_id: int
+    product_code: str
+    node_code: str
+    start_bucket_date: date
+    units: float
+    n_lots: int
+    lot_units: float
+    n_smaller_lots: int
+    smaller_lot_units: float
+    surplus_units: float
+    """Above all that the horizon needs of it."""
+    surplus_region_code: str | None
+    """Where the surplus goes: the region that will need it soonest."""
+
+
 class PriceRow(msgspec.Struct, kw_only=True):
     """What one more unit of a capacity, or of a share limit, would be worth to a stage; zero is not listed."""
 
@@ -107,6 +125,7 @@ class LoadRow(msgspec.Struct, kw_only=True):
 NEEDS = Table(plans.NEEDS, NeedRow, get_stored)
 ASSIGNMENTS = Table(plans.ASSIGNMENTS, AssignmentRow, get_stored)
 SHORTFALLS = Table(plans.SHORTFALLS, ShortfallRow, get_stored)
+PRODUCTION_ORDERS = Table(plans.PRODUCTION_ORDERS, ProductionOrderRow, get_stored)
 PRICES = Table(plans.PRICES, PriceRow, get_stored)
 LOADS = Table(plans.LOADS, LoadRow, get_stored)
 
@@ -183,6 +202,28 @@ async def list_plan_shortfalls(
 
 
 @get(
+    "/v1/plans/{plan_id:uuid}/production-orders",
+    guards=[require("read")],
+    operation_id="listPlanProductionOrders",
+    tags=["plans"],
+    opt={"rows": ProductionOrderRow},
+)
+async def list_plan_production_orders(
+    request: Request[Any, Any, Any],
+    pool: PoolOf,
+    plan_id: FromPath[UUID],
+    product_code: CodeFilter = None,
+    node_code: CodeFilter = None,
+    limit: lists.Limit = 100,
+    cursor: lists.Cursor = None,
+) -> Response[lists.Page[ProductionOrderRow]] | Stream:
+    """Read the orders that gather assignments of products with lot rules, and the lots that each is cut into; as CSV or NDJSON the whole of it."""
+    return await PRODUCTION_ORDERS.answer(
+        request, pool, plan_id, limit, cursor, product_code=product_code, node_code=node_code
+    )
+
+
+@get(
     "/v1/plans/{plan_id:uuid}/prices",
     guards=[require("read")],
     operation_id="listPlanPrices",
@@ -224,6 +265,7 @@ ROUTES = [
     list_plan_needs,
     list_plan_assignments,
     list_plan_shortfalls,
+    list_plan_production_orders,
     list_plan_prices,
     list_plan_loads,
 ]

@@ -9,13 +9,14 @@ from litestar.params import JSONBody
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.lots import LotFields
 from pullplan.api.preconditions import expected_revision, with_etag
 from pullplan.api.row_types import RowType
 from pullplan.storage import audit
 from pullplan.storage.products import PRODUCTS
 
 
-class ProductBody(intake.Row, intake.Effective, kw_only=True):
+class ProductBody(intake.Row, LotFields, kw_only=True):
     """What a product is; amounts are in the deployment's one currency."""
 
     name: fields.Text = ""

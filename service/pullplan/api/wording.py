@@ -15,6 +15,7 @@ CAUSES: dict[PassedOverCause, str] = {
     "at_capacity": "full",
     "share_limit": "may start no more of it",
     "not_effective": "outside its dates",
+    "lot_rule": "its lots don't fit",
     "costs_more": "costs more",
     "pinned": "the line is pinned elsewhere",
     "search_stopped": "not looked at before the search was stopped",

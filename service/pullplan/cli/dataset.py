@@ -20,6 +20,7 @@ class Collection(NamedTuple):
 
 _SOURCE = ("source", "external_id")
 _PAIR = ("product_code", "region_code")
+_LOTS = ("minimum_lot_units", "lot_multiple_units", "maximum_lot_units")
 
 COLLECTIONS = (
     Collection(
@@ -37,6 +38,7 @@ COLLECTIONS = (
             "shelf_life_days",
             "effective_from",
             "effective_until",
+            *_LOTS,
             "source_revision",
         ),
     ),
@@ -78,6 +80,8 @@ COLLECTIONS = (
             "qualified",
             "effective_from",
             "effective_until",
+            *_LOTS,
+            "setup_use_per_order",
         ),
     ),
     Collection(

@@ -48,6 +48,11 @@ from pullplan.cli.summary import names_of, summarise
     type=click.FloatRange(0, 86_400, min_open=True),
     help="Take the best plan found by then, with its bounds.  [default: the best there is]",
 )
+@click.option(
+    "--make-minimum",
+    is_flag=True,
+    help="Make a minimum lot even where it exceeds all that is left to make of its product.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One object for machines instead of the report.")
 @talks_to_a_service
 def plan(
@@ -60,6 +65,7 @@ def plan(
     parent: str | None,
     churn_units: float | None,
     least_saving: float | None,
+    make_minimum: bool,
     as_json: bool,
     url: str | None,
     key: str | None,
@@ -83,6 +89,7 @@ def plan(
             "parent_plan_id": parent and chosen_plan_id(client, parent),
             "churn_budget_units": churn_units,
             "least_saving_per_unit": least_saving,
+            "make_minimum": make_minimum or None,
         }
         parameters: Json = {} if parent else {"bucket": "week"}
         parameters |= {name: value for name, value in asked.items() if value is not None}

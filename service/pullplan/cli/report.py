@@ -30,6 +30,7 @@ _REASONS = {
     "at_capacity": "capacity is used up",
     "share_limit": "no node may make a larger share",
     "not_effective": "outside the dates of product, capability or lane",
+    "lot_rule": "no lot fits",
 }
 _MEASURES = {
     "lateness_unit_buckets": "lateness, units × {bucket}s",
@@ -86,6 +87,13 @@ def _figures(summary: Json, names: Names) -> Table:
             ("distance", f"{summary['km_per_unit']:,.0f} km", f"a unit, {summary['unit_km']:,.0f} unit-km")
         )
     rows.append(("capacity in use", _percent(summary["capacity_use_share"]), "over the horizon"))
+    lots = summary["lots"]
+    if lots:
+        counts = f"in {lots['n_production_orders']:,} orders, {_percent(lots['price_of_lots'], 2)} dearer than lots of any size"
+        rows += [
+            ("lots", f"{lots['n_lots']:,}", counts),
+            ("surplus", _units(lots["surplus_units"]), _of(lots["surplus_share"], "the units made")),
+        ]
     forecast = summary["forecast"]
     if forecast and forecast["wape_share"] is not None:
         naive = _percent(forecast["naive_wape_share"])

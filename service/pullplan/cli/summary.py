@@ -22,6 +22,7 @@ _FIGURES = (
     "n_needs",
     "n_assignments",
     "n_shortfalls",
+    "lots",
 )
 _ACCURACY = ("wape_share", "naive_wape_share", "bias_share", "coverage_share", "n_origins")
 

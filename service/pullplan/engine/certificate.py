@@ -84,8 +84,13 @@ class _Weights:
         return of_start + self.route_cost * rows.route_cost
 
 
-def certify(options: Options, solution: Solution) -> tuple[Stage, ...]:
-    """Recompute every stage's value from the lines and its bound from the prices."""
+def certify(
+    options: Options, solution: Solution, with_lots: Sequence[float] | None = None
+) -> tuple[Stage, ...]:
+    """Recompute every stage's value from the lines and its bound from the prices.
+
+    `with_lots` are the values of the plan where its orders are cut into lots; `solution` is then its relaxation.
+    """
     measures = stage_measures(options, solution.stage_names)
     values = stage_values(options, measures, solution)
     bounds = lower_bounds(options, measures, solution.stage_prices, values)
@@ -97,14 +102,20 @@ def certify(options: Options, solution: Solution) -> tuple[Stage, ...]:
             Stage(
                 stage=k + 1,
                 measure=measure.name,
-                value=values[k],
+                value=values[k] if with_lots is None else with_lots[k],
                 lower_bound=bound,
-                gap=gap_absolute / reference if reference > 0 else gap_absolute,
+                gap=_relative(gap_absolute, reference),
                 gap_absolute=gap_absolute,
                 multipliers=tuple(prices.multipliers.tolist()),
+                relaxation_value=None if with_lots is None else values[k],
+                price_of_lots=None if with_lots is None else _relative(with_lots[k] - values[k], reference),
             )
         )
     return tuple(stages)
+
+
+def _relative(difference: float, reference: float) -> float:
+    return difference / reference if reference > 0 else difference
 
 
 def stage_values(options: Options, measures: Sequence[StageMeasure], solution: Solution) -> list[float]:

@@ -102,3 +102,24 @@ class AssignmentFailedError(PullplanError):
     """The solver ended without a plan; the instance is outside what it can represent."""
 
     code = "assignment-failed"
+
+
+class LotRulesContradictoryError(PullplanError):
+    """A node's lots of a product can't keep to their minimum, multiple and maximum at once."""
+
+    code = "lot-rules-contradictory"
+
+    def __init__(self, node_code: str, product_code: str) -> None:
+        super().__init__(
+            f"no lot of {product_code} at {node_code} can keep to its maximum together with its minimum and "
+            "multiple; change minimum_lot_units, lot_multiple_units or maximum_lot_units of the capability "
+            "or the product"
+        )
+        self.node_code = node_code
+        self.product_code = product_code
+
+
+class LotsNotReplannedError(PullplanError):
+    """A re-plan can't hold production orders of whole lots; plan without a parent."""
+
+    code = "lots-not-replanned"

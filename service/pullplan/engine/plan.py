@@ -11,6 +11,7 @@ import msgspec
 from pullplan.engine.assignment import Spread, assign, here
 from pullplan.engine.certificate import capacity_prices, certify
 from pullplan.engine.explanation import blame_the_stop, explain, resource_loads
+from pullplan.engine.lots import cut_into_lots
 from pullplan.engine.model import (
     Assignment,
     CapacityPrice,
@@ -18,9 +19,11 @@ from pullplan.engine.model import (
     Fact,
     Figures,
     Forecast,
+    LotFigures,
     Need,
     Plan,
     PlanningFacts,
+    ProductionOrder,
     Progress,
     ResourceLoad,
     Shortfall,
@@ -58,33 +61,40 @@ def make_plan(
     needs = net(facts)
     tell("assigning", 0.0)
     options = build_options(facts, needs)
-    solution = assign(
+    relaxation = assign(
         options,
         lambda search: tell(search.step, search.done_share, search),
         should_stop=should_stop,
         spread=spread,
     )
+    lots = cut_into_lots(options, relaxation, lambda done: tell("cutting into lots", done))
+    solution = relaxation if lots is None else lots.solution
     tell("explaining", 0.0)
-    stages = certify(options, solution)
+    stages = certify(options, relaxation, None if lots is None else lots.values)
     prices = capacity_prices(options, solution)
-    assignments, shortfalls = explain(options, solution)
+    assignments, shortfalls = explain(options, solution, lots)
     refuse_broken_pins(facts, needs, shortfalls)
     if not solution.is_complete:
         assignments = tuple(map(blame_the_stop, assignments))
-    loads = resource_loads(options, solution)
+    loads = resource_loads(options, solution, lots)
+    orders = () if lots is None else lots.production_orders
+    figures = add_up(needs, assignments, shortfalls, loads)
+    if lots is not None:
+        figures = msgspec.structs.replace(figures, lots=add_up_lots(orders, stages))
     return Plan(
-        method=solution.method,
+        method=solution.method if lots is None else f"{solution.method}; {lots.method}",
         reproducible=solution.is_complete,
         snapshot_hash=_sha256(facts),
-        plan_hash=plan_hash(needs, assignments, shortfalls, prices, stages),
+        plan_hash=plan_hash(needs, assignments, shortfalls, prices, stages, orders=orders),
         needs=needs,
         assignments=assignments,
         shortfalls=shortfalls,
         stages=stages,
         prices=prices,
         loads=loads,
-        figures=add_up(needs, assignments, shortfalls, loads),
+        figures=figures,
         tie_break=solution.tie_break,
+        production_orders=orders,
     )
 
 
@@ -120,6 +130,18 @@ def add_up(
     )
 
 
+def add_up_lots(orders: Sequence[ProductionOrder], stages: Sequence[Stage]) -> LotFigures:
+    """Add up what lots do to a plan."""
+    surplus_units = math.fsum(order.surplus_units for order in orders)
+    return LotFigures(
+        n_production_orders=len(orders),
+        n_lots=sum(order.n_lots + order.n_smaller_lots for order in orders),
+        surplus_units=surplus_units,
+        surplus_share=_share(surplus_units, math.fsum(order.units for order in orders)),
+        price_of_lots=next(stage.price_of_lots for stage in stages if stage.measure.startswith("cost:")),
+    )
+
+
 def _share(part: float, whole: float) -> float | None:
     return part / whole if whole > 0 else None
 
@@ -134,11 +156,13 @@ def plan_hash(
     prices: Sequence[CapacityPrice],
     stages: Sequence[Stage],
     *,
+    orders: Sequence[ProductionOrder] = (),
     stability: Stability | None = None,
 ) -> str:
-    """Name a plan by what it says, and a re-plan by what it holds as well."""
-    said = (needs, assignments, shortfalls, prices, stages)
-    return _sha256(said if stability is None else (*said, stability))
+    """Name a plan by what it says, its orders where it has any, and a re-plan by what it holds as well."""
+    said = [needs, assignments, shortfalls, prices, stages]
+    said += [orders] if orders else []
+    return _sha256([*said, stability] if stability is not None else said)
 
 
 def snapshot_hash(facts: Fact) -> str:

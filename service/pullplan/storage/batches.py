@@ -18,6 +18,7 @@ from pullplan.storage.spool import MAX_PROBLEMS, Spool
 SQL = load_queries("batches")
 
 _RESOURCE_DETAIL = "the node has no resource {given!r}"
+_OF_NODE = ("use_per_unit", "setup_use_per_order", "resource_code")
 _DETAILS = {
     "unknown-code": "there is no {noun} {given!r}, or it is retired",
     "duplicate-line": "repeats {given!r} of {first}",
@@ -114,7 +115,7 @@ async def _problems(connection: Connection, spool: Spool) -> list[LineProblem]:
     found = list(spool.problems)
     for row in await connection.fetch(SQL["list_refused"], MAX_PROBLEMS):
         line, first = spool.line_of(row["ordinal"] - 1), row["first_ordinal"]
-        of_node = row["code"] == "unknown-code" and row["field"] in ("use_per_unit", "resource_code")
+        of_node = row["code"] == "unknown-code" and row["field"] in _OF_NODE
         detail = (_RESOURCE_DETAIL if of_node else _DETAILS[row["code"]]).format(
             noun=row["field"].removesuffix("_code"),
             given=row["given"],

@@ -20,6 +20,10 @@ COLUMNS = (
     "qualified",
     "effective_from",
     "effective_until",
+    "minimum_lot_units",
+    "lot_multiple_units",
+    "maximum_lot_units",
+    "setup_use_per_order",
 )
 TARGET = batches.target(SQL, "staged_capabilities", COLUMNS)
 

@@ -18,6 +18,7 @@ from pullplan.engine.model import (
     PassedOver,
     Plan,
     PlanningFacts,
+    ProductionOrder,
     ResourceLoad,
     Shortfall,
     Stability,
@@ -59,6 +60,10 @@ async def find_plan(
         assignments=await all_of(plans.ASSIGNMENTS, lambda row: _assignment(row, bucket_of)),
         shortfalls=await all_of(plans.SHORTFALLS, lambda row: _fields(row, Shortfall)),
         prices=await all_of(plans.PRICES, lambda row: _in_bucket(row, bucket_of, CapacityPrice)),
+        production_orders=await all_of(
+            plans.PRODUCTION_ORDERS,
+            lambda row: _fields(row, ProductionOrder, start_bucket=bucket_of(row["start_bucket_date"])),
+        ),
         loads=await all_of(plans.LOADS, lambda row: _in_bucket(row, bucket_of, ResourceLoad)),
     )
 

@@ -29,6 +29,12 @@ ASSIGNMENTS = Listing(
 SHORTFALLS = Listing(
     SQL["list_shortfalls"], key=("shortfall_id",), start=(0,), filters=("product_code", "region_code", "tier")
 )
+PRODUCTION_ORDERS = Listing(
+    SQL["list_production_orders"],
+    key=("production_order_id",),
+    start=(0,),
+    filters=("product_code", "node_code"),
+)
 PRICES = Listing(
     SQL["list_prices"],
     key=("stage", "node_code", "resource_code", "product_code", "bucket_date"),
@@ -156,6 +162,14 @@ def rows_by_table(plan: Plan, dates: Sequence[date], plan_id: UUID) -> dict[str,
         "plan_loads": (
             (owner, n.node_code, n.resource_code, dates[n.bucket], n.kind, n.capacity, n.used)
             for n in plan.loads
+        ),
+        "plan_production_orders": (
+            (
+                *(owner, o.production_order_id, o.product_code, o.node_code, dates[o.start_bucket], o.units),
+                *(o.n_lots, o.lot_units, o.n_smaller_lots, o.smaller_lot_units, o.surplus_units),
+                o.surplus_region_code,
+            )
+            for o in plan.production_orders
         ),
     }
 

@@ -16,6 +16,9 @@ COLUMNS = (
     "shelf_life_days",
     "effective_from",
     "effective_until",
+    "minimum_lot_units",
+    "lot_multiple_units",
+    "maximum_lot_units",
     "source_revision",
 )
 PRODUCTS = Owned(noun="product", sql=SQL, target=target(SQL, "staged_products", COLUMNS))

@@ -7,6 +7,7 @@ from pullplan.engine.checker.hashes import check_hashes
 from pullplan.engine.checker.holding import check_held, find_held
 from pullplan.engine.checker.limits import check_pins
 from pullplan.engine.checker.lines import LineChecker, check_cover, check_needs, check_shortfalls
+from pullplan.engine.checker.lots import LotChecker
 from pullplan.engine.checker.proof import Proof
 from pullplan.engine.checker.sums import check_figures, check_loads, check_shares
 from pullplan.engine.model import Checked, Horizon, Plan, PlanningFacts, Verification
@@ -24,13 +25,14 @@ def check(
     """
     ground, judge = survey(facts, plan.needs), Judge()
     lines = LineChecker(ground, plan)
-    findings = [*check_needs(ground, plan.needs), *lines.check(), *check_shortfalls(plan)]
+    lots = LotChecker(ground, plan)
+    findings = [*check_needs(ground, plan.needs), *lines.check(), *check_shortfalls(plan), *lots.check()]
     held = find_held(ground, plan, parent, parent_horizon)
-    proof = Proof(ground, plan, lines.counted, judge, held)
+    proof = Proof(ground, plan, lines.counted, judge, held, lots=lots)
     findings += check_cover(ground, plan, judge)
     findings += check_pins(facts, plan)
-    findings += check_shares(ground, plan, lines.counted, judge)
-    findings += check_loads(ground, plan, lines.counted, judge)
+    findings += check_shares(ground, plan, lines.counted, lots.surplus, judge)
+    findings += check_loads(ground, plan, lines.counted, lots.surplus, judge)
     findings += check_figures(plan, lines.counted)
     findings += check_held(plan, parent, held)
     findings += proof.check()

@@ -35,6 +35,11 @@ def sum_of_products(left: Sequence[float], right: Sequence[float]) -> Sum:
     )
 
 
+def exactly(value: float) -> Sum:
+    """Take a number as it stands."""
+    return Sum(value=value, rounding=0.0, amounts=abs(value), exact=lambda: Fraction(value))
+
+
 class Judge:
     """Compares sums with what is stated, and counts how often float64 was not enough."""
 

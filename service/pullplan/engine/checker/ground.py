@@ -269,7 +269,14 @@ def _ways_of(ground: Ground, product_code: str) -> Ways:
 def _survey_room(facts: PlanningFacts, shares: Mapping[tuple[str, str], float]) -> Room:
     node = {n.node_code: n for n in facts.nodes}
     resource = {(r.node_code, r.resource_code): r for r in facts.resources}
-    named = {*resource, *((c.node_code, code) for c in facts.capabilities for code in c.use_per_unit)}
+    named = {
+        *resource,
+        *(
+            (c.node_code, code)
+            for c in facts.capabilities
+            for code in (*c.use_per_unit, *c.setup_use_per_order)
+        ),
+    }
     keys = tuple(sorted(key for key in named if key[0] in node))
     row = {key: k for k, key in enumerate(keys)}
     exceptions: dict[tuple[str, str], list[CapacityException]] = defaultdict(list)

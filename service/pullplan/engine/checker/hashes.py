@@ -17,6 +17,8 @@ def check_hashes(facts: PlanningFacts, plan: Plan) -> Iterator[Finding]:
             detail=f"the stored facts are not those that the snapshot hash {plan.snapshot_hash[:12]}… names",
         )
     lines: tuple[Any, ...] = (plan.needs, plan.assignments, plan.shortfalls, plan.prices, plan.stages)
+    if plan.production_orders:
+        lines = (*lines, plan.production_orders)
     if plan.stability is not None:
         lines = (*lines, plan.stability)
     if _sha256(lines) != plan.plan_hash:

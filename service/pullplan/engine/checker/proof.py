@@ -17,13 +17,21 @@ from itertools import chain
 
 import numpy as np
 
-from pullplan.engine.checker.exactness import STATED_ROUNDING, UNIT_ROUNDOFF, Judge, Sum, sum_of_products
+from pullplan.engine.checker.exactness import (
+    STATED_ROUNDING,
+    UNIT_ROUNDOFF,
+    Judge,
+    Sum,
+    exactly,
+    sum_of_products,
+)
 from pullplan.engine.checker.ground import FloatArray, Ground
 from pullplan.engine.checker.holding import Held
 from pullplan.engine.checker.lines import CountedLine
+from pullplan.engine.checker.lots import LotChecker
 from pullplan.engine.checker.options import Weights, blocks
-from pullplan.engine.checker.slices import Slices, read_shortfall_stages
-from pullplan.engine.model import CapacityPrice, CheckedStage, Finding, FindingCode, Need, Plan, Stage
+from pullplan.engine.checker.slices import Slices, read_shortfall_stages, shortfall_weights
+from pullplan.engine.model import CapacityPrice, CheckedStage, Finding, FindingCode, Plan, Stage
 
 PROOF_TOLERANCE_SHARE = 1e-9
 """Of the stage's value, or of the measure of one mean need where that is more: so far may what is stated of a stage
@@ -50,14 +58,19 @@ class Proof:
         counted: Sequence[CountedLine],
         judge: Judge,
         held: Held | None = None,
+        *,
+        lots: LotChecker | None = None,
     ) -> None:
         self._ground = ground
         self._plan = plan
         self._counted = counted
+        self._lots = lots
+        self._has_lots = lots is not None and lots.has_lots
+        self._surplus = [] if lots is None else lots.surplus
         self._judge = judge
         self._held = held or Held()
         self._units = np.array([n.units if math.isfinite(n.units) else 0.0 for n in plan.needs])
-        self._short_weight = _shortfall_weights(ground, plan.needs)
+        self._short_weight = shortfall_weights(ground, plan.needs)
         self._short_units = _short_units(plan)
         self._shortfalls: list[Slices] = []
         self.n_options = 0
@@ -70,19 +83,30 @@ class Proof:
         if problem:
             yield Finding(code="stages_wrong", detail=problem)
             return
+        problem = "" if self._lots is None else self._lots.problem_of_stages()
+        if problem:
+            yield Finding(code="stages_wrong", detail=problem)
+            return
         problems, priced = self._read_prices()
         yield from problems
         weights = [self._weights(k, of_stage) for k, of_stage in enumerate(priced)]
         cheapest, roundings = self._find_cheapest(weights)
         values = [self._value(k) for k in range(len(self._plan.stages))]
+        relaxed = [
+            value if stage.relaxation_value is None else exactly(stage.relaxation_value)
+            for stage, value in zip(self._plan.stages, values, strict=True)
+        ]
         for k, stage in enumerate(self._plan.stages):
-            bound = self._bound(k, cheapest[k], roundings, weights[k], values)
+            bound = self._bound(k, cheapest[k], roundings, weights[k], relaxed)
             if self._held.price(k) > 0:
                 slices = self._slices_by_need(k, weights[k].multipliers)
                 n_joined = self._shortfalls[k].n_joined if k < len(self._shortfalls) else 1
                 held = self._held.cover(k, cheapest[k], slices)
                 bound = self._held.raised(k, bound, held, roundings=roundings, n_joined=n_joined)
-            yield from self._hold(stage, values[k], bound, self._one_mean_need(k))
+            yield from self._hold(stage, values[k], relaxed[k], bound, self._one_mean_need(k))
+            if self._has_lots:
+                own = self._bound(k, cheapest[k], roundings, weights[k], values)
+                yield from self._not_below(stage, values[k], own, self._one_mean_need(k))
 
     def _read_stages(self) -> str:
         """Read what each shortfall stage counts; say what is wrong with the plan's stages, if anything is."""
@@ -162,8 +186,10 @@ class Proof:
         if k < len(self._shortfalls):
             return self._shortfalls[k].value(self._short_units)
         name = ("late_buckets", "cost", "early_buckets")[k - len(self._shortfalls)]
+        surplus = self._surplus if name != "late_buckets" else []
         return sum_of_products(
-            [line.units for line in self._counted], [float(getattr(line, name)) for line in self._counted]
+            [*(line.units for line in self._counted), *(left.order.surplus_units for left in surplus)],
+            [float(getattr(of, name)) for of in (*self._counted, *surplus)],
         )
 
     def _one_mean_need(self, k: int) -> float:
@@ -245,9 +271,12 @@ class Proof:
 
     # --- what is held to what ------------------------------------------------------------------------------------
 
-    def _hold(self, stage: Stage, value: Sum, bound: Sum, one_mean_need: float) -> Iterator[Finding]:
-        reference = max(abs(value.value), one_mean_need)
-        gap_absolute = value.value - bound.value
+    def _hold(
+        self, stage: Stage, value: Sum, relaxed: Sum, bound: Sum, one_mean_need: float
+    ) -> Iterator[Finding]:
+        """Hold a stage to its value and its bound; where lots are cut, the gap is the relaxation's."""
+        reference = max(abs(relaxed.value), one_mean_need)
+        gap_absolute = relaxed.value - bound.value
         gap = gap_absolute / reference if reference > 0 else gap_absolute
         self.stages.append(
             CheckedStage(
@@ -274,6 +303,15 @@ class Proof:
             yield _wrong(stage, "gap_wrong", "its absolute gap is", gap_absolute, stage.gap_absolute)
         if not abs(stage.gap - gap) <= slack / (reference or 1.0):
             yield _wrong(stage, "gap_wrong", "its gap is", gap, stage.gap)
+        if self._has_lots:
+            price = (value.value - relaxed.value) / (reference or 1.0)
+            stated = math.nan if stage.price_of_lots is None else stage.price_of_lots
+            if not abs(price - stated) <= slack / (reference or 1.0):
+                yield _wrong(stage, "gap_wrong", "its price of lots is", price, stated)
+        yield from self._not_below(stage, relaxed, bound, one_mean_need)
+
+    def _not_below(self, stage: Stage, value: Sum, bound: Sum, one_mean_need: float) -> Iterator[Finding]:
+        reference = max(abs(value.value), one_mean_need)
         allowance = BELOW_BOUND_SHARE * reference + STATED_ROUNDING * bound.amounts
         if not self._judge.is_at_most(bound, value.value, allowance):
             yield Finding(
@@ -332,34 +370,6 @@ def _value_of_room(ground: Ground, prices: FloatArray) -> Sum:
         kept[k, 1:] = allowed[k, :-1]
     priced = prices.ravel().tolist()
     return sum_of_products([*priced, *(-price for price in priced)], [*allowed.ravel(), *kept.ravel()])
-
-
-def _shortfall_weights(ground: Ground, needs: Sequence[Need]) -> FloatArray:
-    """Weigh one unit short of every need; what would weigh nothing weighs as the least that weighs anything."""
-    match ground.facts.parameters.shortfall_measure:
-        case "units":
-            return np.ones(len(needs))
-        case "value":
-            weight = {code: product.value_per_unit for code, product in ground.product.items()}
-        case "resource_hours":
-            weight = {code: _least_hours(ground, code) for code in ground.product}
-    floor = min((w for w in weight.values() if w > 0), default=1.0)
-    return np.array([max(weight.get(need.product_code, floor), floor) for need in needs])
-
-
-def _least_hours(ground: Ground, product_code: str) -> float:
-    """Add up the renewed resources of one unit at the node that takes the least, of those that may make it."""
-    ways, room = ground.ways(product_code), ground.room
-    hours = [
-        math.fsum(
-            use
-            for code, use in sorted(c.use_per_unit.items())
-            if not room.is_stored[room.row[c.node_code, code]]
-        )
-        for c in ways.capabilities
-        if c.qualified and c.node_code not in ground.offline
-    ]
-    return min(hours, default=0.0)
 
 
 def _short_units(plan: Plan) -> list[list[float]]:

@@ -4,6 +4,7 @@ A need of u units is cut into n slices of u ÷ n, and what stays short is of its
 a stage where one proof does for all of them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from pullplan.engine.checker.exactness import UNIT_ROUNDOFF, Sum, sum_of_products
-from pullplan.engine.checker.ground import FloatArray, IntArray
+from pullplan.engine.checker.ground import FloatArray, Ground, IntArray
 from pullplan.engine.model import TIERS, Need, ShortfallStage
 
 _SHORT_ROUNDINGS = 4
@@ -99,3 +100,31 @@ def read_shortfall_stages(
             found.append(Slices(stage, at, units[at], weight[at], first, last, n_slices))
             first = last + 1
     return found, ""
+
+
+def shortfall_weights(ground: Ground, needs: Sequence[Need]) -> FloatArray:
+    """Weigh one unit short of every need; what would weigh nothing weighs as the least that weighs anything."""
+    match ground.facts.parameters.shortfall_measure:
+        case "units":
+            return np.ones(len(needs))
+        case "value":
+            weight = {code: product.value_per_unit for code, product in ground.product.items()}
+        case "resource_hours":
+            weight = {code: _least_hours(ground, code) for code in ground.product}
+    floor = min((w for w in weight.values() if w > 0), default=1.0)
+    return np.array([max(weight.get(need.product_code, floor), floor) for need in needs])
+
+
+def _least_hours(ground: Ground, product_code: str) -> float:
+    """Add up the renewed resources of one unit at the node that takes the least, of those that may make it."""
+    ways, room = ground.ways(product_code), ground.room
+    hours = [
+        math.fsum(
+            use
+            for code, use in sorted(c.use_per_unit.items())
+            if not room.is_stored[room.row[c.node_code, code]]
+        )
+        for c in ways.capabilities
+        if c.qualified and c.node_code not in ground.offline
+    ]
+    return min(hours, default=0.0)

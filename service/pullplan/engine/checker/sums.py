@@ -9,7 +9,8 @@ import numpy.typing as npt
 from pullplan.engine.checker.exactness import Judge, sum_of_products
 from pullplan.engine.checker.ground import Ground
 from pullplan.engine.checker.lines import CountedLine
-from pullplan.engine.model import Figures, Finding, Plan
+from pullplan.engine.checker.lots import Surplus, figures_of_lots
+from pullplan.engine.model import Figures, Finding, LotFigures, Plan
 
 FIT_TOLERANCE_SHARE = 1e-7
 """Of the capacity, or of what one mean need takes where that is more: so much may a load exceed it by."""
@@ -20,10 +21,11 @@ FIGURE_TOLERANCE = 1e-12
 
 
 def check_loads(
-    ground: Ground, plan: Plan, counted: Sequence[CountedLine], judge: Judge
+    ground: Ground, plan: Plan, counted: Sequence[CountedLine], surplus: Sequence[Surplus], judge: Judge
 ) -> Iterator[Finding]:
-    """Hold what lines take of every resource to what is there, and to the loads that the plan states."""
+    """Hold what lines, surplus and setups take of every resource to what is there, and to the stated loads."""
     takings = _takings(ground, plan, counted)
+    _add_orders(takings, ground, plan, surplus)
     used = np.zeros(ground.room.calendar.shape)
     mean_need = math.fsum(n.units for n in plan.needs) / max(1, len(plan.needs))
     for k, (node_code, resource_code) in enumerate(ground.room.keys):
@@ -52,7 +54,7 @@ def check_loads(
 
 
 def check_shares(
-    ground: Ground, plan: Plan, counted: Sequence[CountedLine], judge: Judge
+    ground: Ground, plan: Plan, counted: Sequence[CountedLine], surplus: Sequence[Surplus], judge: Judge
 ) -> Iterator[Finding]:
     """Hold what every node starts of every product to its share limit."""
     started: dict[tuple[str, str], list[tuple[float, float]]] = {}
@@ -63,6 +65,11 @@ def check_shares(
         if row is not None:
             use = float(ways.use[ways.position[line.node_code], row])
             started.setdefault((line.node_code, product_code), []).append((line.units, use))
+    for left in surplus:
+        place = (left.order.node_code, left.order.product_code)
+        if place in ground.room.share_row:
+            use = 1 / left.capability.yield_share
+            started.setdefault(place, []).append((left.order.surplus_units, use))
     mean_need = math.fsum(n.units for n in plan.needs) / max(1, len(plan.needs))
     for (node_code, product_code), lines in started.items():
         limit = float(ground.room.allowed[ground.room.share_row[node_code, product_code], -1])
@@ -90,6 +97,26 @@ def _takings(
             use = use_per_started_unit / capability.yield_share
             takings.setdefault((row, line.start_bucket), []).append((line.units, use))
     return takings
+
+
+def _add_orders(
+    takings: dict[tuple[int, int], list[tuple[float, float]]],
+    ground: Ground,
+    plan: Plan,
+    surplus: Sequence[Surplus],
+) -> None:
+    """Add what orders take besides their lines: surplus by the unit, setups once."""
+    capability = {(c.product_code, c.node_code): c for c in ground.facts.capabilities}
+    for order in plan.production_orders:
+        made = capability.get((order.product_code, order.node_code))
+        for code, use in made.setup_use_per_order.items() if made else ():
+            row = ground.room.row[order.node_code, code]
+            takings.setdefault((row, order.start_bucket), []).append((1.0, use))
+    for left in surplus:
+        for code, use_per_started_unit in left.capability.use_per_unit.items():
+            row = ground.room.row[left.order.node_code, code]
+            use = use_per_started_unit / left.capability.yield_share
+            takings.setdefault((row, left.order.start_bucket), []).append((left.order.surplus_units, use))
 
 
 def _check_stated_loads(ground: Ground, plan: Plan, used: npt.NDArray[np.float64]) -> Iterator[Finding]:
@@ -133,12 +160,22 @@ def check_figures(plan: Plan, counted: Sequence[CountedLine]) -> Iterator[Findin
         said, right = getattr(plan.figures, name), getattr(found, name)
         if said is None or right is None:
             agrees = said is right
+        elif isinstance(said, LotFigures):
+            agrees = _close_figures(said, right)
         else:
             agrees = abs(said - right) <= FIGURE_TOLERANCE_SHARE * abs(right) + FIGURE_TOLERANCE
         if not agrees:
             yield Finding(
                 code="figure_wrong", detail=f"the plan says {name} = {said}; its lines add up to {right}"
             )
+
+
+def _close_figures(said: LotFigures, right: LotFigures) -> bool:
+    pairs = ((getattr(said, name), getattr(right, name)) for name in LotFigures.__struct_fields__)
+    return all(
+        a is b if a is None or b is None else math.isclose(a, b, rel_tol=1e-9, abs_tol=FIGURE_TOLERANCE)
+        for a, b in pairs
+    )
 
 
 def _add_up(plan: Plan, counted: Sequence[CountedLine]) -> Figures:
@@ -162,4 +199,5 @@ def _add_up(plan: Plan, counted: Sequence[CountedLine]) -> Figures:
         n_needs=len(plan.needs),
         n_assignments=len(plan.assignments),
         n_shortfalls=len(plan.shortfalls),
+        lots=figures_of_lots(plan) if plan.figures.lots is not None or plan.production_orders else None,
     )

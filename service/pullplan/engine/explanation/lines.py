@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pullplan.engine.certificate import PricedStage, price_stages
 from pullplan.engine.explanation.routes import best_routes
 from pullplan.engine.explanation.shortage import explain_shortfalls, full_resources, soonest_arrival
+from pullplan.engine.lots import LotPlan
 from pullplan.engine.model import Assignment, PassedOver, PassedOverCause, Shortfall
 from pullplan.engine.options import OptionRows, Options, Solution, StageMeasure, runs, stage_measures
 
@@ -30,6 +31,7 @@ CAUSES: tuple[PassedOverCause, ...] = (
     "too_late",
     "costs_more",
     "share_limit",
+    "lot_rule",
     "at_capacity",
 )
 
@@ -48,8 +50,13 @@ class _Pairs:
         return _Pairs(self.line[some], self.capability[some], self.distance_km[some], self.is_nearer[some])
 
 
-def explain(options: Options, solution: Solution) -> tuple[tuple[Assignment, ...], tuple[Shortfall, ...]]:
-    """Write every line and every shortfall down with its reasons, ordered by need, node and start bucket."""
+def explain(
+    options: Options, solution: Solution, lots: LotPlan | None = None
+) -> tuple[tuple[Assignment, ...], tuple[Shortfall, ...]]:
+    """Write every line and every shortfall down with its reasons, ordered by need, node and start bucket.
+
+    `lots`: the orders that made the solution from a relaxation.
+    """
     lines = options.rows_at(solution.need, solution.capability, solution.start_bucket)
     nodes = [capability.node_code for capability in options.capabilities.rows]
     columns = zip(
@@ -62,7 +69,7 @@ def explain(options: Options, solution: Solution) -> tuple[tuple[Assignment, ...
         lines.distance_km.tolist(),
         lines.cost.tolist(),
         lines.distance_rank.tolist(),
-        _passed_over(options, solution, lines),
+        _passed_over(options, solution, lines, has_lots=lots is not None),
         strict=True,
     )
     assignments = tuple(
@@ -92,10 +99,12 @@ def explain(options: Options, solution: Solution) -> tuple[tuple[Assignment, ...
             passed,
         ) in enumerate(columns)
     )
-    return assignments, explain_shortfalls(options, solution)
+    return assignments, explain_shortfalls(options, solution, lots)
 
 
-def _passed_over(options: Options, solution: Solution, lines: OptionRows) -> Iterator[tuple[PassedOver, ...]]:
+def _passed_over(
+    options: Options, solution: Solution, lines: OptionRows, *, has_lots: bool
+) -> Iterator[tuple[PassedOver, ...]]:
     """Tell, line by line, what it passes over: most go to their nearest node, and need no words."""
     measures = stage_measures(options, solution.stage_names)
     up_to_cost = next(k for k, measure in enumerate(measures, 1) if measure.name.startswith("cost:"))
@@ -104,7 +113,9 @@ def _passed_over(options: Options, solution: Solution, lines: OptionRows) -> Ite
     pairs = _candidates(options, lines)
     line_of, told = [np.empty(0, dtype=np.int64)], list[PassedOver]()
     for cut in range(0, len(pairs.line), CHUNK_PAIRS):
-        line, passed = _tell(options, solution, lines, stages, pairs[cut : cut + CHUNK_PAIRS])
+        line, passed = _tell(
+            options, solution, lines, stages, pairs[cut : cut + CHUNK_PAIRS], has_lots=has_lots
+        )
         line_of.append(line)
         told += passed
     ends = np.searchsorted(np.concatenate(line_of), np.arange(len(lines.need)), side="right")
@@ -144,6 +155,8 @@ def _tell(
     lines: OptionRows,
     stages: Sequence[tuple[StageMeasure, PricedStage]],
     pairs: _Pairs,
+    *,
+    has_lots: bool,
 ) -> tuple[IntArray, list[PassedOver]]:
     """Give every pair that was passed over its cause and its prices: each one's line, and the words, in order."""
     n_capabilities = len(options.capabilities.rows)
@@ -174,6 +187,7 @@ def _tell(
         is_too_late=~has_route | is_later,
         is_dearer=is_dearer,
         is_over_share=(share_saving > saving / 2) | ((saving == 0) & has_full_share),
+        is_free=has_lots & (saving == 0),
     )
     names, nodes = [measure.name for measure, _ in stages], options.capabilities.rows
     columns = zip(
@@ -220,10 +234,12 @@ def _causes(
     is_too_late: BoolArray,
     is_dearer: BoolArray,
     is_over_share: BoolArray,
+    is_free: BoolArray,
 ) -> IntArray:
     """Tell what rules each node out first: positions in CAUSES.
 
-    What is neither unable, nor later, nor dearer has its capacity, or its share, worth more elsewhere.
+    What is neither unable, nor later, nor dearer has its capacity, or its share, worth more elsewhere; where
+    room is worth nothing, lots left it.
     """
     node = options.capabilities.node[pairs.capability]
     region = options.need_region[lines.need[pairs.line]]
@@ -237,5 +253,6 @@ def _causes(
         is_too_late,
         is_dearer,
         is_over_share,
+        is_free,
     )
     return np.select(rules, range(len(rules)), default=len(rules))

@@ -3,18 +3,21 @@
 import numpy as np
 import numpy.typing as npt
 
+from pullplan.engine.lots import LotPlan
 from pullplan.engine.model import ResourceLoad
 from pullplan.engine.options import Options, Solution
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def resource_loads(options: Options, solution: Solution) -> tuple[ResourceLoad, ...]:
+def resource_loads(
+    options: Options, solution: Solution, lots: LotPlan | None = None
+) -> tuple[ResourceLoad, ...]:
     """List capacity and use, released work included, by node, resource and bucket.
 
     A stored resource's capacity in a bucket is what is there: on hand and arrived, less what was used before.
     """
-    capacity, used = loads_by_bucket(options, solution)
+    capacity, used = loads_by_bucket(options, solution, lots)
     return tuple(
         ResourceLoad(
             node_code=node_code,
@@ -30,7 +33,9 @@ def resource_loads(options: Options, solution: Solution) -> tuple[ResourceLoad, 
     )
 
 
-def loads_by_bucket(options: Options, solution: Solution) -> tuple[FloatArray, FloatArray]:
+def loads_by_bucket(
+    options: Options, solution: Solution, lots: LotPlan | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Lay out capacity and use.
 
     Shapes: twice (n_resources, n_buckets)
@@ -40,6 +45,8 @@ def loads_by_bucket(options: Options, solution: Solution) -> tuple[FloatArray, F
         options.use_by_bucket(solution.capability, solution.start_bucket, solution.units)
         + capacities.released_use
     )
+    if lots is not None:
+        used += lots.extra_use
     used_before = np.cumsum(used, axis=1) - used
     there = np.cumsum(capacities.calendar, axis=1) - used_before
     return np.where(capacities.is_stored[:, None], there, capacities.calendar), used

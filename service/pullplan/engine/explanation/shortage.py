@@ -1,5 +1,6 @@
 """What keeps a need short? The first thing, from capability to capacity, that rules every node out."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates, bucket_of
+from pullplan.engine.lots import LotPlan, lot_sizes
 from pullplan.engine.model import Need, Shortfall, ShortfallReason
 from pullplan.engine.options import CapacityKey, OptionRows, Options, Solution
 
@@ -40,16 +42,19 @@ class _Limits:
         return f"the week of {day}" if horizon.bucket == "week" else str(day)
 
 
-def explain_shortfalls(options: Options, solution: Solution) -> tuple[Shortfall, ...]:
+def explain_shortfalls(
+    options: Options, solution: Solution, lots: LotPlan | None = None
+) -> tuple[Shortfall, ...]:
     """Give every need that stays short its reason and a sentence, ordered by need."""
     limits = _Limits(
         options=options,
-        is_full=full_resources(options, solution),
+        is_full=full_resources(options, solution, lots),
         row_of={key: row for row, key in enumerate(options.capacities.keys)},
     )
     shortfalls: list[Shortfall] = []
     for i, ways in _ways_of_short_needs(options, np.flatnonzero(solution.shortfall_units > 0)):
-        reason, detail = _reason(limits, i, ways)
+        by_lots = lots is not None and lots.is_short_by_lots(i)
+        reason, detail = _lot_rule(limits, i, ways) if by_lots else _reason(limits, i, ways)
         shortfalls.append(
             Shortfall(
                 shortfall_id=len(shortfalls) + 1,
@@ -99,6 +104,27 @@ def _reason(limits: _Limits, i: int, ways: OptionRows) -> tuple[ShortfallReason,
     if len(ways.need) == 0:
         return _out_of_time(limits, i, linked)
     return _at_capacity(limits, need, ways)
+
+
+def _lot_rule(limits: _Limits, i: int, ways: OptionRows) -> tuple[ShortfallReason, str]:
+    """Tell which lots the nodes that could serve a need make."""
+    options = limits.options
+    said = []
+    for capability in np.unique(ways.capability).tolist():
+        row = options.capabilities.rows[capability]
+        minimum, multiple, maximum = lot_sizes(row, options.products[options.need_product[i]])
+        rules = [
+            f"{name} {size:g}"
+            for name, size in (("minimum", minimum), ("multiple", multiple), ("maximum", maximum))
+            if 0 < size < math.inf
+        ]
+        said.append(f"{row.node_code} ({', '.join(rules) or 'lots of any size'})")
+    need = options.needs[i]
+    detail = (
+        f"without lots it would be served; no order that keeps to them, and fits, is left that could serve "
+        f"{need.region_code} with {need.product_code} by {limits.when(need.latest_bucket)}: {_listed(said)}"
+    )
+    return "lot_rule", detail
 
 
 def _names(options: Options, capabilities: Sequence[int]) -> str:
@@ -195,13 +221,15 @@ def _limit(limits: _Limits, key: CapacityKey, buckets: Sequence[int]) -> str:
     return f"{key.resource_code} full from {limits.when(full[0])} to {limits.when(full[-1])}"
 
 
-def full_resources(options: Options, solution: Solution) -> BoolArray:
+def full_resources(options: Options, solution: Solution, lots: LotPlan | None = None) -> BoolArray:
     """Tell where no more can be started: renewed in that bucket, stored in that bucket or any later one.
 
     Shapes: (n_resources, n_buckets)
     """
     available = options.capacities.available
     used = options.use_by_bucket(solution.capability, solution.start_bucket, solution.units)
+    if lots is not None:
+        used += lots.extra_use
     up_to = np.cumsum(available - used, axis=1)
     stored_room = np.minimum.accumulate(up_to[:, ::-1], axis=1)[:, ::-1]
     room = np.where(options.capacities.is_stored[:, None], stored_room, available - used)

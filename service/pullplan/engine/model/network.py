@@ -31,6 +31,10 @@ class Product(Fact, frozen=True, kw_only=True):
     effective_from: date | None = None
     effective_until: date | None = None
     """Work starts on days from `effective_from` until (not including) `effective_until`; None: without end."""
+    minimum_lot_units: float | None = None
+    lot_multiple_units: float | None = None
+    maximum_lot_units: float | None = None
+    """Lot rules of every capability that says nothing of its own; None or 0: none."""
 
 
 class Region(Fact, frozen=True, kw_only=True):
@@ -86,6 +90,12 @@ class Capability(Fact, frozen=True, kw_only=True):
     effective_from: date | None = None
     effective_until: date | None = None
     """As a product's: on which days work may start."""
+    minimum_lot_units: float | None = None
+    lot_multiple_units: float | None = None
+    maximum_lot_units: float | None = None
+    """None: as the product says; 0: no such rule here, whatever the product says."""
+    setup_use_per_order: dict[str, float] = msgspec.field(default_factory=dict)
+    """Resource code to the amount that one production order takes besides its units."""
 
 
 class Lane(Fact, frozen=True, kw_only=True):

@@ -90,6 +90,27 @@ class Shortfall(Fact, frozen=True, kw_only=True):
     detail: str
 
 
+class ProductionOrder(Fact, frozen=True, kw_only=True):
+    """What one node starts of a product in a bucket, cut into whole lots. Counted from 1 by product, node and bucket.
+
+    units = n_lots × lot_units + n_smaller_lots × smaller_lot_units.
+    """
+
+    production_order_id: int
+    product_code: str
+    node_code: str
+    start_bucket: int
+    units: float
+    n_lots: int
+    lot_units: float
+    n_smaller_lots: int = 0
+    smaller_lot_units: float = 0.0
+    surplus_units: float = 0.0
+    """Above all that the horizon needs of it."""
+    surplus_region_code: str | None = None
+    """Where the surplus goes: the region that will need it soonest."""
+
+
 class CapacityPrice(Fact, frozen=True, kw_only=True):
     """One stage's price of one more unit of a capacity (≥ 0); prices that are zero are not listed.
 
@@ -160,6 +181,11 @@ class Stage(Fact, frozen=True, kw_only=True):
     gap_absolute: float
     multipliers: tuple[float, ...] = ()
     """One per earlier stage: what relaxing that stage's achieved value by one would save here."""
+    relaxation_value: float | None = None
+    """What the stage would measure if lots could be of any size: gap and bound are the relaxation's. None where no
+    capability has lot rules: then it is the value."""
+    price_of_lots: float | None = None
+    """(value − relaxation value) ÷ max(|relaxation value|, the measure of one mean need)."""
 
 
 class ResourceLoad(Fact, frozen=True, kw_only=True):
@@ -170,6 +196,18 @@ class ResourceLoad(Fact, frozen=True, kw_only=True):
     capacity: float
     """Of a `stored` resource: what is there in this bucket."""
     used: float
+
+
+class LotFigures(Fact, frozen=True, kw_only=True):
+    """What lots do to a plan."""
+
+    n_production_orders: int
+    n_lots: int
+    surplus_units: float
+    surplus_share: float | None
+    """Of the units made."""
+    price_of_lots: float | None
+    """What the cost stage measures more than if lots could be of any size, as a share of that."""
 
 
 class Figures(Fact, frozen=True, kw_only=True):
@@ -190,6 +228,8 @@ class Figures(Fact, frozen=True, kw_only=True):
     n_needs: int = 0
     n_assignments: int = 0
     n_shortfalls: int = 0
+    lots: LotFigures | None = None
+    """None where no capability has lot rules."""
 
 
 class Stability(Fact, frozen=True, kw_only=True):
@@ -233,3 +273,5 @@ class Plan(Fact, frozen=True, kw_only=True):
     """What the last stage adds to break ties, as the certificate declares it."""
     stability: Stability | None = None
     """Of a re-plan."""
+    production_orders: tuple[ProductionOrder, ...] = ()
+    """Where any capability has lot rules."""

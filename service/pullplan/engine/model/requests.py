@@ -68,6 +68,8 @@ class PlanParameters(Fact, frozen=True, kw_only=True):
     """Released work that starts in the first so many buckets stays whatever happens to its node; later work only while
     its node can still make it. New work may start there all the same."""
     pins: Annotated[tuple[Pin, ...], Meta(max_length=10_000)] = ()
+    make_minimum: bool = False
+    """Make a minimum lot even where it exceeds all that is left to make of its product."""
 
     def latest_bucket(self, tier: Tier, bucket: int, horizon_buckets: int) -> int:
         """Tell until when a need of a tier that is due in a bucket may arrive."""

@@ -31,6 +31,7 @@ PassedOverCause = Literal[
     "no_lane",
     "at_capacity",
     "share_limit",
+    "lot_rule",
     "costs_more",
     "pinned",
     "search_stopped",
@@ -44,6 +45,7 @@ ShortfallReason = Literal[
     "too_late",
     "at_capacity",
     "share_limit",
+    "lot_rule",
 ]
 
 Share = Annotated[float, Meta(ge=0, le=1)]

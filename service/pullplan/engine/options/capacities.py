@@ -50,7 +50,9 @@ class Capacities:
 def build_capacities(facts: PlanningFacts, shares: Sequence[ShareLimit] = ()) -> Capacities:
     """Lay the capacity calendars out by bucket, put share limits below, and take away what released work needs."""
     resources = {(r.node_code, r.resource_code): r for r in facts.resources}
-    used = {(c.node_code, code) for c in facts.capabilities for code in c.use_per_unit}
+    used = {
+        (c.node_code, code) for c in facts.capabilities for code in (*c.use_per_unit, *c.setup_use_per_order)
+    }
     nodes = {node.node_code: node for node in facts.nodes}
     keys = [CapacityKey(*key) for key in sorted(resources.keys() | used) if key[0] in nodes]
     exceptions: dict[tuple[str, str], list[CapacityException]] = defaultdict(list)

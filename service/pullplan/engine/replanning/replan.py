@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.certificate import capacity_prices
+from pullplan.engine.errors import LotsNotReplannedError
 from pullplan.engine.explanation import resource_loads
+from pullplan.engine.lots import lot_rules
 from pullplan.engine.model import Assignment, Horizon, Plan, PlanningFacts, Shortfall, Stability
 from pullplan.engine.netting import refuse_broken_pins
 from pullplan.engine.options import Options, build_options
@@ -31,7 +33,8 @@ def replan(
     Needs keep the parent's numbers, and so do lines that stay. With a churn that is free the plan is as good as any,
     and moves nothing for nothing; else it also carries what the best plan would be.
 
-    Raises: PinInfeasibleError where a pin can't be kept; AssignmentFailedError when the solver fails.
+    Raises: PinInfeasibleError where a pin can't be kept; LotsNotReplannedError where a product has lot rules;
+        AssignmentFailedError when the solver fails.
     """
     tell = progress or (lambda _step, _done_share: None)
     facts = in_canonical_order(facts)
@@ -41,6 +44,10 @@ def replan(
     )
     tell("assigning", 0.0)
     options = build_options(facts, needs)
+    if lot_rules(options) is not None:
+        raise LotsNotReplannedError(
+            "a product has lot rules, and orders of whole lots can't be held: plan without a parent"
+        )
     standing = find_standing(options, parent, parent_facts.horizon)
     shift = shift_buckets(options.horizon, parent_facts.horizon)
     proven, free = _solve(options, standing, churn, tell)

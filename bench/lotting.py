@@ -1,0 +1,235 @@
+"""How near to the best possible are plans with lots, and what do lots cost?
+
+    python -m bench.lotting FIRST_SEED LAST_SEED
+
+prints what each of some small instances costs, beside HiGHS on all of its orders at once.
+"""
+
+import statistics
+import sys
+import time
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from bench.figure import figure
+from bench.instances import FREIGHT_PER_KG_KM, SIDE_KM, reference_instance
+from bench.whole_lots import best_with_lots
+
+from pullplan.engine.assignment import assign
+from pullplan.engine.certificate import stage_values
+from pullplan.engine.lots import LotPlan, cut_into_lots
+from pullplan.engine.model import (
+    Capability,
+    Horizon,
+    Lane,
+    Need,
+    Node,
+    PlanningFacts,
+    PlanParameters,
+    Product,
+    Region,
+    Resource,
+)
+from pullplan.engine.options import Options, build_options, stage_measures
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+MONDAY = date(2026, 4, 13)
+MULTIPLE, MINIMUM = 10.0, 100.0
+LARGE_PRODUCTS = 200
+SMALL_SHAPES = (
+    (1, 300, 1, 30),
+    (3, 100, 1, 30),
+    (10, 30, 1, 12),
+    (5, 10, 6, 8),
+    (3, 20, 5, 10),
+    (10, 10, 3, 8),
+)
+"""Products, regions, buckets, nodes: 300 needs each."""
+CAPACITY_FACTORS = (1.25, 1.5, 2.0)
+N_SMALL = 200
+WHOLE_SECONDS, WHOLE_GAP = 60.0, 1e-3
+"""What HiGHS gets for a whole small instance."""
+
+
+def lots_large() -> list[dict[str, Any]]:
+    """Measure what lots cost the reference instance of 60,000 needs."""
+    instance = reference_instance(LARGE_PRODUCTS, capacity_factor=1.25)
+    facts, needs = _facts(
+        instance.is_made, instance.use_per_unit, instance.unit_cost, instance.weight_kg,
+        instance.distance_km, instance.units[:, :, None], instance.capacity, holding_share=0.0,
+    )  # fmt: skip
+    options = build_options(facts, needs)
+    started = time.perf_counter()
+    relaxation = assign(options)
+    assigned = time.perf_counter()
+    lots = cut_into_lots(options, relaxation)
+    ended = time.perf_counter()
+    if lots is None:
+        raise RuntimeError("there are lot rules")
+    relaxed = stage_values(options, stage_measures(options, relaxation.stage_names), relaxation)
+    surplus = sum(order.surplus_units for order in lots.production_orders) / float(options.need_units.sum())
+    price = lots.values[-2] / relaxed[-2] - 1
+    short = lots.values[0] - relaxed[0]
+    times = (ended - assigned) / (assigned - started)
+    return [
+        _at_most("lots of 60,000, price", price, "of cost", 0.005, relaxed[-2]),
+        _at_most("lots of 60,000, surplus", surplus, "of units", 0.002, float(options.need_units.sum())),
+        _at_most("lots of 60,000, short by lots", short, "units", 1e-6, relaxed[0]),
+        figure(
+            "lots of 60,000, time", times, "× assigning", reference=assigned - started, must="-", reached=None
+        ),
+    ]
+
+
+def lots_against_mip() -> list[dict[str, Any]]:
+    """Measure small instances against HiGHS on all their orders at once."""
+    above = [measured["above"] for measured in map(compare, range(N_SMALL))]
+    name = f"lots of {N_SMALL} × 300, above HiGHS's best"
+    return [
+        _at_most(f"{name}, mean", statistics.mean(above), "of cost", 0.01, WHOLE_SECONDS),
+        _at_most(f"{name}, worst", max(above), "of cost", 0.05, WHOLE_SECONDS),
+    ]
+
+
+def compare(seed: int) -> dict[str, float]:
+    """Plan one small instance both ways; `above` counts a unit left short as ten mean units' cost."""
+    facts, needs = small_instance(seed)
+    options = build_options(facts, needs)
+    relaxation = assign(options)
+    started = time.process_time()
+    lots = cut_into_lots(options, relaxation)
+    seconds = time.process_time() - started
+    if lots is None:
+        raise RuntimeError("there are lot rules")
+    best = best_with_lots(facts, needs, seconds=WHOLE_SECONDS, gap=WHOLE_GAP)
+    penalty = 10 * options.mean_cost
+    own = lots.values[-2] + penalty * _short(options, lots)
+    whole = best.cost + penalty * best.short_units
+    return {
+        "seed": seed,
+        "above": own / whole - 1,
+        "short": _short(options, lots),
+        "whole_short": best.short_units,
+        "whole_gap": best.gap,
+        "cpu_seconds": seconds,
+    }
+
+
+def _short(options: Options, lots: LotPlan) -> float:
+    return float(lots.solution.shortfall_units.sum()) if len(options.needs) else 0.0
+
+
+def _at_most(name: str, value: float, unit: str, most: float, reference: float) -> dict[str, Any]:
+    return figure(name, value, unit, reference=reference, must=f"<= {most:g}", reached=value <= most)
+
+
+def small_instance(seed: int) -> tuple[PlanningFacts, list[Need]]:
+    """Draw 300 needs: one product everywhere, or several over regions and buckets with a season."""
+    chance = np.random.default_rng(seed)
+    n_products, n_regions, n_buckets, n_nodes = SMALL_SHAPES[seed % len(SMALL_SHAPES)]
+    factor = CAPACITY_FACTORS[chance.integers(len(CAPACITY_FACTORS))]
+    nodes = chance.uniform(0, SIDE_KM, (n_nodes, 2))
+    regions = chance.uniform(0, SIDE_KM, (n_regions, 2))
+    shape = (n_products, n_nodes)
+    is_made = chance.random(shape) < (1.0 if n_products == 1 else 0.5)
+    for product in np.flatnonzero(is_made.sum(axis=1) < 3):
+        is_made[product, chance.choice(n_nodes, 3, replace=False)] = True
+    use = chance.uniform(0.5, 2, (n_products, 1)) * chance.uniform(0.8, 1.3, shape)
+    cost = chance.uniform(5, 50, (n_products, 1)) * chance.uniform(0.9, 1.2, shape)
+    weight_kg = chance.uniform(0.2, 3, n_products)
+    season = 1 + 0.5 * np.sin(2 * np.pi * (np.arange(n_buckets) - 2) / 8) * (n_buckets > 1)
+    units = chance.gamma(1, 20, (n_products, n_regions, n_buckets)) * season
+    mean_use = (use * is_made).sum(axis=1) / is_made.sum(axis=1)
+    total = factor * float(units.sum(axis=(1, 2)) @ mean_use) / n_buckets
+    capacity = chance.dirichlet(np.full(n_nodes, 3.0)) * total
+    distance_km = np.hypot(*(nodes[:, None] - regions[None]).transpose(2, 0, 1))
+    holding = float(chance.choice([0.0, 0.005]))
+    return _facts(is_made, use, cost, weight_kg, distance_km, units, capacity, holding_share=holding)
+
+
+def _facts(  # noqa: PLR0917 - arrays in their order
+    is_made: BoolArray,
+    use: FloatArray,
+    cost: FloatArray,
+    weight_kg: FloatArray,
+    distance_km: FloatArray,
+    units: FloatArray,
+    capacity: FloatArray,
+    *,
+    holding_share: float,
+) -> tuple[PlanningFacts, list[Need]]:
+    """Write arrays down as facts: weekly buckets, holding a share of the unit cost each.
+
+    Shapes: `units` (n_products, n_regions, n_buckets), `capacity` (n_nodes,) by bucket
+    """
+    n_products, n_regions, n_buckets = units.shape
+    products = [f"P{p:04d}" for p in range(n_products)]
+    regions = [f"R{r:04d}" for r in range(n_regions)]
+    nodes = [f"N{n:02d}" for n in range(len(capacity))]
+    facts = PlanningFacts(
+        horizon=Horizon(as_of_date=MONDAY, bucket="week", horizon_buckets=n_buckets),
+        parameters=PlanParameters(
+            objective="landed_cost",
+            shortfall_measure="units",
+            lanes="given_only",
+            freight_cost_per_kg_km=FREIGHT_PER_KG_KM,
+            late_buckets=0,
+        ),
+        products=tuple(
+            Product(
+                product_code=code,
+                weight_kg=float(weight_kg[p]),
+                holding_cost_per_unit_per_day=holding_share * float(cost[p].mean()) / 7,
+                minimum_lot_units=MINIMUM,
+                lot_multiple_units=MULTIPLE,
+            )
+            for p, code in enumerate(products)
+        ),
+        regions=tuple(Region(region_code=code) for code in regions),
+        nodes=tuple(Node(node_code=code) for code in nodes),
+        resources=tuple(
+            Resource(node_code=code, resource_code="hours", capacity_per_day=float(capacity[n]) / 7)
+            for n, code in enumerate(nodes)
+        ),
+        capabilities=tuple(
+            Capability(
+                node_code=nodes[n],
+                product_code=products[p],
+                unit_cost=float(cost[p, n]),
+                use_per_unit={"hours": float(use[p, n])},
+            )
+            for p, n in np.argwhere(is_made).tolist()
+        ),
+        lanes=tuple(
+            Lane(node_code=node, region_code=region, distance_km=float(distance_km[n, r]), transit_days=0)
+            for n, node in enumerate(nodes)
+            for r, region in enumerate(regions)
+        ),
+    )
+    needs = [
+        Need(
+            need_id=i + 1,
+            product_code=products[p],
+            region_code=regions[r],
+            bucket=b,
+            tier="order",
+            units=float(units[p, r, b]),
+            latest_bucket=b,
+        )
+        for i, (p, r, b) in enumerate(np.ndindex(units.shape))
+    ]
+    return facts, needs
+
+
+def main() -> None:
+    first, last = map(int, sys.argv[1:])
+    for seed in range(first, last + 1):
+        print(compare(seed), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,6 @@
+"""Which production orders make a plan, each of whole lots?"""
+
+from pullplan.engine.lots.planning import LotPlan, cut_into_lots
+from pullplan.engine.lots.rules import lot_rules, lot_sizes
+
+__all__ = ["LotPlan", "cut_into_lots", "lot_rules", "lot_sizes"]
