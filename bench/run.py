@@ -40,7 +40,7 @@ FIGURES = {
     "lots": lotting.lots_large,
     "lots_against_mip": lotting.lots_against_mip,
 }
-ON_REQUEST = {"assignment_whole", "lots_against_mip", "seasonal_whole"}
+ON_REQUEST = {"assignment_whole", "lots", "lots_against_mip", "seasonal_whole"}
 """Takes minutes: only where it is named by --only."""
 
 
