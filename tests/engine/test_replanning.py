@@ -104,8 +104,12 @@ def test_what_holding_costs_is_seen_beside_the_best_plan(
     for stage, best in zip(free, whole.stages, strict=True):
         assert stage.value == pytest.approx(best.value, rel=1e-6, abs=1e-6)
         assert abs(stage.gap) < 1e-7
-    first = next((k for k, s in enumerate(free) if abs(s.value - again.stages[k].value) > 1e-6), None)
-    assert first is None or free[first].value < again.stages[first].value
+    for best, held in zip(free, again.stages, strict=False):
+        if best.measure != held.measure:
+            break  # other slices are joined: the two have no stage in common from here on
+        if abs(best.value - held.value) > 1e-6:
+            assert best.value < held.value
+            break
 
 
 @pytest.mark.parametrize("seed", range(4))
