@@ -87,7 +87,9 @@ class Block:
 
     def weighed(self, early_weight: float) -> "Block":
         """Let a bucket early cost so much."""
-        return self if self.timing is None else replace(self, timing=self.timing.weighed(early_weight))
+        if self.timing is None or early_weight == 0:
+            return self
+        return replace(self, timing=self.timing.weighed(early_weight))
 
     def priced(self, by_start: FloatArray) -> FloatArray:
         """Add the best start's price to the cost: (n_ways, n_needs)."""

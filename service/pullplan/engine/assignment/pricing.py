@@ -15,6 +15,7 @@ from pullplan.engine.assignment.completing import (
     Completion,
     batches_to_open,
     complete,
+    margin_of_starts,
     needs_to_open,
 )
 from pullplan.engine.assignment.near_ties import WAYS
@@ -216,13 +217,10 @@ def _cool_starts(
     market = search.market
     n_open = batches_to_open(market)
     early_weight = temperature / 4
-    batches = market.with_early_weight(early_weight).batches
     of_starts = temperature
     for share in START_COOLING:
-        margin = np.partition(batches.prices(start_prices(market, prices)), 1, axis=1)
-        # A batch that can start in one bucket only, or in none, is not soft.
-        is_soft = np.isfinite(margin[:, 1]) & (margin[:, 1] <= margin[:, 0] + SOFT_WIDTHS * of_starts)
-        if is_soft.sum() <= n_open:
+        margin = margin_of_starts(market.batches.prices(start_prices(market, prices), early_weight))
+        if (margin <= SOFT_WIDTHS * of_starts).sum() <= n_open:
             break
         of_starts = share * early_weight
         search.settle(prices, SETTLED_WIDTHS * temperature, early_weight)
