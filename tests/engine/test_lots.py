@@ -233,6 +233,19 @@ def test_without_lot_rules_a_plan_says_nothing_of_lots():
     assert {stage.relaxation_value for stage in plan.stages} == {None}
 
 
+def test_where_capacity_is_short_a_minimum_lot_takes_its_room_from_others():
+    # 102 hours for 120 + 16: equal shares would be 90 and 12, but no lot of 12 may be made.
+    facts = network(
+        [("OAT", "BONN", 0, 120.0), ("RYE", "BONN", 0, 16.0)],
+        {("A", "OAT"): {"lot_multiple_units": 5.0}, ("A", "RYE"): {"minimum_lot_units": 15.0}},
+        distance_km={("A", "BONN"): 11.0},
+        capacity={"A": 102.0},
+    )
+    plan = planned(facts)
+    assert sum(a.units for a in plan.assignments) == pytest.approx(101.0)
+    assert {s.need_id: s.units for s in plan.shortfalls} == {1: pytest.approx(35.0)}
+
+
 def test_a_plan_of_lots_is_not_replanned_in_part():
     facts = busy()
     with pytest.raises(LotsNotReplannedError, match="without a parent"):
@@ -375,7 +388,10 @@ def test_any_network_gets_a_feasible_certified_plan_of_whole_lots(facts: Plannin
 @given(ruled_networks())
 @settings(max_examples=20, deadline=None)
 def test_small_networks_lose_little_to_the_best_orders(facts: PlanningFacts):
-    """As an independent formulation finds them: never more short, and where as little is short, within 5 %."""
+    """As an independent formulation finds them: where all could be served without lots, as little short and within 5 %.
+
+    Elsewhere equal ranks share what is short, which may cost up to the least order of each product.
+    """
     facts = msgspec.structs.replace(
         facts,
         parameters=msgspec.structs.replace(
@@ -387,10 +403,11 @@ def test_small_networks_lose_little_to_the_best_orders(facts: PlanningFacts):
         ),
     )
     plan = planned(facts)
-    if not plan.needs:
+    if plan.figures.lots is None:
         return
     best = best_with_lots(facts, plan.needs, seconds=20.0, gap=1e-6)
     short = plan.figures.shortfall_units
-    assert short <= best.short_units + 1e-4
+    is_short_anyway = any((stage.relaxation_value or 0) > 1e-6 for stage in plan.stages[:-3])
+    assert short <= best.short_units + (2 * 40.0 if is_short_anyway else 1e-4)
     if short >= best.short_units - 1e-4:
         assert plan.stages[-2].value <= 1.05 * best.cost + 1e-6

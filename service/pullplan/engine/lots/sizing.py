@@ -21,6 +21,8 @@ BoolArray = npt.NDArray[np.bool_]
 FEASIBILITY_TOLERANCE = 1e-9
 GAP = 1e-3
 """Of the programme's value: a smaller saving is not searched for."""
+NEVER_SHARE = 0.5
+"""What a unit that the relaxation leaves short counts, of one that it serves."""
 QUICK_NODES, THOROUGH_NODES = 10, 20
 """Of the search tree."""
 
@@ -119,7 +121,7 @@ class _Sizing:
         n_orders = len(ways.order)
         self._shipments = columns.block(len(ways.shipment_need))
         self._starts = columns.block(len(ways.start_batch))
-        self._short = columns.block(len(ways.need))
+        self._short, self._never = columns.block(len(ways.need)), columns.block(len(ways.need))
         self._size = columns.block(n_orders)
         self._made = columns.block(n_orders)
         self._lots = columns.block(n_orders)
@@ -130,10 +132,10 @@ class _Sizing:
 
     def _most_units(self) -> FloatArray:
         """Bound each order by what its product could need of it and what the room allows."""
-        problem, ways = self._problem, self._ways
+        options, ways = self._problem.options, self._ways
         total = np.bincount(
             np.searchsorted(self._products, self._need_product),
-            weights=problem.units[ways.need],
+            weights=options.need_units[ways.need],
             minlength=len(self._products),
         )
         most = total[self._product] + np.maximum(self._multiple, self._minimum)
@@ -206,6 +208,7 @@ class _Sizing:
             ways.start_holding + weights.lateness * ways.start_late + weights.earliness * ways.start_early
         )
         cost[self._short] = weights.short[ways.need]
+        cost[self._never] = NEVER_SHARE * weights.short[ways.need]
         cost[self._size] = self._unit * (options.capabilities.use[self._capability] @ self._prices)[at]
         cost[self._made] = (problem.rules.setup[self._capability] @ self._prices)[at]
         cost[self._surplus] = problem.orders.surplus_cost[ways.order]
@@ -214,15 +217,21 @@ class _Sizing:
 
     def _lp(self, cost: FloatArray) -> highspy.HighsLp:
         problem, ways = self._problem, self._ways
-        units = problem.units[ways.need]
+        units, wanted = problem.options.need_units[ways.need], problem.units[ways.need]
+        need = np.arange(len(units))
         rows = Rows()
         add_flow(
-            rows, ways, units, (self._shipments, self._starts), (np.arange(len(units)), self._short, 1.0)
+            rows,
+            ways,
+            units,
+            (self._shipments, self._starts),
+            (np.append(need, need), np.append(self._short, self._never), 1.0),
         )
         self._add_sizes(rows)
         self._add_links(rows)
         self._add_capacities(rows)
         lower, upper = np.zeros(self._n_columns), np.full(self._n_columns, highspy.kHighsInf)
+        upper[self._short], upper[self._never] = wanted, units - wanted
         upper[self._size] = self._most / self._unit
         upper[self._made] = self._is_one & (self._most > 0)
         upper[self._lots] = np.where(self._has_gaps, self._most / np.maximum(self._minimum, 1e-300), 0.0)
@@ -278,7 +287,7 @@ class _Sizing:
     def _add_links(self, rows: Rows) -> None:
         """No shipment, and no start, without its order: implied, but without it fractions of orders bound nothing."""
         ways = self._ways
-        units = self._problem.units[ways.need]
+        units = self._problem.options.need_units[ways.need]
         is_one = self._is_one[ways.start_order]
         n_batches = int(ways.start_batch.max(initial=-1)) + 1
         n_starts = np.bincount(ways.start_batch, minlength=n_batches)
