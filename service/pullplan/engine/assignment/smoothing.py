@@ -269,6 +269,8 @@ def look_at(
     Shapes: (n_rows_of_block, n_starts), (n_rows_of_block × n_starts, the same)
     """
     block = search.block
+    if block.timing is None:
+        return _look_at_one_start(search, by_start, temperature.of_ways)
     price, share = _soft_starts(block, by_start, temperature.of_starts)
     n_ways, n_dues, n_starts = share.shape
     price32, cold = (price - search.centre).astype(np.float32), np.float32(-1.0 / temperature.of_ways)
@@ -299,6 +301,24 @@ def look_at(
     start = np.arange(n_starts)
     by_start[way[:, None], start, way[:, None], start] += started / temperature.of_starts
     return block.use.T @ started, _by_row(block.use, by_start)
+
+
+def _look_at_one_start(
+    search: SearchBlock, by_start: FloatArray, temperature: float
+) -> tuple[FloatArray, FloatArray]:
+    """Do what `look_at` does where there is one bucket: such looks are many and small, and each operation counts."""
+    use, rows = search.block.use, search.block.rows
+    price = (use @ by_start[rows] - search.centre).astype(np.float32)
+    weights = search.cost + price
+    weights -= weights.min(axis=0, initial=np.inf)
+    weights *= np.float32(-1.0 / temperature)
+    np.exp(weights, out=weights)
+    weights /= weights.sum(axis=0)
+    made = (weights @ search.units).astype(np.float64)
+    spread = ((weights * search.units) @ weights.T).astype(np.float64)
+    spread *= -1.0 / temperature
+    spread.flat[:: len(made) + 1] += made / temperature
+    return use.T @ (made + search.settled_units[0])[:, None], use.T @ spread @ use
 
 
 def _spread_over_starts(spread: FloatArray, share: FloatArray) -> FloatArray:
@@ -332,8 +352,6 @@ def _soft_starts(block: Block, by_start: FloatArray, temperature: float) -> tupl
     Shapes: (n_ways, n_dues), (n_ways, n_dues, n_starts)
     """
     priced = block.start_prices(by_start)
-    if block.timing is None:
-        return priced[:, :, 0], np.ones_like(priced)
     least = priced.min(axis=2, keepdims=True)
     reachable = np.isfinite(least)
     share = np.exp(np.where(reachable, priced - np.where(reachable, least, 0.0), 0.0) * (-1.0 / temperature))
