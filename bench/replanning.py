@@ -1,4 +1,4 @@
-"""How soon does one signal stand in a stored, verified plan, and how soon does the engine re-plan one need of many?"""
+"""How soon does one signal stand in a stored, verified plan?"""
 
 import statistics
 import tempfile
@@ -9,22 +9,14 @@ from typing import Any
 
 import httpx
 import numpy as np
-from bench.assigning import to_market
 from bench.figure import figure, percentile
-from bench.instances import reference_instance
-from bench.one_pass import seconds_per_pass
 
 from pullplan.cli.service import running_service
-from pullplan.engine.assignment.pricing import price
-from pullplan.engine.replanning.warm import WarmMarket
 
 N_PRODUCTS, N_REGIONS, N_NODES = 100, 100, 50
 N_SIGNALS = 30
 WEEKS = 4
 CAPACITY_FACTOR = 1.25
-WARM_PRODUCTS = (40, 200, 3_334)
-"""12,000, 60,000 and 1,000,200 needs."""
-N_CHANGES = 15
 ASKED = {"bucket": "week", "horizon_buckets": WEEKS}
 
 
@@ -161,48 +153,3 @@ def signal_to_verified_plan() -> list[dict[str, Any]]:
             reached=None,
         ),
     ]
-
-
-def changed_need() -> list[dict[str, Any]]:
-    """Change one need of a plan that is kept warm, at three sizes; beside a pass over all of its needs."""
-    figures = []
-    for n_products in WARM_PRODUCTS:
-        instance = reference_instance(n_products, capacity_factor=1.25)
-        market = to_market(instance)
-        plan = price(market, n_stages=1)
-        if plan is None:
-            raise RuntimeError("prices did not settle")
-        warm = WarmMarket(market, plan.lines)
-        chance = np.random.default_rng(3)
-        seconds, read, gaps = [], [], []
-        for _ in range(N_CHANGES):
-            need, units = int(chance.integers(instance.n_needs)), float(chance.gamma(1, 20))
-            begun = time.perf_counter()
-            changed = warm.change(need, units)
-            seconds.append(time.perf_counter() - begun)
-            read.append(changed.n_needs_read)
-            gaps.append((changed.value - changed.bound) / changed.value)
-        name = f"one changed need of {instance.n_needs:,}, kept warm"
-        median, target = statistics.median(seconds), instance.n_needs > 1_000_000
-        figures += [
-            figure(
-                f"{name}, median",
-                median,
-                "s",
-                reference=seconds_per_pass(instance),
-                must="<= 0.1 s" if target else "-",
-                reached=median <= 0.1 if target else None,
-            ),
-            figure(
-                "  needs read, most", max(read), "needs", reference=instance.n_needs, must="-", reached=None
-            ),
-            figure(
-                "  gap, largest",
-                max(gaps),
-                "of value",
-                reference=0.0,
-                must="<= 1e-8",
-                reached=max(gaps) <= 1e-8,
-            ),
-        ]
-    return figures

@@ -36,7 +36,6 @@ FIGURES = {
     "seasonal": seasonal.seasonal_assignment,
     "seasonal_whole": seasonal.seasonal_assignment_whole,
     "replanning": replanning.signal_to_verified_plan,
-    "changed_need": replanning.changed_need,
     "lots": lotting.lots_large,
     "lots_against_mip": lotting.lots_against_mip,
 }
