@@ -13,12 +13,14 @@ from typing import Any
 
 from bench import (
     assigning,
+    confirming,
     loading,
     lotting,
     reading,
     replanning,
     seasonal,
     sharding,
+    sharing,
     starting,
     storing,
 )
@@ -33,8 +35,10 @@ FIGURES = {
     "assignment": assigning.assignment,
     "sharding": sharding.sharding,
     "assignment_whole": assigning.assignment_whole,
+    "sharing": sharing.sharing,
     "seasonal": seasonal.seasonal_assignment,
     "seasonal_whole": seasonal.seasonal_assignment_whole,
+    "confirming": confirming.confirming,
     "replanning": replanning.signal_to_verified_plan,
     "lots": lotting.lots_large,
     "lots_against_mip": lotting.lots_against_mip,

@@ -224,3 +224,32 @@ def test_a_line_forced_to_a_full_node_that_makes_others_late_says_so_before_any_
     assert passed.forcing_measure == "lateness_unit_buckets"
     assert (passed.forcing_cost_per_unit, passed.forcing_cost) == pytest.approx((1.0, 6.0))
     assert confirmed_extra(network, plan, line, passed, 1.0) == pytest.approx(6.0)
+
+
+def test_what_a_small_line_adds_to_a_large_plan_is_told() -> None:
+    facts, (east, west) = two_towns()
+    tiny = msgspec.structs.replace(east, units=4e-5)
+    filling = msgspec.structs.replace(west, units=10.0)
+    pies = [
+        msgspec.structs.replace(east, need_id=3 + n, product_code="PIE", units=6.0, rank=0)
+        for n in range(600)
+    ]
+    can_bake = Capability(node_code="NEAR", product_code="PIE", use_per_unit={"tin": 1.0})
+    network = (
+        msgspec.structs.replace(
+            facts,
+            products=(*facts.products, Product(product_code="PIE")),
+            resources=(
+                *facts.resources,
+                Resource(node_code="NEAR", resource_code="tin", capacity_per_day=3600.0),
+            ),
+            capabilities=(*facts.capabilities, can_bake),
+        ),
+        [tiny, filling, *pies],
+    )
+    stages, _ = planned(*network)
+    forced = Forced(need_id=1, node_code="NEAR", units=4e-5)
+    _, compared = solve_forced(*network, forced, {stage.measure: stage.value for stage in stages})
+    worse = next(stage for stage in compared if stage.is_worse)
+    assert worse.measure == "cost:nearest"
+    assert worse.extra == pytest.approx(30 * 4e-5, rel=1e-3)

@@ -11,8 +11,9 @@ from pullplan.engine.certificate import stage_values
 from pullplan.engine.model import ConfirmedStage, Forced, Need, PlanningFacts, SearchProgress
 from pullplan.engine.options import Options, build_options, stage_measures
 
-WORSE_ABOVE = 1e-7
-"""Of a stage's value, or of the measure of one mean need: what grows by less has not grown."""
+WORSE_ABOVE, WORSE_ABOVE_OF_VALUE = 1e-6, 1e-10
+"""Of the measure of one mean need, and of the stage's value: what grows by no more than both has not grown. In a large
+plan one line is a small share of the value."""
 
 
 def solve_forced(
@@ -40,7 +41,7 @@ def solve_forced(
     compared = []
     for measure, now in zip(measures, stage_values(options, measures, solution), strict=True):
         value = planned[measure.name]
-        least = WORSE_ABOVE * max(abs(value), measure.one_mean_need)
+        least = max(WORSE_ABOVE * measure.one_mean_need, WORSE_ABOVE_OF_VALUE * abs(value))
         compared.append(
             ConfirmedStage(
                 measure=measure.name,
