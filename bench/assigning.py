@@ -163,7 +163,7 @@ def _prove(market: Market, plan: PricedPlan) -> dict[str, float]:
         np.add.at(served, plan.lines.need[lines][made], plan.lines.units[lines][made])
         for k, stage in enumerate(stages):
             cheapest[k, needs] = (block.use @ proofs[stage.proof].row_prices[block.rows]).min()
-        cheapest[-1, needs] = block.priced(plan.cost_prices).min(axis=0)
+        cheapest[-1, needs] = block.priced(plan.cost.by_start).min(axis=0)
     n_slices = market.n_slices
     counted = [(stage.last - stage.first + 1) / n_slices for stage in stages]
     values = [
@@ -187,7 +187,7 @@ def _prove(market: Market, plan: PricedPlan) -> dict[str, float]:
         gaps.append((values[k] - least) / max(values[k], float(units.mean())))
     return {
         "cost": cost,
-        "gap": (cost - bound(len(stages), plan.cost_prices.ravel(), plan.cost_multipliers)) / cost,
+        "gap": (cost - bound(len(stages), plan.cost.by_start.ravel(), plan.cost.multipliers[:-1])) / cost,
         "shortfall_gap": max(gaps),
         "short_share": float((units - served).sum() / units.sum()),
     }

@@ -108,6 +108,7 @@ def to_market(instance: Instance) -> Market:
             due=due,
             start_cost=np.where(early >= 0, held[:, None, None] * early_buckets, np.inf),
             early_buckets=np.broadcast_to(early_buckets, (len(rows), n_buckets, n_buckets)),
+            late_buckets=np.zeros((len(rows), n_buckets, n_buckets)),
         )
         blocks.append(
             Block(
@@ -145,10 +146,10 @@ def _prove(market: Market, plan: PricedPlan) -> dict[str, float]:
     """Compute values from the lines and bounds from the prices alone, over every way and start, in float64."""
     lines, of_early = plan.lines, plan.lines.early.solved
     weight = of_early.early_weight
-    prices = plan.cost_prices, of_early.by_start
+    prices = plan.cost.by_start, of_early.by_start
     bounds = [-float((by_start.ravel() * market.capacity).sum()) for by_start in prices]
     cost = early = early_units = 0.0
-    used = np.zeros_like(plan.cost_prices)
+    used = np.zeros_like(plan.cost.by_start)
     cut = np.searchsorted(lines.need, market.first_need)
     weighed = market.with_early_weight(weight)
     for b, block in enumerate(market.blocks):

@@ -62,7 +62,7 @@ def main() -> None:
         plan = price(market, 1, spread=spread_over(place))
         assert plan is not None
         lines = plan.lines
-        found = [lines.need, lines.way, lines.start, lines.units, plan.cost_prices, plan.cost_multipliers]
+        found = [lines.need, lines.way, lines.start, lines.units, plan.cost.by_start, plan.cost.multipliers]
         digest = hashlib.sha256(b"".join(array.tobytes() for array in found)).hexdigest()
         sys.stdout.write(f"{digest} {plan.lines.cost.value}\n")
 

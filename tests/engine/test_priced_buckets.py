@@ -38,8 +38,12 @@ def seasonal_network(
     n_nodes: int = 4,
     n_products: int = 5,
     n_regions: int = 6,
+    from_bucket: int = 1,
 ) -> tuple[PlanningFacts, list[Need]]:
-    """Draw demand with a peak late in the horizon; `load` is needs ÷ capacity, roughly, so that some is made early."""
+    """Draw demand with a peak late in the horizon; `load` is needs ÷ capacity, roughly, so that some is made early.
+
+    What is due `from_bucket` 0 can't always be in time, as some of it travels for a bucket.
+    """
     chance = np.random.default_rng(seed)
     horizon = Horizon(as_of_date=MONDAY, bucket="day", horizon_buckets=n_buckets)
     peak = 1 + 0.6 * np.sin(2 * np.pi * (np.arange(n_buckets) - n_buckets / 4) / n_buckets)
@@ -58,7 +62,7 @@ def seasonal_network(
         for p in range(n_products)
         for r in range(n_regions)
         for b in range(n_buckets)
-        if b > 0 or n_buckets == 1
+        if b >= from_bucket or n_buckets == 1
     ]
     with_store = seed % 3 == 0
     capacity = float(base.sum()) * 1.1 / load / n_nodes
@@ -137,6 +141,24 @@ def test_random_seasonal_networks_are_as_good_as_the_whole_programme_stage_by_st
             assert check(facts, stated(facts, options, solution)).findings == ()
     assert n_priced > 40
     assert n_early > 20
+
+
+def test_what_cannot_be_in_time_is_as_little_late_as_can_be_and_what_nobody_can_serve_is_left_out() -> None:
+    n_priced = n_late = n_short = 0
+    for seed in range(0, 120, 5):
+        drawn = seasonal_network(seed, load=(0.4, 0.6)[seed % 2], n_buckets=2 + seed // 5 % 5, from_bucket=0)
+        options = build_options(*drawn)
+        solution = assign_by_prices(options)
+        if solution is not None:
+            n_priced += 1
+            assert_holds(options, solution)
+            assert_equal_stages(options, solution)
+            n_late += certify(options, solution)[-3].value > 0
+            n_short += bool(solution.shortfall_units.any())
+            assert check(drawn[0], stated(drawn[0], options, solution)).findings == ()
+    assert n_priced > 18
+    assert n_late > 8
+    assert n_short > 4
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))

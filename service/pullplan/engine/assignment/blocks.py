@@ -33,6 +33,8 @@ class Timing:
     """(n_ways, n_dues, n_starts): of one unit that starts then; infinite where it may not."""
     early_buckets: FloatArray
     """(n_ways, n_dues, n_starts): how long one unit waits from arrival to due; 0 where it may not start."""
+    late_buckets: FloatArray
+    """(n_ways, n_dues, n_starts): how long one unit is overdue when it arrives; 0 where it may not start."""
 
     def weighed(self, early_weight: float) -> "Timing":
         """Let a bucket early cost so much."""
@@ -76,6 +78,14 @@ class Block:
     def due(self) -> IntArray:
         """Tell every need's due bucket: (n_needs,)."""
         return np.zeros(len(self.units), dtype=np.int64) if self.timing is None else self.timing.due
+
+    @property
+    def least_late(self) -> FloatArray:
+        """Count the buckets that each need is late where it may only come as soon as it can: (n_needs,)."""
+        if self.timing is None:
+            return np.zeros(len(self.units))
+        of_due: FloatArray = self.timing.late_buckets.max(axis=(0, 2), initial=0.0)
+        return of_due[self.timing.due]
 
     def start_prices(self, by_start: FloatArray) -> FloatArray:
         """Add the price of capacity to the cost of every start: (n_ways, n_dues, n_starts).
@@ -123,8 +133,8 @@ class Market:
     """(n_resources,); None where there is one bucket, in which all the same."""
     ranks: Ranks | None = None
     """Of equally good plans the one with the least Σ units × rank is taken; None: any will do."""
-    has_late_ways: bool = False
-    """Some need could be served late: ways hold only what arrives in time."""
+    has_later_ways: bool = False
+    """Some need could be served later than by any of these ways and starts."""
 
     @cached_property
     def first_need(self) -> IntArray:
@@ -167,6 +177,8 @@ class Batches:
     """(n_batches, n_starts)"""
     early_buckets: FloatArray
     """(n_batches, n_starts)"""
+    late_buckets: FloatArray
+    """(n_batches, n_starts)"""
 
     @staticmethod
     def of(market: "Market") -> "Batches":
@@ -180,18 +192,22 @@ class Batches:
         resource = [block.rows[row] for block, (_, row) in zip(blocks, used, strict=True)]
         amount = [block.use[at] for block, at in zip(blocks, used, strict=True)]
         at = np.concatenate([_NO_NUMBERS, *way]), np.concatenate([_NO_NUMBERS, *resource])
-        nothing = np.zeros((int(n_ways @ n_dues), market.n_starts))
-        timings = [block.timing for block in blocks if block.timing is not None]
+
+        def of_starts(name: str) -> FloatArray:
+            nothing = (np.zeros((len(block.use), 1, market.n_starts)) for block in blocks)
+            found = (
+                none if block.timing is None else getattr(block.timing, name)
+                for block, none in zip(blocks, nothing, strict=True)
+            )
+            return np.concatenate([of_block.reshape(-1, market.n_starts) for of_block in found])
+
         return Batches(
             first=np.cumsum([0, *(n_ways * n_dues)]),
             way=np.repeat(np.arange(first_way[-1]), np.repeat(n_dues, n_ways)),
             use=csr_array((np.concatenate([np.empty(0), *amount]), at), shape=(first_way[-1], n_resources)),
-            start_cost=np.concatenate([t.start_cost.reshape(-1, market.n_starts) for t in timings])
-            if timings
-            else nothing,
-            early_buckets=np.concatenate([t.early_buckets.reshape(-1, market.n_starts) for t in timings])
-            if timings
-            else nothing,
+            start_cost=of_starts("start_cost"),
+            early_buckets=of_starts("early_buckets"),
+            late_buckets=of_starts("late_buckets"),
         )
 
     def prices(self, by_start: FloatArray, early_weight: float = 0.0) -> FloatArray:

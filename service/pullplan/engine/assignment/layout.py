@@ -1,7 +1,7 @@
 """How do options become a market: which ways has each product, and when may they start to be in time?"""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -25,7 +25,7 @@ class Layout:
 
     market: Market
     need: IntArray
-    """(n_needs,): the need of options that each of the market's is."""
+    """(n_needs,): the need of options that each of the market's is; one that nobody can serve is not in it."""
     capability: Sequence[IntArray]
     """By block, (n_ways,)."""
     row_scale: FloatArray
@@ -36,13 +36,13 @@ class Layout:
 class _Kinds:
     """One block's ways: capabilities told apart by how long their goods travel and when they may start.
 
-    Its needs are told apart by *when*: due bucket, earliest arrival and pinned start (−1: any).
+    Its needs are told apart by *when*: due bucket, earliest and latest arrival, and pinned start (−1: any).
     """
 
     needs: IntArray
     """Ordered by when."""
     when: IntArray
-    """(n_whens, 3)"""
+    """(n_whens, 4)"""
     when_of_need: IntArray
     capability: IntArray
     offset_buckets: IntArray
@@ -54,19 +54,23 @@ class _Kinds:
     @property
     def start_range(self) -> tuple[IntArray, IntArray]:
         """Tell the first and the last start of each way that are in time: twice (n_ways, n_whens)."""
-        bucket, earliest, pinned = self.when.T
+        _, earliest, latest, pinned = self.when.T
         offset = self.offset_buckets[:, None]
         first = np.maximum(self.first_start[:, None], earliest - offset)
-        last = np.minimum(self.last_start[:, None], bucket - offset)
+        last = np.minimum(self.last_start[:, None], latest - offset)
         is_pinned = pinned >= 0
         return np.where(is_pinned, np.maximum(first, pinned), first), np.where(
             is_pinned, np.minimum(last, pinned), last
         )
 
 
-def lay_out(options: Options, needs_by_stage: Iterable[IntArray]) -> Layout | None:
-    """Lay out the market of what arrives in time; None where there is nothing of the kind."""
-    kinds = [_kinds(options, needs) for needs in _needs_of_blocks(options)]
+def lay_out(options: Options, needs_by_stage: Iterable[IntArray], latest_bucket: IntArray) -> Layout | None:
+    """Lay out the market of what arrives by each need's latest bucket; None where nothing does.
+
+    Shapes: `latest_bucket` (n_needs,)
+    """
+    blocks_of_needs = _needs_of_blocks(options, latest_bucket)
+    kinds = [k for needs in blocks_of_needs if len((k := _kinds(options, needs, latest_bucket)).needs)]
     last_starts = [int(k.start_range[1][np.isfinite(k.cost).any(axis=1)].max(initial=-1)) for k in kinds]
     n_starts = max(last_starts, default=-1) + 1
     if n_starts == 0:
@@ -101,16 +105,19 @@ def lay_out(options: Options, needs_by_stage: Iterable[IntArray]) -> Layout | No
         n_starts=n_starts,
         is_stored=capacities.is_stored if n_starts > 1 else None,
         ranks=_ranks(options, kinds),
-        has_late_ways=_has_late_ways(options),
+        has_later_ways=bool((options.need_latest_bucket > latest_bucket).any()),
     )
     need = np.concatenate([k.needs for k in kinds])
     return Layout(market, need, [k.capability for k in kinds], row_scale)
 
 
-def _needs_of_blocks(options: Options) -> list[IntArray]:
+def _when(options: Options, latest_bucket: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    return options.need_bucket, options.need_earliest_bucket, latest_bucket, options.need_pinned_start
+
+
+def _needs_of_blocks(options: Options, latest_bucket: IntArray) -> list[IntArray]:
     """Gather the needs by product, ordered by due bucket, so many at a time."""
-    when = options.need_pinned_start, options.need_earliest_bucket, options.need_bucket
-    order = np.lexsort((*when, options.need_product))
+    order = np.lexsort((*reversed(_when(options, latest_bucket)), options.need_product))
     product = options.need_product[order]
     ends = np.searchsorted(product, np.arange(len(options.products) + 1)).tolist()
     return [
@@ -120,7 +127,7 @@ def _needs_of_blocks(options: Options) -> list[IntArray]:
     ]
 
 
-def _kinds(options: Options, needs: IntArray) -> _Kinds:
+def _kinds(options: Options, needs: IntArray, latest_bucket: IntArray) -> _Kinds:
     regions, column = np.unique(options.need_region[needs], return_inverse=True)
     ways = options.ways(int(options.need_product[needs[0]]), regions)
     told_apart = np.stack(
@@ -139,7 +146,7 @@ def _kinds(options: Options, needs: IntArray) -> _Kinds:
     of_way = np.concatenate(way)
     offset, first, last = np.concatenate(kind).T
     when, when_of_need = np.unique(
-        np.stack([options.need_bucket, options.need_earliest_bucket, options.need_pinned_start])[:, needs].T,
+        np.stack([of_needs[needs] for of_needs in _when(options, latest_bucket)], axis=1),
         axis=0,
         return_inverse=True,
     )
@@ -157,7 +164,12 @@ def _kinds(options: Options, needs: IntArray) -> _Kinds:
     pinned = options.need_pinned_node[needs]
     is_elsewhere = (pinned >= 0) & (options.capabilities.node[found.capability][:, None] != pinned)
     found.cost[is_elsewhere | (first_in_time > last_in_time)[:, when_of_need]] = np.inf
-    return found
+    has_way = np.isfinite(found.cost).any(axis=0)
+    if has_way.all():
+        return found
+    return replace(
+        found, needs=needs[has_way], when_of_need=when_of_need[has_way], cost=found.cost[:, has_way]
+    )
 
 
 def _timing(options: Options, kinds: _Kinds, n_starts: int) -> Timing | None:
@@ -166,14 +178,16 @@ def _timing(options: Options, kinds: _Kinds, n_starts: int) -> Timing | None:
     start = np.arange(n_starts)
     may_start = (start >= first[:, :, None]) & (start <= last[:, :, None])
     early = kinds.when[:, :1] - kinds.offset_buckets[:, None, None] - start
-    early_buckets = np.where(may_start, early, 0).astype(np.float64)
-    if n_starts == 1 and not early_buckets.any():
+    early_buckets = np.where(may_start, np.maximum(0, early), 0).astype(np.float64)
+    late_buckets = np.where(may_start, np.maximum(0, -early), 0).astype(np.float64)
+    if n_starts == 1 and not early_buckets.any() and not late_buckets.any():
         return None
     held = options.holding_cost_per_bucket[options.need_product[kinds.needs[0]]] * early_buckets
     return Timing(
         due=kinds.when_of_need,
         start_cost=np.where(may_start, held, np.inf),
         early_buckets=early_buckets,
+        late_buckets=late_buckets,
     )
 
 
@@ -194,16 +208,22 @@ def _ranks(options: Options, kinds: Sequence[_Kinds]) -> Ranks:
     return ranks
 
 
-def _has_late_ways(options: Options) -> bool:
-    """Tell whether any need could be served later than it is due."""
+def soonest_buckets(options: Options) -> IntArray:
+    """Tell by when each need can be had, if it need not compete: when it is due, or as little later as can be.
+
+    Shapes: (n_needs,)
+    """
+    soonest = options.need_bucket.copy()
     patient = np.flatnonzero(options.need_latest_bucket > options.need_bucket)
     for product, at in runs(options.need_product[patient]):
         needs = patient[at]
         ways, first, n_starts = options.reach(product, needs)
-        arrival = first + n_starts - 1 + ways.offset_buckets
-        if ((n_starts > 0) & (arrival > options.need_bucket[needs])).any():
-            return True
-    return False
+        arrival = np.where(n_starts > 0, first + ways.offset_buckets, 0)
+        arrives = np.where(n_starts > 0, arrival, options.need_latest_bucket[needs]).min(
+            axis=0, initial=options.horizon.horizon_buckets
+        )
+        soonest[needs] = np.clip(arrives, soonest[needs], options.need_latest_bucket[needs])
+    return soonest
 
 
 _NOTHING = np.empty(0, dtype=np.int64)

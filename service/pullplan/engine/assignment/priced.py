@@ -5,10 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pullplan.engine.assignment.blocks import Market
-from pullplan.engine.assignment.completing import Proved
-from pullplan.engine.assignment.layout import Layout, lay_out
-from pullplan.engine.assignment.pricing import PricedPlan, least_multipliers, price
+from pullplan.engine.assignment.layout import Layout, lay_out, soonest_buckets
+from pullplan.engine.assignment.pricing import PricedPlan, price
 from pullplan.engine.assignment.sharding import Spread, here
 from pullplan.engine.assignment.slices import ProvedSlices
 from pullplan.engine.assignment.smoothing import start_prices
@@ -50,7 +48,7 @@ def assign_by_prices(
         return None
     measures = stage_measures(options)
     needs_of = needs_by_rank(options)
-    layout = lay_out(options, needs_of.values())
+    layout = lay_out(options, needs_of.values(), soonest_buckets(options))
     if layout is None:
         return None
     watch = watch or Watch()
@@ -67,7 +65,7 @@ def assign_by_prices(
     if plan is None:
         return None
     watch.begin(measures[-1].name, 1 - 1 / len(measures))
-    lines, units, shortfall_units = _lines(layout, plan)
+    lines, units, shortfall_units = _lines(options, layout, plan)
     return Solution(
         need=lines[0],
         capability=lines[1],
@@ -108,7 +106,7 @@ def _stopped(
     )
 
 
-def _lines(layout: Layout, plan: PricedPlan) -> tuple[IntArray, FloatArray, FloatArray]:
+def _lines(options: Options, layout: Layout, plan: PricedPlan) -> tuple[IntArray, FloatArray, FloatArray]:
     """Read the plan's lines as needs, capabilities and start buckets, ascending, and what stays short of every need.
 
     Shapes: (3, n_lines), (n_lines,), (n_needs,)
@@ -120,7 +118,8 @@ def _lines(layout: Layout, plan: PricedPlan) -> tuple[IntArray, FloatArray, Floa
     need = layout.need[lines.need]
     # To stay short is the way after the last.
     is_short = lines.way == n_ways[block]
-    shortfall_units = np.zeros(len(layout.need))
+    shortfall_units = options.need_units.copy()
+    shortfall_units[layout.need] = 0.0
     shortfall_units[need[is_short]] = lines.units[is_short]
     made = ~is_short
     capability = np.concatenate(layout.capability)[first_way[block[made]] + lines.way[made]]
@@ -150,25 +149,19 @@ def _stage_prices(
                 prices, multipliers = market.by_start(proof.row_prices), proof.multipliers
             found.append((name, prices, multipliers))
     lateness, cost, earliness = in_time
-    found.append((lateness.name, nothing, np.zeros(len(found))))
-    found.append((cost.name, plan.cost_prices, _multipliers(market, plan.cost_multipliers, lines.cost)))
+    found.append((lateness.name, plan.lateness.by_start, plan.lateness.multipliers))
+    found.append((cost.name, plan.cost.by_start, plan.cost.multipliers))
     prices, multipliers = nothing, np.zeros(len(found))
     if lines.early.value > NOTHING_EARLY * earliness.one_mean_need:
         # What is early was made small in a sum with the cost.
         of_cost = 1.0 / lines.early.solved.early_weight
-        shortfalls = least_multipliers(market, lines.early.need_price, len(ranks))
-        prices = of_cost * lines.early.solved.by_start
-        multipliers = of_cost * np.append(_multipliers(market, shortfalls, lines.early), 1.0)
+        prices = of_cost * plan.early.by_start
+        multipliers = of_cost * np.append(plan.early.multipliers, 1.0)
     found.append((earliness.name, prices, multipliers))
     return tuple(
         StagePrices(name, _by_capacity(options, layout, prices), multipliers)
         for name, prices, multipliers in found
     )
-
-
-def _multipliers(market: Market, of_shortfall: FloatArray, proved: Proved) -> FloatArray:
-    """Add lateness: where nothing is late, whatever keeps it so costs nothing, and need only be enough."""
-    return np.append(of_shortfall, proved.need_price.max(initial=0.0) if market.has_late_ways else 0.0)
 
 
 def _by_capacity(options: Options, layout: Layout, by_start: FloatArray) -> FloatArray:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pullplan.engine.assignment.blocks import Block, Market, Ranks
 from pullplan.engine.assignment.completing import (
     Completion,
+    Proved,
     batches_to_open,
     complete,
     margin_of_starts,
@@ -67,16 +68,25 @@ MOST_ROWS = 4_000
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What proves a stage: the price of capacity, and what one unit of each earlier stage's measure weighs."""
+
+    by_start: FloatArray
+    """(n_resources, n_starts)"""
+    multipliers: FloatArray
+
+
+@dataclass(frozen=True)
 class PricedPlan:
-    """Who takes what, what the shortfall stages proved, and what proves the cost."""
+    """Who takes what, what the shortfall stages proved, and what proves the others."""
 
     lines: Completion
     shortage: Shortage | None
-    """None where nothing stays short."""
-    cost_prices: FloatArray
-    """(n_resources, n_starts)"""
-    cost_multipliers: FloatArray
-    """By shortfall stage."""
+    """None where nothing stays short that could be served."""
+    lateness: Weights
+    cost: Weights
+    early: Weights
+    """Of cost and a little of what is early, as these were made small in one sum."""
 
 
 def price(
@@ -96,13 +106,11 @@ def price(
     watch = watch or Watch()
     if len(market.capacity) > MOST_ROWS:
         return None
-    if all(np.isfinite(block.cost).any(axis=0).all() for block in market.blocks):
-        found = _search_quickly(market, warm_prices, watch, spread)
-        lines = None if found is None else complete(market, *found, watch=watch)
-        if lines is not None:
-            multipliers = least_multipliers(market, lines.cost.need_price, n_stages)
-            return PricedPlan(lines, None, lines.cost.solved.by_start, multipliers)
-    if market.n_starts > 1 or market.has_late_ways:
+    found = _search_quickly(market, warm_prices, watch, spread)
+    lines = None if found is None else complete(market, *found, watch=watch)
+    if lines is not None:
+        return _all_served(market, lines, n_stages)
+    if market.has_later_ways or any(block.timing is not None for block in market.blocks):
         return None
     shortage = least_shortage(market, n_stages, watch)
     left = market_left(market, shortage)
@@ -111,7 +119,9 @@ def price(
     if lines is None:
         return None
     prices, multipliers = prove_cost(market, left, shortage, lines.cost.solved.by_start)
-    return PricedPlan(_join_parts(market, left, lines), shortage, market.by_start(prices), multipliers)
+    weights = Weights(market.by_start(prices), np.append(multipliers, 0.0))
+    nothing = Weights(np.zeros_like(weights.by_start), np.zeros(len(multipliers)))
+    return PricedPlan(_join_parts(market, left, lines), shortage, nothing, weights, weights)
 
 
 def _ranks_of_parts(market: Market, left: Left) -> Ranks | None:
@@ -134,11 +144,29 @@ def _join_parts(market: Market, left: Left, lines: Completion) -> Completion:
     return replace(lines, need=pairs // WAYS, way=pairs % WAYS, start=np.zeros_like(pairs), units=units)
 
 
-def least_multipliers(market: Market, need_price: FloatArray, n_stages: int) -> FloatArray:
-    """Say what a stage of shortfall must weigh, so that no need is better left short: (n_stages,)."""
+def _all_served(market: Market, lines: Completion, n_stages: int) -> PricedPlan:
+    """Prove a plan that serves every need as soon as it could be served if it need not compete.
+
+    To be short, or later, is free of cost: what weighs against it need only be enough.
+    """
+    least_late = np.concatenate([block.least_late for block in market.blocks])
+
+    def weights(proved: Proved) -> Weights:
+        of_lateness = float(proved.need_price.max(initial=0.0)) if market.has_later_ways else 0.0
+        worth = proved.need_price + of_lateness * least_late
+        of_shortfall = _least_multipliers(market, worth, n_stages)
+        return Weights(proved.solved.by_start, np.append(of_shortfall, of_lateness))
+
+    free = np.zeros_like(lines.cost.solved.by_start)
+    lateness = Weights(free, _least_multipliers(market, least_late, n_stages))
+    return PricedPlan(lines, None, lateness, weights(lines.cost), weights(lines.early))
+
+
+def _least_multipliers(market: Market, worth: FloatArray, n_stages: int) -> FloatArray:
+    """Say what a stage of shortfall must weigh, so that no need is better left short: (n_needs,) → (n_stages,)."""
     multipliers = np.zeros(n_stages)
     for block, first in zip(market.blocks, market.first_need.tolist(), strict=False):
-        of_block = need_price[first : first + len(block.units)]
+        of_block = worth[first : first + len(block.units)]
         np.maximum.at(multipliers, block.stage, of_block / block.shortfall_weight)
     return multipliers
 
