@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import numpy as np
 import pytest
+from tests.computing import compute_next
 from tests.engine.instances import facts_of_case, iowa_facts, transportation_facts
 
 from pullplan.engine.calendar import bucket_dates
@@ -18,9 +19,7 @@ from pullplan.engine.certificate import lower_bounds, stage_prices_of
 from pullplan.engine.model import CapacityPrice, Fact, Need, PlanningFacts, PullPolicy, Stage
 from pullplan.engine.netting import net
 from pullplan.engine.options import build_options, stage_measures
-from pullplan.storage import database, plans, queue
-from pullplan.workflows.run_plan import run_plan
-from pullplan.workflows.verify_plan import verify_plan
+from pullplan.storage import database, plans
 
 pytestmark = pytest.mark.anyio
 
@@ -45,15 +44,7 @@ def result_of(client: httpx.AsyncClient, database_url: str) -> ResultOf:
     async def computed(path: str, parameters: Json | None = None) -> Json:
         asked = await client.post(path, json=parameters)
         assert asked.status_code == 202, asked.text
-        connection = await database.connect(database_url)
-        try:
-            claimed = await queue.claim(connection, lease_seconds=60)
-        finally:
-            await connection.close()
-        assert claimed is not None
-        workflow = {"plan": run_plan, "verification": verify_plan}[claimed.kind]
-        arguments = (database_url, claimed.run_id, claimed.attempt, claimed.parameters)
-        await workflow(*arguments, time_zone="UTC", progress=lambda *_: None)
+        await compute_next(database_url)
         run = (await client.get(asked.headers["Location"])).json()
         assert run["state"] == "succeeded"
         result: Json = (await client.get(run["result"])).json()

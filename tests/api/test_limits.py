@@ -1,16 +1,12 @@
 """Shares, pins, yields, dates and shelf lives: stored, read back, planned with, verified and explained over the API."""
 
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
+from tests.computing import compute_next
 
 from pullplan.engine.errors import PinInfeasibleError
-from pullplan.storage import database, queue
-from pullplan.workflows.run_confirmation import run_confirmation
-from pullplan.workflows.run_plan import run_plan
-from pullplan.workflows.verify_plan import verify_plan
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +14,6 @@ type Json = dict[str, Any]
 
 CSV = {"Content-Type": "text/csv"}
 ASKED: Json = {"as_of": "2026-04-13T09:00:00Z", "bucket": "week", "horizon_buckets": 4}
-STEPS = {"plan": run_plan, "verification": verify_plan, "confirmation": run_confirmation}
 
 
 @pytest.fixture
@@ -66,21 +61,7 @@ async def run(client: httpx.AsyncClient, database_url: str, path: str, asked: Js
     """Start a run over the API, do its work here as a worker would, and read its result over the API."""
     started = await client.post(path, json=asked)
     assert started.status_code == 202, started.text
-    connection = await database.connect(database_url)
-    try:
-        claimed = await queue.claim(connection, lease_seconds=60)
-    finally:
-        await connection.close()
-    assert claimed is not None
-    work = STEPS[started.json()["kind"]]
-    await work(
-        database_url,
-        UUID(str(claimed.run_id)),
-        claimed.attempt,
-        claimed.parameters,
-        time_zone="UTC",
-        progress=lambda *_: None,
-    )
+    await compute_next(database_url)
     ended = (await client.get(started.headers["Location"])).json()
     assert ended["state"] == "succeeded", ended
     result: Json = (await client.get(ended["result"])).json()

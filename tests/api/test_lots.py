@@ -4,10 +4,9 @@ from uuid import UUID
 
 import httpx
 import pytest
+from tests.computing import compute_next
 
-from pullplan.storage import database, queue
-from pullplan.workflows.run_plan import run_plan
-from pullplan.workflows.verify_plan import verify_plan
+from pullplan.storage import database
 
 pytestmark = pytest.mark.anyio
 
@@ -51,16 +50,7 @@ async def _load(client: httpx.AsyncClient) -> None:
 async def _run(client: httpx.AsyncClient, url: str, path: str, **asked: object) -> dict[str, object]:
     started = await client.post(path, json=asked or None)
     assert started.status_code == 202, started.text
-    connection = await database.connect(url)
-    try:
-        claim = await queue.claim(connection, lease_seconds=60)
-    finally:
-        await connection.close()
-    assert claim is not None
-    workflow = {"plan": run_plan, "verification": verify_plan}[claim.kind]
-    await workflow(
-        *(url, claim.run_id, claim.attempt, claim.parameters), time_zone="UTC", progress=lambda *_: None
-    )
+    await compute_next(url)
     run = (await client.get(started.headers["Location"])).json()
     assert run["state"] == "succeeded", run
     found: dict[str, object] = (await client.get(run["result"])).json()

@@ -9,12 +9,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from tests.computing import compute_next
 from tests.seeding import AS_OF, insert, network, signal
 
-from pullplan.storage import queue
 from pullplan.storage.database import Connection
-from pullplan.workflows.run_plan import run_plan
-from pullplan.workflows.verify_plan import verify_plan
 
 pytestmark = pytest.mark.anyio
 
@@ -30,9 +28,8 @@ def order(number: int, units: float, region_code: str, days: int) -> Any:
 class Planner:
     """Asks for plans, and computes them as a worker would."""
 
-    def __init__(self, client: httpx.AsyncClient, connection: Connection, url: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, url: str) -> None:
         self.client = client
-        self._connection = connection
         self._url = url
 
     async def plan(self, **asked: Any) -> str:
@@ -41,12 +38,7 @@ class Planner:
         return await self.work()
 
     async def work(self) -> str:
-        claim = await queue.claim(self._connection, 60.0)
-        assert claim is not None
-        workflow = {"plan": run_plan, "verification": verify_plan}[claim.kind]
-        arguments = (self._url, claim.run_id, claim.attempt, claim.parameters)
-        await workflow(*arguments, time_zone="UTC", progress=lambda *_: None)
-        return str(claim.run_id)
+        return str(await compute_next(self._url))
 
     async def read(self, path: str) -> Any:
         answer = await self.client.get(path)
@@ -62,7 +54,7 @@ class Planner:
 async def planner(client: httpx.AsyncClient, connection: Connection, database_url: str) -> Planner:
     orders = [order(1, 30, "NORTH", 5), order(2, 40, "SOUTH", 5), order(3, 20, "WEST", 6)]
     await insert(connection, [*network(), MAKE_TO_ORDER, *orders])
-    return Planner(client, connection, database_url)
+    return Planner(client, database_url)
 
 
 async def test_a_replan_is_asked_for_as_its_parent_was(planner: Planner):

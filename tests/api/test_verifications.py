@@ -5,25 +5,14 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+from tests.computing import compute_next
 from tests.seeding import AS_OF, demand, insert, network, stock
 
 from pullplan.engine.model import PlanRequest
 from pullplan.storage import queue
 from pullplan.storage.database import Connection
-from pullplan.workflows.run_plan import run_plan
-from pullplan.workflows.verify_plan import verify_plan
 
 pytestmark = pytest.mark.anyio
-
-
-async def _work(connection: Connection, url: str) -> UUID:
-    """Compute the oldest queued run, as a worker would."""
-    claim = await queue.claim(connection, 60.0)
-    assert claim is not None
-    workflow = {"plan": run_plan, "verification": verify_plan}[claim.kind]
-    arguments = (url, claim.run_id, claim.attempt, claim.parameters)
-    await workflow(*arguments, time_zone="UTC", progress=lambda *_: None)
-    return claim.run_id
 
 
 @pytest.fixture
@@ -31,7 +20,7 @@ async def plan_id(connection: Connection, database_url: str) -> UUID:
     await insert(connection, [*network(), *stock(), *demand()])
     request = msgspec.to_builtins(PlanRequest(as_of=AS_OF, horizon_buckets=2))
     await queue.enqueue(connection, "plan", request, None)
-    return await _work(connection, database_url)
+    return await compute_next(database_url)
 
 
 async def test_a_verification_is_a_run_whose_result_says_what_was_found(
@@ -46,7 +35,7 @@ async def test_a_verification_is_a_run_whose_result_says_what_was_found(
         "queued",
         {"plan_id": str(plan_id)},
     )
-    await _work(connection, database_url)
+    await compute_next(database_url)
     ended = (await client.get(f"/v1/runs/{run['run_id']}")).json()
     assert ended["result"] == f"/v1/plans/{plan_id}/verifications/{run['run_id']}"
     found = (await client.get(ended["result"])).json()
@@ -62,7 +51,7 @@ async def test_who_prefers_to_wait_gets_the_ended_run(client, connection, databa
     async def work_soon() -> None:
         while await connection.fetchval("SELECT count(*) FROM runs WHERE state = 'queued'") == 0:  # noqa: ASYNC110 - the queue is in the database
             await asyncio.sleep(0.01)
-        await _work(connection, database_url)
+        await compute_next(database_url)
 
     waiting = client.post(f"/v1/plans/{plan_id}/verify", headers={"Prefer": "wait=20"})
     answer, _ = await asyncio.gather(waiting, work_soon())
@@ -76,7 +65,7 @@ async def test_a_plan_that_was_tampered_with_is_told_sentence_by_sentence(
         "UPDATE plan_assignments SET units = units * 3 WHERE assignment_id = 1 AND plan_id = $1", plan_id
     )
     await client.post(f"/v1/plans/{plan_id}/verify")
-    verification_id = await _work(connection, database_url)
+    verification_id = await compute_next(database_url)
     found = (await client.get(f"/v1/plans/{plan_id}/verifications/{verification_id}")).json()
     assert not found["valid"]
     [uncovered] = [finding for finding in found["findings"] if finding["code"] == "need_not_covered"]
@@ -93,14 +82,14 @@ async def test_the_same_request_again_starts_no_second_check(client, connection,
 
 
 async def test_verifications_are_listed_the_newest_first_without_their_findings(
-    client, connection, database_url, plan_id
+    client, database_url, plan_id
 ):
     path = f"/v1/plans/{plan_id}/verifications"
     assert (await client.get(path)).json() == {"items": [], "next_cursor": None}
     made = []
     for _ in range(3):
         await client.post(f"/v1/plans/{plan_id}/verify")
-        made.append(str(await _work(connection, database_url)))
+        made.append(str(await compute_next(database_url)))
     first = (await client.get(path, params={"limit": 2})).json()
     rest = (await client.get(path, params={"cursor": first["next_cursor"]})).json()
     assert [item["verification_id"] for item in first["items"] + rest["items"]] == made[::-1]
@@ -110,11 +99,11 @@ async def test_verifications_are_listed_the_newest_first_without_their_findings(
     assert [run["run_id"] for run in runs] == made[::-1]
 
 
-async def test_what_is_not_there_is_a_404(client, connection, database_url, plan_id):
+async def test_what_is_not_there_is_a_404(client, database_url, plan_id):
     assert (await client.post(f"/v1/plans/{uuid4()}/verify")).status_code == 404
     assert (await client.get(f"/v1/plans/{uuid4()}/verifications")).status_code == 404
     await client.post(f"/v1/plans/{plan_id}/verify")
-    verification_id = await _work(connection, database_url)
+    verification_id = await compute_next(database_url)
     for path in (f"{plan_id}/verifications/{uuid4()}", f"{uuid4()}/verifications/{verification_id}"):
         answer = await client.get(f"/v1/plans/{path}")
         assert (answer.status_code, answer.json()["code"]) == (404, "resource-unknown")

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psutil
@@ -15,6 +16,8 @@ from tests.faults.processes import (
     LEASE_SECONDS,
     PLAN,
     Queue,
+    alive,
+    computing_children,
     none_alive,
     tree,
     wait_until,
@@ -53,6 +56,25 @@ def test_whatever_happens_to_a_run_the_worker_goes_on(runs: Queue, working: subp
     wait_until(lambda: none_alive([child]), 2.0, "the cancelled child's end")
 
     assert runs.wait_for(runs.enqueue(), "succeeded", "failed")["state"] == "succeeded"
+
+
+def test_a_child_that_stored_its_run_computes_the_next_one_unless_it_is_gone(
+    runs: Queue, working: subprocess.Popen[bytes]
+):
+    def child_after(parameters: dict[str, Any], state: str) -> list[psutil.Process]:
+        row = runs.wait_for(runs.enqueue(parameters), "succeeded", "failed")
+        assert (row["state"], row["attempt"], row["workers_lost"]) == (state, 1, 0)
+        return alive(computing_children(working.pid))
+
+    first = child_after(PLAN, "succeeded")
+    assert len(first) == 1
+    assert child_after(PLAN | {"horizon_buckets": 3}, "succeeded") == first
+    first[0].kill()
+    wait_until(lambda: none_alive(first), 2.0, "the idle child's end")
+    second = child_after(PLAN, "succeeded")
+    assert second != first
+    child_after({"horizon_buckets": "eight"}, "failed")
+    wait_until(lambda: none_alive(second), 2.0, "the end of a child that met an error")
 
 
 def test_a_run_whose_child_always_dies_fails_after_three_attempts_and_says_so(

@@ -44,3 +44,23 @@ async def test_a_transaction_whose_connection_dies_before_its_end_is_an_outage(
     with pytest.raises(DatabaseAwayError):
         async with database.transaction(pool) as connection:
             end_unseen(database_url, await connection.fetchval("SELECT pg_backend_pid()"))
+
+
+async def test_a_line_stays_open_from_use_to_use_and_is_opened_anew_where_it_was_lost(database_url: str):
+    line = database.Line(database_url)
+    pids = []
+    try:
+        for end in (False, True, False):
+            async with line.lent() as connection:
+                pids.append(await connection.fetchval("SELECT pg_backend_pid()"))
+            if end:
+                end_unseen(database_url, pids[-1])
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            async with line.lent() as connection:
+                await connection.execute("SELECT 1 / 0")
+        async with line.lent() as connection:
+            pids.append(await connection.fetchval("SELECT pg_backend_pid()"))
+    finally:
+        await line.close()
+    assert pids[0] == pids[1]
+    assert len(set(pids)) == 3

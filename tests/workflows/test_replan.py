@@ -6,17 +6,16 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import msgspec
 import pytest
+from tests.computing import computed
 from tests.seeding import AS_OF, Rows, insert, network, signal
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.checker import check
 from pullplan.engine.model import Plan, PlanningFacts, PlanRequest
-from pullplan.storage import plan_reading, plans, queue, replans
+from pullplan.storage import plan_reading, plans, replans
 from pullplan.storage.database import Connection
-from pullplan.workflows.run_plan import ParentUnsuitableError, run_plan
-from pullplan.workflows.verify_plan import verify_plan
+from pullplan.workflows.run_plan import ParentUnsuitableError
 
 pytestmark = pytest.mark.anyio
 
@@ -42,13 +41,7 @@ def orders(n: int) -> Rows:
 async def plan(connection: Connection, url: str, **asked: Any) -> UUID:
     """Run a plan from queue to storage."""
     request = PlanRequest(**{"as_of": AS_OF, "horizon_buckets": 21, "bucket": "day", **asked})
-    await queue.enqueue(connection, "plan", msgspec.to_builtins(request), None)
-    claim = await queue.claim(connection, 60.0)
-    assert claim is not None
-    await run_plan(
-        url, claim.run_id, claim.attempt, claim.parameters, time_zone="UTC", progress=lambda *_: None
-    )
-    return claim.run_id
+    return await computed(connection, url, "plan", request)
 
 
 async def whole(connection: Connection, plan_id: UUID) -> tuple[PlanningFacts, Plan]:
@@ -163,13 +156,9 @@ async def test_a_stored_replan_is_verified_against_its_stored_parent(
     child_id = await plan(connection, database_url, parent_plan_id=parent_id, churn_budget_units=5.0)
 
     async def verified() -> list[dict[str, Any]]:
-        await queue.enqueue(connection, "verification", {"plan_id": str(child_id)}, None)
-        claim = await queue.claim(connection, 60.0)
-        assert claim is not None
-        arguments = (database_url, claim.run_id, claim.attempt, claim.parameters)
-        await verify_plan(*arguments, time_zone="UTC", progress=lambda *_: None)
+        run_id = await computed(connection, database_url, "verification", {"plan_id": str(child_id)})
         query = "SELECT findings FROM plan_verifications WHERE verification_id = $1"
-        findings: list[dict[str, Any]] = await connection.fetchval(query, claim.run_id)
+        findings: list[dict[str, Any]] = await connection.fetchval(query, run_id)
         return findings
 
     assert await verified() == []

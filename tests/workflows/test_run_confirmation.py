@@ -3,36 +3,23 @@
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
+from tests.computing import computed
 from tests.seeding import AS_OF, demand, insert, network, stock
 
 from pullplan.engine.errors import ResourceUnknownError
 from pullplan.engine.model import PlanRequest
-from pullplan.storage import confirmations, listings, plans, queue
+from pullplan.storage import confirmations, listings, plans
 from pullplan.storage.database import Connection
-from pullplan.workflows.run_confirmation import run_confirmation
-from pullplan.workflows.run_plan import run_plan
 
 pytestmark = pytest.mark.anyio
-
-
-async def run(connection: Connection, url: str, kind: str, workflow: Any, asked: Any) -> UUID:
-    """Queue a run, claim it and compute it, as a worker would."""
-    await queue.enqueue(connection, kind, msgspec.to_builtins(asked), None)
-    claim = await queue.claim(connection, 60.0)
-    assert claim is not None
-    await workflow(
-        *(url, claim.run_id, claim.attempt, claim.parameters), time_zone="UTC", progress=lambda *_: None
-    )
-    return claim.run_id
 
 
 async def planned(connection: Connection, url: str) -> tuple[UUID, list[dict[str, Any]]]:
     """Plan with a mill that is too small, so that nearer nodes are passed over."""
     await insert(connection, [*network(), *stock(), *demand()])
     await connection.execute("UPDATE resources SET capacity_per_day = 10 WHERE node_code = 'MILL'")
-    plan_id = await run(connection, url, "plan", run_plan, PlanRequest(as_of=AS_OF, horizon_buckets=3))
+    plan_id = await computed(connection, url, "plan", PlanRequest(as_of=AS_OF, horizon_buckets=3))
     rows = await listings.list_page(connection, plans.ASSIGNMENTS, plan_id, after=None, limit=1000)
     return plan_id, [dict(row) for row in rows]
 
@@ -45,7 +32,7 @@ async def test_a_confirmation_shows_the_stated_and_the_found_cost_stage_by_stage
         (line, passed) for line in lines for passed in line["passed_over"] if passed["forcing_cost"]
     )
     asked = {"plan_id": plan_id, "assignment_id": line["assignment_id"], "node_code": passed["node_code"]}
-    run_id = await run(connection, database_url, "confirmation", run_confirmation, asked)
+    run_id = await computed(connection, database_url, "confirmation", asked)
     ended = await connection.fetchrow("SELECT state, result FROM runs WHERE run_id = $1", run_id)
     assert ended is not None
     assert tuple(ended) == ("succeeded", f"/v1/plans/{plan_id}/confirmations/{run_id}")
@@ -78,4 +65,4 @@ async def test_a_node_that_the_line_does_not_pass_over_is_not_confirmed(
     for assignment_id, node_code in ((lines[0]["assignment_id"], "NOWHERE"), (10_000, "MILL")):
         asked = {"plan_id": plan_id, "assignment_id": assignment_id, "node_code": node_code}
         with pytest.raises(ResourceUnknownError):
-            await run(connection, database_url, "confirmation", run_confirmation, asked)
+            await computed(connection, database_url, "confirmation", asked)

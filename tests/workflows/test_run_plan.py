@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+from tests.computing import claimed, compute, computed
 from tests.seeding import AS_OF, Rows, demand, insert, network, signal, stock
 
 from pullplan.engine.checker import check
@@ -18,11 +19,10 @@ from pullplan.engine.model import ForecastRequest, PlanParameters, PlanRequest
 from pullplan.engine.netting import forecast_steps
 from pullplan.engine.plan import make_plan
 from pullplan.postgres import EmbeddedServer
-from pullplan.storage import database, facts, forecasts, listings, plan_reading, plans, queue, schema
+from pullplan.storage import database, facts, forecasts, listings, plan_reading, plans, schema
 from pullplan.storage.database import Connection
 from pullplan.workflows.finish_run import RunLostError
-from pullplan.workflows.run_forecast import run_forecast
-from pullplan.workflows.run_plan import ForecastUnsuitableError, run_plan
+from pullplan.workflows.run_plan import ForecastUnsuitableError
 
 pytestmark = pytest.mark.anyio
 
@@ -34,29 +34,15 @@ def whole_world() -> Rows:
     return [*network(), *stock(), *demand()]
 
 
-async def claimed(connection: Connection, kind: str, request: Any) -> tuple[UUID, int, dict[str, Any]]:
-    """Queue a run and claim it, as a worker would."""
-    await queue.enqueue(connection, kind, msgspec.to_builtins(request), None)
-    claim = await queue.claim(connection, 60.0)
-    assert claim is not None
-    return claim.run_id, claim.attempt, claim.parameters
-
-
 async def forecast(connection: Connection, url: str, **asked: Any) -> UUID:
-    run_id, attempt, parameters = await claimed(
-        connection, "forecast", ForecastRequest(**{"as_of": AS_OF, "horizon_buckets": 3, **asked})
-    )
-    await run_forecast(url, run_id, attempt, parameters, time_zone="UTC", progress=lambda *_: None)
-    return run_id
+    request = ForecastRequest(**{"as_of": AS_OF, "horizon_buckets": 3, **asked})
+    return await computed(connection, url, "forecast", request)
 
 
 async def plan(connection: Connection, url: str, **asked: Any) -> Any:
     """Run a plan from queue to storage and read it back."""
-    run_id, attempt, parameters = await claimed(
-        connection, "plan", PlanRequest(**{"as_of": AS_OF, "horizon_buckets": 3, **asked})
-    )
-    await run_plan(url, run_id, attempt, parameters, time_zone="UTC", progress=lambda *_: None)
-    return await plans.find(connection, run_id)
+    request = PlanRequest(**{"as_of": AS_OF, "horizon_buckets": 3, **asked})
+    return await plans.find(connection, await computed(connection, url, "plan", request))
 
 
 async def test_a_plan_is_stored_with_its_forecast_and_the_runs_success(
@@ -64,12 +50,8 @@ async def test_a_plan_is_stored_with_its_forecast_and_the_runs_success(
 ):
     await insert(connection, whole_world())
     heard: list[tuple[str, float]] = []
-    run_id, attempt, parameters = await claimed(
-        connection, "plan", PlanRequest(as_of=AS_OF, horizon_buckets=3)
-    )
-    await run_plan(
-        *(database_url, run_id, attempt, parameters),
-        time_zone="UTC",
+    run_id = await computed(
+        *(connection, database_url, "plan", PlanRequest(as_of=AS_OF, horizon_buckets=3)),
         progress=lambda step, done_share, *_: heard.append((step, done_share)),
     )
     run = await connection.fetchrow("SELECT state, result FROM runs WHERE run_id = $1", run_id)
@@ -96,14 +78,8 @@ async def test_a_plan_whose_time_is_up_is_stored_as_the_best_found_and_holds(
 ):
     await insert(connection, whole_world())
     request = PlanRequest(as_of=AS_OF, horizon_buckets=3, solve_seconds_max=10.0)
-    run_id, attempt, parameters = await claimed(connection, "plan", request)
     seconds = itertools.count(0.0, 4.0)  # the search may ask twice
-    await run_plan(
-        *(database_url, run_id, attempt, parameters),
-        time_zone="UTC",
-        progress=lambda *_: None,
-        clock=lambda: next(seconds),
-    )
+    run_id = await computed(connection, database_url, "plan", request, clock=lambda: next(seconds))
     stored = await plans.find(connection, run_id)
     assert stored is not None
     assert stored["reproducible"] is False
@@ -308,14 +284,13 @@ async def test_an_attempt_that_was_taken_over_stores_nothing(
 ):
     await insert(connection, whole_world())
     request = PlanRequest(as_of=AS_OF, horizon_buckets=2) if kind == "plan" else ForecastRequest(as_of=AS_OF)
-    run_id, attempt, parameters = await claimed(connection, kind, request)
-    await connection.execute("UPDATE runs SET attempt = attempt + 1 WHERE run_id = $1", run_id)
-    run = run_plan if kind == "plan" else run_forecast
+    run = await claimed(connection, kind, request)
+    await connection.execute("UPDATE runs SET attempt = attempt + 1 WHERE run_id = $1", run.run_id)
     with pytest.raises(RunLostError):
-        await run(database_url, run_id, attempt, parameters, time_zone="UTC", progress=lambda *_: None)
-    assert await plans.find(connection, run_id) is None
-    assert await forecasts.find(connection, run_id) is None
-    assert await connection.fetchval("SELECT state FROM runs WHERE run_id = $1", run_id) == "running"
+        await compute(database_url, run)
+    assert await plans.find(connection, run.run_id) is None
+    assert await forecasts.find(connection, run.run_id) is None
+    assert await connection.fetchval("SELECT state FROM runs WHERE run_id = $1", run.run_id) == "running"
 
 
 async def test_an_empty_network_has_an_empty_plan(connection: Connection, database_url: str):

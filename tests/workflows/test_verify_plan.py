@@ -1,18 +1,16 @@
 from typing import Any
 from uuid import UUID, uuid4
 
-import msgspec
 import pytest
+from tests.computing import computed
 from tests.seeding import AS_OF, demand, insert, network, stock
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.errors import ResourceUnknownError
 from pullplan.engine.model import PlanRequest, VerificationRequest
 from pullplan.engine.plan import make_plan
-from pullplan.storage import plan_reading, plans, queue, verifications
+from pullplan.storage import plan_reading, plans, verifications
 from pullplan.storage.database import Connection
-from pullplan.workflows.run_plan import run_plan
-from pullplan.workflows.verify_plan import verify_plan
 
 pytestmark = pytest.mark.anyio
 
@@ -21,26 +19,16 @@ async def planned(connection: Connection, url: str, **asked: Any) -> UUID:
     """Plan a small world from queue to storage."""
     await insert(connection, [*network(), *stock(), *demand()])
     request = PlanRequest(**{"as_of": AS_OF, "horizon_buckets": 3, **asked})
-    await queue.enqueue(connection, "plan", msgspec.to_builtins(request), None)
-    claim = await queue.claim(connection, 60.0)
-    assert claim is not None
-    arguments = (url, claim.run_id, claim.attempt, claim.parameters)
-    await run_plan(*arguments, time_zone="UTC", progress=lambda *_: None)
-    return claim.run_id
+    return await computed(connection, url, "plan", request)
 
 
 async def verified(connection: Connection, url: str, plan_id: UUID) -> Any:
     """Verify a plan from queue to storage and read what was found."""
-    asked = msgspec.to_builtins(VerificationRequest(plan_id=plan_id))
-    await queue.enqueue(connection, "verification", asked, None)
-    claim = await queue.claim(connection, 60.0)
-    assert claim is not None
-    arguments = (url, claim.run_id, claim.attempt, claim.parameters)
-    await verify_plan(*arguments, time_zone="UTC", progress=lambda *_: None)
-    run = await connection.fetchrow("SELECT state, result FROM runs WHERE run_id = $1", claim.run_id)
+    run_id = await computed(connection, url, "verification", VerificationRequest(plan_id=plan_id))
+    run = await connection.fetchrow("SELECT state, result FROM runs WHERE run_id = $1", run_id)
     assert run is not None
-    assert tuple(run) == ("succeeded", f"/v1/plans/{plan_id}/verifications/{claim.run_id}")
-    return await verifications.find(connection, plan_id, claim.run_id)
+    assert tuple(run) == ("succeeded", f"/v1/plans/{plan_id}/verifications/{run_id}")
+    return await verifications.find(connection, plan_id, run_id)
 
 
 @pytest.mark.parametrize(("bucket", "horizon_buckets"), [("week", 3), ("day", 14)])

@@ -20,7 +20,7 @@ from pullplan.worker.loop import work as compute_runs
 def work(runs: int | None) -> None:
     """Compute runs from the queue until stopped; start as many as you want, on as many machines, over one database.
 
-    Each run is computed in a process of its own. A worker that is stopped gives its runs back; one that is killed is
+    Runs are computed in processes beside the worker. A worker that is stopped gives its runs back; one that is killed is
     taken over when its lease (PULLPLAN_LEASE_SECONDS) is over.
     """
     settings = read_settings()

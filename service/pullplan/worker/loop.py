@@ -13,7 +13,7 @@ from pullplan.engine.errors import DatabaseAwayError
 from pullplan.storage import database, queue
 from pullplan.storage.database import Connection, Pool
 from pullplan.storage.queue import Claimed
-from pullplan.worker.child import Child, Order, open_fork_server, warm_up
+from pullplan.worker.child import Child, Place, Terms, open_fork_server, warm_up
 
 _POLL_SECONDS = 1.0
 _STATEMENT_SECONDS = 5.0
@@ -85,8 +85,14 @@ async def work(orders: Orders, *, runs_at_once: int, statement_cache: bool) -> N
 class _Worker:
     def __init__(self, orders: Orders, pool: Pool, runs_at_once: int) -> None:
         self._orders = orders
-        self._runs_at_once = runs_at_once
         self._pool = pool
+        self._terms = Terms(
+            database_url=orders.database_url,
+            time_zone=orders.time_zone,
+            log_level=orders.log_level,
+            compute=orders.compute,
+            runs_at_once=runs_at_once,
+        )
         self._woken = asyncio.Event()
 
     async def listen(self) -> None:
@@ -101,12 +107,17 @@ class _Worker:
     async def take_runs(self) -> None:
         """Take one run after the other."""
         await warm_up()
-        while True:
-            run = await self._insist(self._claim)
-            if run is None:
-                await self._rest()
-            else:
-                await self._see_through(run)
+        place = Place(self._terms)
+        try:
+            while True:
+                run = await self._insist(self._claim)
+                if run is None:
+                    await self._rest()
+                else:
+                    await self._see_through(run, place)
+                await place.tidy()
+        finally:
+            await place.clear()
 
     async def _rest(self) -> None:
         try:
@@ -136,36 +147,26 @@ class _Worker:
             log.warning("run ended without a worker", run_id=str(run_id))
         return await queue.claim(connection, self._orders.lease_seconds)
 
-    async def _see_through(self, run: Claimed) -> None:
-        """Compute a claimed run in a child, renewing its lease; whatever happens, no child is left behind."""
+    async def _see_through(self, run: Claimed, place: Place) -> None:
+        """Compute a claimed run in a child, renewing its lease; only a child that has stored it is left behind."""
         known_as = {"run_id": str(run.run_id), "kind": run.kind, "attempt": run.attempt}
         log.info("run taken", **known_as)
-        child = Child(
-            Order(
-                run=run,
-                database_url=self._orders.database_url,
-                time_zone=self._orders.time_zone,
-                log_level=self._orders.log_level,
-                compute=self._orders.compute,
-                runs_at_once=self._runs_at_once,
-            )
-        )
         try:
-            verdict = await self._watch(run, child)
+            verdict = await self._watch(run, place)
         except asyncio.CancelledError:
-            await child.kill()
+            await place.clear()
             await self._give_back(run)
             raise
-        finally:
-            await child.kill()
+        outcome = place.outcome
+        await place.tidy()
         if verdict is not None:
             await self._insist(lambda connection: verdict(connection, run.run_id, run.attempt))
-        log.info("run left", outcome=child.outcome.kind if child.outcome else "none", **known_as)
+        log.info("run left", outcome=outcome.kind if outcome else "none", **known_as)
 
-    async def _watch(self, run: Claimed, child: Child) -> Verdict | None:
-        """Renew the lease until the child has ended or must; answer how the attempt is concluded, None: not by us."""
+    async def _watch(self, run: Claimed, place: Place) -> Verdict | None:
+        """Renew the lease until the run has ended or must; answer how the attempt is concluded, None: not by us."""
         try:
-            await child.start()
+            child = await place.begin(run)
         except (OSError, EOFError) as error:
             log.warning("a child did not start", reason=str(error))
             return queue.give_up

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import UUID
 
 from pullplan.engine.errors import PullplanError
-from pullplan.storage import database, queue
+from pullplan.storage import queue
 from pullplan.storage.database import Connection
+from pullplan.storage.queue import Claimed
+from pullplan.workflows.desk import Desk
 
 
 class RunLostError(PullplanError):
@@ -16,18 +17,14 @@ class RunLostError(PullplanError):
 
 
 @asynccontextmanager
-async def storing_results(
-    database_url: str, run_id: UUID, attempt: int, result: str
-) -> AsyncIterator[Connection]:
+async def storing_results(desk: Desk, run: Claimed, result: str) -> AsyncIterator[Connection]:
     """Lend one transaction for storing a run's results; at its end the run succeeds, or all is rolled back.
 
     Raises: RunLostError when the attempt is no longer the run's own; DatabaseAwayError.
     """
-    connection = await database.connect(database_url)
-    try:
-        async with connection.transaction():
-            yield connection
-            if not await queue.succeed(connection, run_id, attempt, result):
-                raise RunLostError(f"attempt {attempt} of run {run_id} was taken over; nothing was stored")
-    finally:
-        await connection.close()
+    async with desk.line.lent() as connection, connection.transaction():
+        yield connection
+        if not await queue.succeed(connection, run.run_id, run.attempt, result):
+            raise RunLostError(
+                f"attempt {run.attempt} of run {run.run_id} was taken over; nothing was stored"
+            )

@@ -1,21 +1,19 @@
 """Which steps confirm what forcing a node costs: read the plan's facts and line, solve with it forced, compare, store."""
 
-from collections.abc import Callable
 from importlib.metadata import version
-from time import perf_counter
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from pullplan.engine.assignment import Spread, here
 from pullplan.engine.errors import ResourceUnknownError
 from pullplan.engine.explanation import solve_forced
-from pullplan.engine.model import Forced, PassedOver, PlanningFacts, Progress, Stage
+from pullplan.engine.model import Forced, PassedOver, PlanningFacts, Stage
 from pullplan.engine.netting import net
 from pullplan.engine.plan import in_canonical_order
-from pullplan.storage import confirmations, database, plans
+from pullplan.storage import confirmations, plans
 from pullplan.storage.database import Connection
+from pullplan.storage.queue import Claimed
+from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
 
 
@@ -35,53 +33,40 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True):
     stated_cost: float
 
 
-async def run_confirmation(
-    database_url: str,
-    run_id: UUID,
-    attempt: int,
-    parameters: dict[str, Any],
-    *,
-    time_zone: str,  # noqa: ARG001 - every workflow is called alike; a plan's facts know their days already
-    progress: Progress,
-    spread: Spread = here,
-    clock: Callable[[], float] = perf_counter,
-) -> None:
+async def run_confirmation(desk: Desk, run: Claimed) -> None:
     """Solve a plan's facts with a line forced to another node and store what that costs; its id is the run's.
 
     Raises: ResourceUnknownError, AssignmentFailedError, RunLostError, DatabaseAwayError
     """
-    began = clock()
-    asked = msgspec.convert(parameters, ConfirmationAsked)
-    progress("reading", 0.0)
-    connection = await database.connect(database_url)
-    try:
+    began = desk.clock()
+    asked = msgspec.convert(run.parameters, ConfirmationAsked)
+    desk.progress("reading", 0.0)
+    async with desk.line.lent() as connection:
         read = await _read(connection, asked)
-    finally:
-        await connection.close()
-    progress("netting", 0.0)
+    desk.progress("netting", 0.0)
     facts = in_canonical_order(read.facts)
     missed_units, stages = solve_forced(
         facts,
         net(facts),
         read.forced,
         read.planned,
-        lambda search: progress(search.step, search.done_share, search),
-        spread=spread,
+        lambda search: desk.progress(search.step, search.done_share, search),
+        spread=desk.spread,
     )
     record = confirmations.ConfirmationRecord(
         **msgspec.structs.asdict(asked),
-        confirmation_id=run_id,
+        confirmation_id=run.run_id,
         units=read.forced.units,
         missed_units=missed_units,
         stated_measure=read.stated_measure,
         stated_cost=read.stated_cost,
         stages=stages,
-        wall_seconds=clock() - began,
+        wall_seconds=desk.clock() - began,
         code_version=version("pullplan"),
     )
-    progress("storing", 0.0)
-    result = f"/v1/plans/{asked.plan_id}/confirmations/{run_id}"
-    async with storing_results(database_url, run_id, attempt, result) as storing:
+    desk.progress("storing", 0.0)
+    result = f"/v1/plans/{asked.plan_id}/confirmations/{run.run_id}"
+    async with storing_results(desk, run, result) as storing:
         await confirmations.insert(storing, record)
 
 

@@ -1,57 +1,43 @@
 """Which steps make a forecast run: read, forecast, store."""
 
-from collections.abc import Callable
 from importlib.metadata import version
 from itertools import pairwise
-from time import perf_counter
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from pullplan.engine.assignment import Spread, here
 from pullplan.engine.calendar import bucket_dates
 from pullplan.engine.forecast import forecast_demand
 from pullplan.engine.model import Forecast, ForecastFacts, ForecastRequest, PlanParameters, Progress
 from pullplan.engine.netting import forecast_steps
 from pullplan.engine.plan import snapshot_hash
-from pullplan.storage import database, facts, forecasts
+from pullplan.storage import facts, forecasts
 from pullplan.storage.database import Connection
+from pullplan.storage.queue import Claimed
+from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
 
 
-async def run_forecast(
-    database_url: str,
-    run_id: UUID,
-    attempt: int,
-    parameters: dict[str, Any],
-    *,
-    time_zone: str,
-    progress: Progress,
-    spread: Spread = here,  # noqa: ARG001 - every workflow is lent workers; this one needs none
-    clock: Callable[[], float] = perf_counter,
-) -> None:
-    """Make and store the forecast that `parameters` (a ForecastRequest) ask for; its id is the run's.
+async def run_forecast(desk: Desk, run: Claimed) -> None:
+    """Make and store the forecast that the parameters (a ForecastRequest) ask for; its id is the run's.
 
     Raises: RunLostError, DatabaseAwayError
     """
-    began = clock()
-    request = msgspec.convert(parameters, ForecastRequest)
-    progress("reading", 0.0)
-    connection = await database.connect(database_url)
-    try:
-        async with facts.opened_snapshot(connection, request.as_of, time_zone) as moment:
-            horizon = moment.horizon(request.bucket, request.horizon_buckets)
-            network = await facts.read_network_facts(connection, horizon, parameters=PlanParameters())
-            known = await facts.read_forecast_facts(
-                connection, moment, network, n_steps=forecast_steps(network)
-            )
-    finally:
-        await connection.close()
-    forecast = compute_forecast(known, progress)
-    progress("storing", 0.0)
-    async with storing_results(database_url, run_id, attempt, f"/v1/forecasts/{run_id}") as storing:
-        await store_forecast(storing, run_id, moment, known, forecast, wall_seconds=clock() - began)
+    began = desk.clock()
+    request = msgspec.convert(run.parameters, ForecastRequest)
+    desk.progress("reading", 0.0)
+    async with (
+        desk.line.lent() as connection,
+        facts.opened_snapshot(connection, request.as_of, desk.time_zone) as moment,
+    ):
+        horizon = moment.horizon(request.bucket, request.horizon_buckets)
+        network = await facts.read_network_facts(connection, horizon, parameters=PlanParameters())
+        known = await facts.read_forecast_facts(connection, moment, network, n_steps=forecast_steps(network))
+    forecast = compute_forecast(known, desk.progress)
+    desk.progress("storing", 0.0)
+    async with storing_results(desk, run, f"/v1/forecasts/{run.run_id}") as storing:
+        wall_seconds = desk.clock() - began
+        await store_forecast(storing, run.run_id, moment, known, forecast, wall_seconds=wall_seconds)
 
 
 def compute_forecast(known: ForecastFacts, progress: Progress) -> Forecast:

@@ -2,13 +2,10 @@
 
 from collections.abc import Callable
 from importlib.metadata import version
-from time import perf_counter
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from pullplan.engine.assignment import Spread, here
 from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates, first_day_of_bucket
 from pullplan.engine.errors import PullplanError
 from pullplan.engine.model import (
@@ -19,13 +16,14 @@ from pullplan.engine.model import (
     PlanningFacts,
     PlanParameters,
     PlanRequest,
-    Progress,
 )
 from pullplan.engine.netting import forecast_steps, wants_forecast
 from pullplan.engine.plan import make_plan
 from pullplan.engine.replanning import Churn, replan
-from pullplan.storage import database, facts, forecasts, plan_reading, plans, replans
+from pullplan.storage import facts, forecasts, plan_reading, plans, replans
 from pullplan.storage.database import Connection
+from pullplan.storage.queue import Claimed
+from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
 from pullplan.workflows.run_forecast import compute_forecast, store_forecast
 
@@ -61,65 +59,48 @@ class _Made(msgspec.Struct, frozen=True):
     forecasting_seconds: float
 
 
-async def run_plan(
-    database_url: str,
-    run_id: UUID,
-    attempt: int,
-    parameters: dict[str, Any],
-    *,
-    time_zone: str,
-    progress: Progress,
-    spread: Spread = here,
-    clock: Callable[[], float] = perf_counter,
-) -> None:
-    """Make and store the plan that `parameters` (a PlanRequest) ask for; its id is the run's.
+async def run_plan(desk: Desk, run: Claimed) -> None:
+    """Make and store the plan that the parameters (a PlanRequest) ask for; its id is the run's.
 
     Without a named forecast a fresh one is made where a policy needs it, and stored with the plan under the same id.
 
     Raises: ForecastUnsuitableError, ParentUnsuitableError, AssignmentFailedError, RunLostError, DatabaseAwayError
     """
-    began = clock()
-    request = msgspec.convert(parameters, PlanRequest)
-    progress("reading", 0.0)
-    connection = await database.connect(database_url)
-    try:
-        read = await _read(connection, request, time_zone)
-    finally:
-        await connection.close()
-
-    def plan(planning: PlanningFacts) -> Plan:
-        return make_plan(planning, progress, _time_is_up(request.solve_seconds_max, clock), spread)
-
-    made = _compute(read, plan, progress, clock)
-    progress("storing", 0.0)
+    began = desk.clock()
+    request = msgspec.convert(run.parameters, PlanRequest)
+    desk.progress("reading", 0.0)
+    async with desk.line.lent() as connection:
+        read = await _read(connection, request, desk.time_zone)
+    made = _compute(read, request, desk)
+    desk.progress("storing", 0.0)
     record = plans.PlanRecord(
-        plan_id=run_id,
-        run_id=run_id,
-        forecast_id=read.forecast_id if made.fresh_forecast is None else run_id,
+        plan_id=run.run_id,
+        run_id=run.run_id,
+        forecast_id=read.forecast_id if made.fresh_forecast is None else run.run_id,
         as_of=read.moment.as_of,
         parameters=msgspec.to_builtins(msgspec.structs.replace(request, as_of=read.moment.as_of)),
         snapshot_at=read.moment.snapshot_at,
-        wall_seconds=clock() - began,
+        wall_seconds=desk.clock() - began,
         code_version=version("pullplan"),
         parent_plan_id=request.parent_plan_id,
     )
-    async with storing_results(database_url, run_id, attempt, f"/v1/plans/{run_id}") as storing:
+    async with storing_results(desk, run, f"/v1/plans/{run.run_id}") as storing:
         await _store(storing, record, read, made)
 
 
-def _compute(
-    read: _Read, plan: Callable[[PlanningFacts], Plan], progress: Progress, clock: Callable[[], float]
-) -> _Made:
+def _compute(read: _Read, request: PlanRequest, desk: Desk) -> _Made:
     planning, forecast, seconds = read.planning, None, 0.0
     if read.forecasting is not None:
-        began = clock()
-        forecast = compute_forecast(read.forecasting, progress)
-        seconds = clock() - began
+        began = desk.clock()
+        forecast = compute_forecast(read.forecasting, desk.progress)
+        seconds = desk.clock() - began
         planning = msgspec.structs.replace(planning, forecast=forecast)
     if read.parent is None:
-        return _Made(planning, plan(planning), forecast, seconds)
-    again = replan(planning, read.parent.facts, read.parent.plan, read.churn, progress)
-    return _Made(planning, again, forecast, seconds)
+        should_stop = _time_is_up(request.solve_seconds_max, desk.clock)
+        plan = make_plan(planning, desk.progress, should_stop, desk.spread)
+    else:
+        plan = replan(planning, read.parent.facts, read.parent.plan, read.churn, desk.progress)
+    return _Made(planning, plan, forecast, seconds)
 
 
 def _time_is_up(seconds: float | None, clock: Callable[[], float]) -> Callable[[], bool] | None:

@@ -1,0 +1,23 @@
+"""What is a workflow lent by the process that it runs in?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from pullplan.engine.assignment import Spread, here
+from pullplan.engine.model import Progress
+from pullplan.storage.database import Line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """Everything besides the run itself."""
+
+    line: Line
+    """To the database; where it stays open from run to run, so does what the server has made ready for it."""
+    time_zone: str
+    """The deployment's, in which days are cut."""
+    progress: Progress
+    spread: Spread = here
+    """Workers for the search."""
+    clock: Callable[[], float] = perf_counter
