@@ -12,6 +12,7 @@ from pullplan.workflows.desk import Desk
 from pullplan.workflows.run_confirmation import run_confirmation
 from pullplan.workflows.run_forecast import run_forecast
 from pullplan.workflows.run_plan import run_plan
+from pullplan.workflows.run_remedy import run_remedy
 from pullplan.workflows.verify_plan import verify_plan
 
 WORKFLOWS = {
@@ -19,6 +20,7 @@ WORKFLOWS = {
     "plan": run_plan,
     "verification": verify_plan,
     "confirmation": run_confirmation,
+    "remedy": run_remedy,
 }
 
 

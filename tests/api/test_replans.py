@@ -122,9 +122,9 @@ async def test_a_replan_reads_like_any_other_plan(planner: Planner, connection: 
     assert (await planner.read(f"/v1/plans/{child_id}/verifications/{verification_id}"))["valid"]
 
 
-async def test_a_line_of_a_replan_is_not_confirmed(planner: Planner):
+async def test_a_line_of_a_replan_within_a_budget_is_not_confirmed(planner: Planner):
     parent_id = await planner.plan(**ASKED)
-    child_id = await planner.plan(as_of=AS_OF.isoformat(), parent_plan_id=parent_id)
+    child_id = await planner.plan(as_of=AS_OF.isoformat(), parent_plan_id=parent_id, churn_budget_units=5)
     answer = await planner.client.post(
         f"/v1/plans/{child_id}/assignments/1/confirm", json={"node_code": "YARD"}
     )

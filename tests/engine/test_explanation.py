@@ -124,6 +124,34 @@ def test_a_line_names_every_nearer_node_that_makes_the_product_and_why_not() -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("released_units", "cause"),
+    [(5.0, "at_capacity"), (6.5, "keeps_released_work"), (7.0, "keeps_released_work")],
+)
+def test_a_node_whose_released_work_has_the_room_that_a_line_wants_says_so(
+    released_units: float, cause: str
+) -> None:
+    work = ReleasedWork(
+        work_order_id="W",
+        product_code="LOAF",
+        region_code="TOWN",
+        node_code="FULL",
+        units=released_units,
+        start_date=MONDAY,
+        arrival_date=MONDAY,
+    )
+    # One order is served by FULL where that has room; of the other, 6.2 units, the rest would have to fit as well.
+    needs = [
+        msgspec.structs.replace(NEED, units=7.0 - released_units or 0.1),
+        msgspec.structs.replace(NEED, need_id=2, units=6.2),
+    ]
+    facts = changed(FACTS, released_work=(work,))
+    lines, _ = explained(facts, *needs)
+    used = next(line for line in lines if line.node_code == "USED" and line.need_id == 2)
+    passed = next(p for p in used.passed_over if p.node_code == "FULL")
+    assert (passed.cause, passed.capacity_price) == (cause, 50.0)
+
+
 def possible_causes(
     c: Capability,
     lane: Lane | None,
@@ -196,8 +224,12 @@ def test_lines_pass_over_what_plain_loops_over_lanes_and_ways_find(
                 continue
             assert (passed.forcing_measure is None) == (passed.forcing_cost is None) == (not ways)
             is_late = not ways or best[0].late > line_is_late
-            assert passed.cause in possible_causes(c, lane, best, line, is_late=is_late, offline=offline)
-            if passed.cause == "at_capacity":
+            cause: str = passed.cause
+            if cause == "keeps_released_work":
+                assert c.node_code in {work.node_code for work in facts.released_work}
+                cause = "at_capacity"  # with the node's own work in the way
+            assert cause in possible_causes(c, lane, best, line, is_late=is_late, offline=offline)
+            if cause == "at_capacity":
                 assert any(taken(way, saving_of) == pytest.approx(passed.capacity_price) for way in best)
             else:
                 assert passed.capacity_price is None

@@ -66,3 +66,27 @@ async def test_a_node_that_the_line_does_not_pass_over_is_not_confirmed(
         asked = {"plan_id": plan_id, "assignment_id": assignment_id, "node_code": node_code}
         with pytest.raises(ResourceUnknownError):
             await computed(connection, database_url, "confirmation", asked)
+
+
+async def test_a_line_of_a_replan_without_a_budget_is_confirmed_as_its_parents_is(
+    connection: Connection, database_url: str
+):
+    plan_id, lines = await planned(connection, database_url)
+    asked = PlanRequest(as_of=AS_OF, horizon_buckets=3, parent_plan_id=plan_id)
+    child_id = await computed(connection, database_url, "plan", asked)
+    line, passed = next(
+        (line, passed) for line in lines for passed in line["passed_over"] if passed["forcing_cost"]
+    )
+    found = []
+    for of_plan in (plan_id, child_id):
+        asked_of = {
+            "plan_id": of_plan,
+            "assignment_id": line["assignment_id"],
+            "node_code": passed["node_code"],
+        }
+        run_id = await computed(connection, database_url, "confirmation", asked_of)
+        row = await confirmations.find(connection, of_plan, run_id)
+        assert row is not None
+        found.append([(s["measure"], pytest.approx(s["extra"], abs=1e-6)) for s in row["stages"]])
+    assert found[0] == found[1]
+    assert any(extra != 0 for _, extra in found[0])

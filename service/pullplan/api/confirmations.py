@@ -14,7 +14,7 @@ from pullplan.api.errors import ReplanNotConfirmedError
 from pullplan.api.fields import Code, LineInPath
 from pullplan.api.horizon import refuse_field
 from pullplan.api.idempotency import Answer, IdempotencyKey, answer_once
-from pullplan.api.plans import get_stored
+from pullplan.api.plans import StoredPlan, get_stored
 from pullplan.api.reasons import get_line
 from pullplan.engine.errors import ResourceUnknownError
 from pullplan.engine.model import ConfirmedStage, Instant
@@ -62,11 +62,7 @@ async def _check(
     Raises: ResourceUnknownError, ReplanNotConfirmedError, ContentInvalidError.
     """
     plan = await get_stored(connection, plan_id)
-    if plan.parent_plan_id is not None:
-        raise ReplanNotConfirmedError(
-            f"the plan {plan_id} holds lines of the plan {plan.parent_plan_id}, and a confirmation holds none; "
-            "make a plan without a parent and confirm its line"
-        )
+    refuse_held(plan)
     line = await get_line(connection, plan, assignment_id)
     passed = next((p for p in line.passed_over if p.node_code == node_code), None)
     if passed is None:
@@ -74,6 +70,19 @@ async def _check(
     if passed.forcing_cost is None:
         raise refuse_field("node_code", f"{node_code} can't make this line: {passed.cause}")
     return {"plan_id": str(plan_id), "assignment_id": assignment_id, "node_code": node_code}
+
+
+def refuse_held(plan: StoredPlan) -> None:
+    """Refuse a re-plan that holds lines for a price: solved afresh, it would hold none, and be another plan.
+
+    Raises: ReplanNotConfirmedError.
+    """
+    held = plan.stability
+    if held is not None and (held.churn_budget_units is not None or held.least_saving_per_unit > 0):
+        raise ReplanNotConfirmedError(
+            f"the plan {plan.plan_id} holds lines of the plan {plan.parent_plan_id} within its churn budget, and a "
+            "plan solved afresh holds none; re-plan without a budget, or plan without a parent, and ask of that plan"
+        )
 
 
 @post(

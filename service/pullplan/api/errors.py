@@ -78,7 +78,7 @@ class IdempotencyKeyBusyError(PullplanError):
 
 
 class ReplanNotConfirmedError(PullplanError):
-    """A re-plan's line can't be confirmed: solved afresh, nothing of its parent would be held."""
+    """A re-plan with a churn budget can't be solved with something forced: solved afresh, nothing of its parent would be held."""
 
     code = "replan-not-confirmed"
 

@@ -57,6 +57,15 @@ async def get_line(connection: database.Connection, plan: StoredPlan, assignment
     return (await _get_told_line(connection, plan, assignment_id))[0]
 
 
+async def get_short(connection: database.Connection, plan_id: UUID, shortfall_id: int) -> ShortfallRow:
+    """Get one shortfall of a plan.
+
+    Raises: ResourceUnknownError.
+    """
+    row = await plans.find_shortfall(connection, plan_id, shortfall_id)
+    return _known(row, "shortfall", shortfall_id, ShortfallRow)
+
+
 async def _get_told_line(
     connection: database.Connection, plan: StoredPlan, assignment_id: int
 ) -> tuple[AssignmentRow, UUID]:
@@ -73,14 +82,19 @@ def _known[T: msgspec.Struct](row: asyncpg.Record | None, noun: str, number: int
     return msgspec.convert(dict(row), row_type)
 
 
-def explain(plan: StoredPlan, line: AssignmentRow, told_in: StoredPlan) -> AssignmentReason:
-    """Put a line's stored reasons into words and ranks; they speak of the stages of the plan they were told in."""
-    wording = Wording(
+def wording_of(plan: StoredPlan) -> Wording:
+    """Name things as the plan's parameters call for."""
+    return Wording(
         objective=plan.objective,
         bucket=plan.bucket,
         shortfall_measure=plan.parameters.get("shortfall_measure", "value"),
         weigh_distance=plan.parameters.get("weigh_distance", False),
     )
+
+
+def explain(plan: StoredPlan, line: AssignmentRow, told_in: StoredPlan) -> AssignmentReason:
+    """Put a line's stored reasons into words and ranks; they speak of the stages of the plan they were told in."""
+    wording = wording_of(plan)
     gaps = {stage.measure: stage.gap_absolute for stage in told_in.stages}
     own_place = (line.distance_km, line.node_code)
     places = [(passed.distance_km, passed.node_code) for passed in line.passed_over]
@@ -140,9 +154,7 @@ async def get_shortfall(
     transaction: Transaction, plan_id: FromPath[UUID], shortfall_id: LineInPath
 ) -> ShortfallRow:
     """Show one shortfall: what nobody makes, what binds, and a sentence that names it."""
-    plan = await get_stored(transaction, plan_id)
-    row = await plans.find_shortfall(transaction, plan.plan_id, shortfall_id)
-    return _known(row, "shortfall", shortfall_id, ShortfallRow)
+    return await get_short(transaction, (await get_stored(transaction, plan_id)).plan_id, shortfall_id)
 
 
 ROUTES = [get_assignment, get_reason, get_shortfall]

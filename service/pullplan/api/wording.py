@@ -1,11 +1,11 @@
 """How is a reason said to people? One place for the sentences of the API and of the command line."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from pullplan.engine.model import PassedOver, PassedOverCause, ShortfallStage
+from pullplan.engine.model import PassedOver, PassedOverCause, Remedy, ShortfallStage
 
 CAUSES: dict[PassedOverCause, str] = {
     "not_qualified": "not qualified for it",
@@ -15,6 +15,7 @@ CAUSES: dict[PassedOverCause, str] = {
     "at_capacity": "full",
     "share_limit": "may start no more of it",
     "not_effective": "outside its dates",
+    "keeps_released_work": "full, with released work that it keeps",
     "lot_rule": "its lots don't fit",
     "costs_more": "costs more",
     "pinned": "the line is pinned elsewhere",
@@ -22,6 +23,14 @@ CAUSES: dict[PassedOverCause, str] = {
 }
 
 Name = Callable[[str], str]
+
+
+class Short(Protocol):
+    """What a sentence about a shortfall needs of it."""
+
+    product_code: str
+    region_code: str
+    units: float
 
 
 class Line(Protocol):
@@ -110,6 +119,30 @@ class Wording:
             return f"make {amount} more unit-{self.bucket}s late"
         unit = {"km": " unit-km", "kg·km": " kg·km"}.get(self.cost_unit, "")
         return f"cost {amount}{unit} more"
+
+    def remedy(self, short: Short, remedy: Remedy, bucket_dates: Sequence[date]) -> str:
+        """Say what a node lacks to serve what is short, and what the plan would cost then.
+
+        `bucket_dates`: of the remedy's extra capacity, one by one.
+        """
+        lacks = [
+            *(["back online"] if remedy.brings_online else []),
+            *([f"qualified for {short.product_code}"] if remedy.qualifies else []),
+            *(
+                f"with {say_units(extra.amount)} more {extra.resource_code} from {day} on"
+                if extra.product_code is None
+                else f"allowed to start {say_units(extra.amount)} more {extra.product_code}"
+                for extra, day in zip(remedy.extra_capacity, bucket_dates, strict=True)
+            ),
+        ]
+        would = f"{self.name_node(remedy.node_code)}, {' and '.join(lacks)}, would"
+        cost = next(stage for stage in remedy.stages if stage.measure.startswith("cost:"))
+        unit = {"km": " unit-km", "kg·km": " kg·km"}.get(self.cost_unit, "")
+        more = "more" if cost.extra >= 0 else "less"
+        return (
+            f"{would} serve all {say_units(short.units)} {short.product_code} that {short.region_code} is short of; "
+            f"the plan would cost {say_units(abs(cost.extra))}{unit} {more}"
+        )
 
     def line(self, line: Line) -> str:
         """Say what a node makes for whom, and where it stands by distance."""

@@ -39,12 +39,7 @@ async def find_plan(
     head = await plans.find(connection, plan_id)
     if head is None:
         return None
-
-    first: date = head["first_bucket_date"]
-
-    @cache
-    def bucket_of(day: date) -> int:
-        return (day - first).days // days_per_bucket
+    bucket_of = _counting_from(head["first_bucket_date"], days_per_bucket)
 
     async def all_of[F](listing: Listing, make: Callable[[asyncpg.Record], F]) -> tuple[F, ...]:
         return tuple([make(row) async for row in listings.stream(connection, listing, plan_id)])
@@ -66,6 +61,26 @@ async def find_plan(
         ),
         loads=await all_of(plans.LOADS, lambda row: _in_bucket(row, bucket_of, ResourceLoad)),
     )
+
+
+async def find_needs(
+    connection: Connection, plan_id: UUID, facts: PlanningFacts, *, days_per_bucket: int
+) -> tuple[Need, ...]:
+    """Read a plan's needs alone, as they were when it was stored with these facts."""
+    head = await plans.find(connection, plan_id)
+    if head is None:
+        return ()
+    bucket_of = _counting_from(head["first_bucket_date"], days_per_bucket)
+    rows = listings.stream(connection, plans.NEEDS, plan_id)
+    return tuple([_need(row, bucket_of, facts) async for row in rows])
+
+
+def _counting_from(first: date, days_per_bucket: int) -> _BucketOf:
+    @cache
+    def bucket_of(day: date) -> int:
+        return (day - first).days // days_per_bucket
+
+    return bucket_of
 
 
 def _fields[F: msgspec.Struct](row: asyncpg.Record, kind: type[F], **others: Any) -> F:

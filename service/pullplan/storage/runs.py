@@ -14,7 +14,7 @@ from pullplan.storage.queries import load_queries
 
 SQL = load_queries("runs")
 
-RunKind = Literal["forecast", "plan", "verification", "confirmation"]
+RunKind = Literal["forecast", "plan", "verification", "confirmation", "remedy"]
 RunState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ENDED = ("succeeded", "failed", "cancelled")
 

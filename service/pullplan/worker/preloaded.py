@@ -13,6 +13,7 @@ from pullplan.workflows.finish_run import RunLostError  # noqa: E402 - as above
 from pullplan.workflows.run_confirmation import run_confirmation  # noqa: E402 - as above
 from pullplan.workflows.run_forecast import run_forecast  # noqa: E402 - as above
 from pullplan.workflows.run_plan import run_plan  # noqa: E402 - as above
+from pullplan.workflows.run_remedy import run_remedy  # noqa: E402 - as above
 from pullplan.workflows.verify_plan import verify_plan  # noqa: E402 - as above
 
 __all__ = ["WORKFLOWS", "Desk", "RunLostError", "spread_of"]
@@ -22,4 +23,5 @@ WORKFLOWS = {
     "plan": run_plan,
     "verification": verify_plan,
     "confirmation": run_confirmation,
+    "remedy": run_remedy,
 }

@@ -5,12 +5,12 @@ from uuid import UUID
 
 import msgspec
 
+from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.errors import ResourceUnknownError
 from pullplan.engine.explanation import solve_forced
-from pullplan.engine.model import Forced, PassedOver, PlanningFacts, Stage
-from pullplan.engine.netting import net
+from pullplan.engine.model import Forced, Need, PassedOver, PlanningFacts, Stage
 from pullplan.engine.plan import in_canonical_order
-from pullplan.storage import confirmations, plans
+from pullplan.storage import confirmations, plan_reading, plans
 from pullplan.storage.database import Connection
 from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
@@ -27,6 +27,7 @@ class ConfirmationAsked(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Read(msgspec.Struct, frozen=True, kw_only=True):
     facts: PlanningFacts
+    needs: tuple[Need, ...]
     planned: dict[str, float]
     forced: Forced
     stated_measure: str
@@ -41,13 +42,15 @@ async def run_confirmation(desk: Desk, run: Claimed) -> None:
     began = desk.clock()
     asked = msgspec.convert(run.parameters, ConfirmationAsked)
     desk.progress("reading", 0.0)
-    async with desk.line.lent() as connection:
+    async with (
+        desk.line.lent() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
         read = await _read(connection, asked)
-    desk.progress("netting", 0.0)
-    facts = in_canonical_order(read.facts)
+    desk.progress("assigning", 0.0)
     missed_units, stages = solve_forced(
-        facts,
-        net(facts),
+        in_canonical_order(read.facts),
+        read.needs,
         read.forced,
         read.planned,
         lambda search: desk.progress(search.step, search.done_share, search),
@@ -82,9 +85,11 @@ async def _read(connection: Connection, asked: ConfirmationAsked) -> _Read:
         raise ResourceUnknownError("way to make the line at", asked.node_code)
     there = await confirmations.sum_units_there(connection, *msgspec.structs.astuple(asked))
     stages = msgspec.convert(plan["stages"], list[Stage])
+    days = DAYS_PER_BUCKET[facts.horizon.bucket]
     return _Read(
         facts=facts,
-        planned={stage.measure: stage.value for stage in stages},
+        needs=await plan_reading.find_needs(connection, asked.plan_id, facts, days_per_bucket=days),
+        planned={stage.measure: stage.before_lots for stage in stages},
         # What the node makes of this need already stays there: else moving it away would make room.
         forced=Forced(need_id=line["need_id"], node_code=asked.node_code, units=there + line["units"]),
         stated_measure=other.forcing_measure,

@@ -9,7 +9,7 @@ import numpy as np
 from pullplan.engine.assignment import Spread, assign, here
 from pullplan.engine.certificate import stage_values
 from pullplan.engine.model import ConfirmedStage, Forced, Need, PlanningFacts, SearchProgress
-from pullplan.engine.options import Options, build_options, stage_measures
+from pullplan.engine.options import Options, Solution, build_options, stage_measures
 
 WORSE_ABOVE, WORSE_ABOVE_OF_VALUE = 1e-6, 1e-10
 """Of the measure of one mean need, and of the stage's value: what grows by no more than both has not grown. In a large
@@ -34,9 +34,21 @@ def solve_forced(
 
     Raises: AssignmentFailedError when the solver fails.
     """
-    options = _keep_slices(build_options(facts, _with_pin(needs, forced)), needs)
+    options = with_forced(facts, needs, forced)
     solution = assign(options, progress, spread=spread)
-    # By the plan's own stages: with units forced, other slices might be joined, and the forced part has a stage as well.
+    return float(solution.shortfall_units[-1]), compare(options, solution, planned)
+
+
+def with_forced(facts: PlanningFacts, needs: Sequence[Need], forced: Forced) -> Options:
+    """Lay the needs out with the forced units as the last of them, served before all others and by one node alone."""
+    return _keep_slices(build_options(facts, _with_pin(needs, forced)), needs)
+
+
+def compare(options: Options, solution: Solution, planned: Mapping[str, float]) -> tuple[ConfirmedStage, ...]:
+    """Hold what a plan with forced units measures to what was planned, stage by stage.
+
+    By the plan's own stages: with units forced, other slices might be joined, and the forced part has a stage as well.
+    """
     measures = stage_measures(options, list(planned))
     compared = []
     for measure, now in zip(measures, stage_values(options, measures, solution), strict=True):
@@ -51,7 +63,7 @@ def solve_forced(
                 is_worse=now - value > least,
             )
         )
-    return float(solution.shortfall_units[-1]), tuple(compared)
+    return tuple(compared)
 
 
 def _keep_slices(options: Options, needs: Sequence[Need]) -> Options:

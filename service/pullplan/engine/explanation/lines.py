@@ -31,9 +31,11 @@ CAUSES: tuple[PassedOverCause, ...] = (
     "too_late",
     "costs_more",
     "share_limit",
+    "keeps_released_work",
     "lot_rule",
     "at_capacity",
 )
+CAUSES_WITH_A_PRICE = ("at_capacity", "share_limit", "keeps_released_work")
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,13 @@ def _tell(
         is_too_late=~has_route | is_later,
         is_dearer=is_dearer,
         is_over_share=(share_saving > saving / 2) | ((saving == 0) & has_full_share),
+        is_released=_is_released(
+            options,
+            solution,
+            capability=pairs.capability,
+            start_bucket=of_route(routes.start_bucket),
+            units=solution.units[pairs.line],
+        ),
         is_free=has_lots & (saving == 0),
     )
     names, nodes = [measure.name for measure, _ in stages], options.capabilities.rows
@@ -206,7 +215,7 @@ def _tell(
             node_code=nodes[capability].node_code,
             cause=CAUSES[why],
             distance_km=distance_km,
-            capacity_price=price if CAUSES[why] in ("at_capacity", "share_limit") else None,
+            capacity_price=price if CAUSES[why] in CAUSES_WITH_A_PRICE else None,
             forcing_measure=names[stage] if forceable else None,
             forcing_cost_per_unit=per_unit if forceable else None,
             forcing_cost=units * per_unit if forceable else None,
@@ -225,6 +234,37 @@ def _has_full_share(options: Options, solution: Solution) -> BoolArray:
     return has_full
 
 
+def _is_released(
+    options: Options,
+    solution: Solution,
+    *,
+    capability: IntArray,
+    start_bucket: IntArray,
+    units: FloatArray,
+) -> BoolArray:
+    """Tell which units would fit, then and there, but for released work: of all that is full, it takes as much as they would.
+
+    Shapes: three times (n,) → (n,)
+    """
+    capacities = options.capacities
+    if not capacities.released_use.any():
+        return np.zeros(len(capability), dtype=bool)
+    uses = options.capabilities.use[capability].tocoo()
+    one, row = uses.coords
+    at = row, start_bucket[one]
+    released_use = np.where(
+        capacities.is_stored[:, None],
+        capacities.released_use.sum(axis=1, keepdims=True),
+        capacities.released_use,
+    )
+    is_full = full_resources(options, solution)[at]
+    is_kept = is_full & (released_use[at] >= uses.data * units[one])
+    n_full = np.bincount(one[is_full], minlength=len(capability))
+    n_kept = np.bincount(one[is_kept], minlength=len(capability))
+    kept: BoolArray = (n_full > 0) & (n_full == n_kept)
+    return kept
+
+
 def _causes(
     options: Options,
     lines: OptionRows,
@@ -234,12 +274,13 @@ def _causes(
     is_too_late: BoolArray,
     is_dearer: BoolArray,
     is_over_share: BoolArray,
+    is_released: BoolArray,
     is_free: BoolArray,
 ) -> IntArray:
     """Tell what rules each node out first: positions in CAUSES.
 
-    What is neither unable, nor later, nor dearer has its capacity, or its share, worth more elsewhere; where
-    room is worth nothing, lots left it.
+    What is neither unable, nor later, nor dearer has its capacity, or its share, worth more elsewhere, or released work
+    has it; where room is worth nothing, lots left it.
     """
     node = options.capabilities.node[pairs.capability]
     region = options.need_region[lines.need[pairs.line]]
@@ -253,6 +294,7 @@ def _causes(
         is_too_late,
         is_dearer,
         is_over_share,
+        is_released,
         is_free,
     )
     return np.select(rules, range(len(rules)), default=len(rules))

@@ -25,6 +25,7 @@ class Routes:
 
     need: IntArray
     capability: IntArray
+    start_bucket: IntArray
     late_buckets: IntArray
     cost: FloatArray
     saving: FloatArray
@@ -65,6 +66,7 @@ def best_routes(
     return Routes(
         need=rows.need[best],
         capability=rows.capability[best],
+        start_bucket=rows.start_bucket[best],
         late_buckets=rows.late_buckets[best],
         cost=rows.cost[best],
         saving=options.capability_prices(savings)[of_start][best],

@@ -31,8 +31,8 @@ class PassedOver(Fact, frozen=True, kw_only=True):
     cause: PassedOverCause
     distance_km: float | None = None
     capacity_price: float | None = None
-    """For at_capacity and share_limit: what room for one more unit there would save in the cost stage, earlier stages
-    being kept."""
+    """For at_capacity, keeps_released_work and share_limit: what room for one more unit there would save in the cost
+    stage, earlier stages being kept."""
     forcing_measure: str | None = None
     """The first stage, up to the cost, that is proven to get worse when the line is forced there; the cost stage
     where none is. None (as both costs) where the node can't be forced: it has no way to serve the need."""
@@ -88,6 +88,29 @@ class Shortfall(Fact, frozen=True, kw_only=True):
     units: float
     reason: ShortfallReason
     detail: str
+
+
+class ExtraCapacity(Fact, frozen=True, kw_only=True):
+    """More of a node's resource, or of the share of a product that it may start; that is told in bucket 0."""
+
+    resource_code: str | None = None
+    product_code: str | None = None
+    bucket: int
+    amount: float
+    """In the resource's unit; of a share, units started."""
+
+
+class Remedy(Fact, frozen=True, kw_only=True):
+    """What would serve all that a need is short of, by one node, and what every stage would measure then."""
+
+    node_code: str
+    brings_online: bool
+    """The node is offline, and would have to be brought back."""
+    qualifies: bool
+    """The node would have to be qualified for the product."""
+    extra_capacity: tuple[ExtraCapacity, ...]
+    stages: tuple[ConfirmedStage, ...]
+    """Solved anew with all of that: no other need is served less for it."""
 
 
 class ProductionOrder(Fact, frozen=True, kw_only=True):
@@ -186,6 +209,11 @@ class Stage(Fact, frozen=True, kw_only=True):
     capability has lot rules: then it is the value."""
     price_of_lots: float | None = None
     """(value − relaxation value) ÷ max(|relaxation value|, the measure of one mean need)."""
+
+    @property
+    def before_lots(self) -> float:
+        """Say what it measures if lots may be of any size."""
+        return self.value if self.relaxation_value is None else self.relaxation_value
 
 
 class ResourceLoad(Fact, frozen=True, kw_only=True):

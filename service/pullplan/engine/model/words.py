@@ -31,6 +31,7 @@ PassedOverCause = Literal[
     "no_lane",
     "at_capacity",
     "share_limit",
+    "keeps_released_work",
     "lot_rule",
     "costs_more",
     "pinned",

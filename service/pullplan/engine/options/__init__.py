@@ -2,7 +2,7 @@
 
 from pullplan.engine.options.arrays import NeedGroup, OptionRows, Options, Solution, StagePrices, runs
 from pullplan.engine.options.building import build_options
-from pullplan.engine.options.capacities import Capacities, CapacityKey
+from pullplan.engine.options.capacities import Capacities, CapacityKey, left_for_new_work
 from pullplan.engine.options.measures import (
     CountedShort,
     StageMeasure,
@@ -26,6 +26,7 @@ __all__ = [
     "StagePrices",
     "Ways",
     "build_options",
+    "left_for_new_work",
     "needs_by_rank",
     "runs",
     "shortfall_weight",

@@ -82,7 +82,7 @@ def build_capacities(facts: PlanningFacts, shares: Sequence[ShareLimit] = ()) ->
         is_share=is_share,
         calendar=calendar,
         released_use=released_use,
-        available=_available(calendar, released_use, is_stored),
+        available=left_for_new_work(calendar, released_use, is_stored),
     )
 
 
@@ -112,7 +112,11 @@ def uses_per_started_unit(capability: Capability) -> list[tuple[CapacityKey, flo
     ]
 
 
-def _available(calendar: FloatArray, released_use: FloatArray, is_stored: BoolArray) -> FloatArray:
+def left_for_new_work(calendar: FloatArray, released_use: FloatArray, is_stored: BoolArray) -> FloatArray:
+    """Take what released work needs off what there is.
+
+    Shapes: twice (n_resources, n_buckets), (n_resources,) → (n_resources, n_buckets)
+    """
     renewed = np.maximum(0.0, calendar - released_use)
     # New work may take of a store only what no later bucket's released work still needs.
     left = np.maximum(0.0, np.cumsum(calendar - released_use, axis=1))
