@@ -1,51 +1,74 @@
 """Are facts and lines those that the plan's hashes name?"""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import batched
 from typing import Any
 
 import msgspec
 
 from pullplan.engine.model import Finding, Forecast, Plan, PlanningFacts
 
+ENCODED_TOGETHER = 4096
+"""Lines: a million of them would take hundreds of megabytes at once."""
+
+_ENCODER = msgspec.msgpack.Encoder(order="deterministic")
+
 
 def check_hashes(facts: PlanningFacts, plan: Plan) -> Iterator[Finding]:
     """Hash facts and lines again."""
-    if _sha256(_sorted(facts)) != plan.snapshot_hash:
+    if _sha256(_facts(facts)) != plan.snapshot_hash:
         yield Finding(
             code="snapshot_hash_wrong",
             detail=f"the stored facts are not those that the snapshot hash {plan.snapshot_hash[:12]}… names",
         )
-    lines: tuple[Any, ...] = (plan.needs, plan.assignments, plan.shortfalls, plan.prices, plan.stages)
-    if plan.production_orders:
-        lines = (*lines, plan.production_orders)
-    if plan.stability is not None:
-        lines = (*lines, plan.stability)
-    if _sha256(lines) != plan.plan_hash:
+    if _sha256(_lines(plan)) != plan.plan_hash:
         yield Finding(
             code="plan_hash_wrong",
             detail=f"needs, lines, prices and stages are not those that the plan hash {plan.plan_hash[:12]}… names",
         )
 
 
-def _sorted(facts: PlanningFacts) -> PlanningFacts:
-    """Put every collection of facts into the order of its members' encodings."""
-    changes: dict[str, Any] = {}
+def _facts(facts: PlanningFacts) -> Iterator[bytes]:
+    """Encode facts, every collection in the order of its members' encodings."""
+    yield _header(len(facts.__struct_fields__), few=0x80, many=0xDE)
     for name in facts.__struct_fields__:
+        yield _ENCODER.encode(name)
         match getattr(facts, name):
             case tuple() as members:
-                changes[name] = tuple(sorted(members, key=_encode))
+                yield _header(len(members), few=0x90, many=0xDC)
+                for batch in batched(sorted(map(_ENCODER.encode, members)), ENCODED_TOGETHER):
+                    yield b"".join(batch)
             case Forecast() as forecast:
-                series = tuple(sorted(forecast.series, key=_encode))
-                changes[name] = msgspec.structs.replace(forecast, series=series)
-            case _:
-                pass
-    return msgspec.structs.replace(facts, **changes)
+                series = tuple(sorted(forecast.series, key=_ENCODER.encode))
+                yield _ENCODER.encode(msgspec.structs.replace(forecast, series=series))
+            case other:
+                yield _ENCODER.encode(other)
 
 
-def _encode(content: Any) -> bytes:
-    return msgspec.msgpack.encode(content, order="deterministic")
+def _lines(plan: Plan) -> Iterator[bytes | memoryview]:
+    said: list[Sequence[Any]] = [plan.needs, plan.assignments, plan.shortfalls, plan.prices, plan.stages]
+    if plan.production_orders:
+        said.append(plan.production_orders)
+    is_replan = plan.stability is not None
+    yield _header(len(said) + is_replan, few=0x90, many=0xDC)
+    for rows in said:
+        yield _header(len(rows), few=0x90, many=0xDC)
+        for batch in batched(rows, ENCODED_TOGETHER):
+            yield memoryview(_ENCODER.encode(batch))[len(_header(len(batch), few=0x90, many=0xDC)) :]
+    if is_replan:
+        yield _ENCODER.encode(plan.stability)
 
 
-def _sha256(content: Any) -> str:
-    return hashlib.sha256(_encode(content)).hexdigest()
+def _header(n: int, *, few: int, many: int) -> bytes:
+    """Write what msgpack writes before n members: up to 15, of 16 bits, of 32 bits."""
+    if n < 1 << 4:
+        return bytes([few | n])
+    return bytes([many]) + n.to_bytes(2) if n < 1 << 16 else bytes([many + 1]) + n.to_bytes(4)
+
+
+def _sha256(pieces: Iterable[bytes | memoryview]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
