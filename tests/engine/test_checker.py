@@ -25,6 +25,13 @@ from tests.engine.planned import changed, plan_of, stated, within_the_rules
 from pullplan.engine.assignment import assign
 from pullplan.engine.checker import check
 from pullplan.engine.checker.exactness import Judge, sum_of_products
+from pullplan.engine.checker.ground import survey
+from pullplan.engine.checker.holding import Held
+from pullplan.engine.checker.lines import LineChecker, check_shortfalls
+from pullplan.engine.checker.needs import read_needs
+from pullplan.engine.checker.proof import Proof, Stated
+from pullplan.engine.checker.report import Report
+from pullplan.engine.checker.room import survey_room
 from pullplan.engine.model import Assignment, CapacityPrice, Need, Plan, PlanningFacts, ReleasedWork
 from pullplan.engine.options import Solution, StagePrices, build_options, stage_measures
 
@@ -380,16 +387,21 @@ def test_a_comparison_that_float64_cannot_decide_is_made_exactly() -> None:
     assert judge.is_at_most(tenths, 0.3, distance)
 
 
+def stated_by(facts: PlanningFacts, plan: Plan) -> Stated:
+    report, surveyed = Report(), survey(facts)
+    needs = read_needs(surveyed, plan.needs)
+    counted = LineChecker(surveyed, needs, plan.assignments, report).check()
+    shorts = check_shortfalls(needs, plan.shortfalls, report)
+    assert report.findings == []
+    return Stated(surveyed, survey_room(surveyed, needs), needs, plan, Held(), lines=(counted, shorts))
+
+
 @small
 @given(networks())
 def test_bounds_in_rationals_lie_within_the_stated_rounding(network: Network) -> None:
-    from pullplan.engine.checker import ground, lines, proof  # noqa: PLC0415 - its inner parts, here alone
-
     facts, needs = within_the_rules(*network)
     plan = plan_of(facts, needs)
-    surveyed = ground.survey(facts, needs)
-    checker = lines.LineChecker(surveyed, plan)
-    assert list(checker.check()) == []
+    stated = stated_by(facts, plan)
     seen = []
 
     class Watching(Judge):
@@ -397,7 +409,7 @@ def test_bounds_in_rationals_lie_within_the_stated_rounding(network: Network) ->
             seen.append(found)
             return super().is_at_most(found, limit, tolerance)
 
-    assert list(proof.Proof(surveyed, plan, checker.counted, Watching()).check()) == []
+    assert list(Proof(stated, Watching()).check()) == []
     assert len(seen) == len(plan.stages)
     for bound in seen:
         assert abs(bound.exact() - Fraction(bound.value)) <= Fraction(bound.rounding)

@@ -1,18 +1,21 @@
 """In which order is a plan looked through, and what is the verdict?"""
 
+import numpy as np
+
 from pullplan.engine.checker.exactness import Judge
 from pullplan.engine.checker.free import check_free
 from pullplan.engine.checker.ground import survey
 from pullplan.engine.checker.hashes import check_hashes
-from pullplan.engine.checker.holding import check_held, find_held
-from pullplan.engine.checker.limits import check_pins
-from pullplan.engine.checker.lines import LineChecker, check_cover, check_needs, check_shortfalls
+from pullplan.engine.checker.holding import Held, check_held, find_held
+from pullplan.engine.checker.lines import LineChecker, check_cover, check_shortfalls
 from pullplan.engine.checker.lots import LotChecker
-from pullplan.engine.checker.proof import Proof
-from pullplan.engine.checker.sums import check_figures, check_loads, check_shares
+from pullplan.engine.checker.needs import check_needs, read_needs
+from pullplan.engine.checker.pins import check_pins
+from pullplan.engine.checker.proof import Proof, Stated
+from pullplan.engine.checker.report import Report
+from pullplan.engine.checker.room import survey_room
+from pullplan.engine.checker.sums import LoadChecker, check_figures
 from pullplan.engine.model import Checked, Horizon, Plan, PlanningFacts, Verification
-
-MOST_FINDINGS = 1000
 
 
 def check(
@@ -23,30 +26,43 @@ def check(
     A re-plan is held to its parent as well. Needs are taken as they stand; whether they follow from demand, stock and
     supply is not looked at.
     """
-    ground, judge = survey(facts, plan.needs), Judge()
-    lines = LineChecker(ground, plan)
-    lots = LotChecker(ground, plan)
-    findings = [*check_needs(ground, plan.needs), *lines.check(), *check_shortfalls(plan), *lots.check()]
-    held = find_held(ground, plan, parent, parent_horizon)
-    proof = Proof(ground, plan, lines.counted, judge, held, lots=lots)
-    findings += check_cover(ground, plan, judge)
-    findings += check_pins(facts, plan)
-    findings += check_shares(ground, plan, lines.counted, lots.surplus, judge)
-    findings += check_loads(ground, plan, lines.counted, lots.surplus, judge)
-    findings += check_figures(plan, lines.counted)
-    findings += check_held(plan, parent, held)
-    findings += proof.check()
-    findings += check_free(ground, plan, judge)
-    findings += check_hashes(facts, plan)
+    with np.errstate(over="ignore", invalid="ignore"):  # absurd numbers are found, not warned of
+        return _check(facts, plan, parent, parent_horizon)
+
+
+def _check(
+    facts: PlanningFacts, plan: Plan, parent: Plan | None, parent_horizon: Horizon | None
+) -> Verification:
+    report, judge, ground = Report(), Judge(), survey(facts)
+    needs = read_needs(ground, plan.needs)
+    room = survey_room(ground, needs)
+    check_needs(ground, needs, report)
+    counted = LineChecker(ground, needs, plan.assignments, report).check()
+    shorts = check_shortfalls(needs, plan.shortfalls, report)
+    lots = LotChecker(ground, plan, counted)
+    report.add(lots.check())
+    check_cover(ground, plan, needs, judge, report)
+    report.add(check_pins(facts, plan))
+    LoadChecker(ground, room, needs, judge, report).check(plan, counted, lots.surplus)
+    report.add(check_figures(plan, counted))
+    held = Held()
+    if plan.stability is not None and parent is not None and parent_horizon is not None:
+        held = find_held(ground, needs, counted, plan.stability, (parent, parent_horizon))
+    report.add(check_held(plan, needs, parent, held))
+    stated = Stated(ground, room, needs, plan, held, lots, (counted, shorts))
+    proof = Proof(stated, judge)
+    report.add(proof.check())
+    report.add(check_free(stated, judge))
+    report.add(check_hashes(facts, plan))
     return Verification(
-        valid=not findings,
-        n_findings=len(findings),
-        findings=tuple(findings[:MOST_FINDINGS]),
+        valid=report.n_findings == 0,
+        n_findings=report.n_findings,
+        findings=tuple(report.findings),
         checked=Checked(
             n_needs=len(plan.needs),
             n_assignments=len(plan.assignments),
             n_shortfalls=len(plan.shortfalls),
-            n_capacities=len(ground.room.keys) * ground.n_buckets + len(ground.room.share_row),
+            n_capacities=len(room.keys) * ground.n_buckets + len(room.share_row),
             n_options=proof.n_options,
             n_prices=len(plan.prices),
             n_stages=len(plan.stages),

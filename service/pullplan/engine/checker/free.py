@@ -5,26 +5,23 @@ no worse than those values in the stages before, what the stored prices prove of
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import msgspec
 
-from pullplan.engine.checker.exactness import Judge, Sum, sum_of_products
-from pullplan.engine.checker.ground import Ground
-from pullplan.engine.checker.proof import Proof
-from pullplan.engine.model import Finding, Plan
+from pullplan.engine.checker.exactness import Judge
+from pullplan.engine.checker.holding import Held
+from pullplan.engine.checker.proof import Proof, Stated
+from pullplan.engine.model import Finding
 
 
-class _StatedProof(Proof):
-    def _value(self, k: int) -> Sum:
-        return sum_of_products([self._plan.stages[k].value], [1.0])
-
-
-def check_free(ground: Ground, plan: Plan, judge: Judge) -> Iterator[Finding]:
+def check_free(stated: Stated, judge: Judge) -> Iterator[Finding]:
     """Recompute the bounds of the plan that would hold nothing, where a re-plan states one."""
-    if plan.stability is None or not plan.stability.free_stages:
+    stability = stated.plan.stability
+    if stability is None or not stability.free_stages:
         return
     free = msgspec.structs.replace(
-        plan, stages=plan.stability.free_stages, prices=plan.stability.free_prices, stability=None
+        stated.plan, stages=stability.free_stages, prices=stability.free_prices, stability=None
     )
-    for finding in _StatedProof(ground, free, (), judge).check():
+    for finding in Proof(replace(stated, plan=free, held=Held(), lots=None, lines=None), judge).check():
         yield msgspec.structs.replace(finding, detail=f"without holds: {finding.detail}")

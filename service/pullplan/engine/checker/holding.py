@@ -5,16 +5,29 @@ covered at, and the bound of all plans that move no more units than this one tak
 """
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+import numpy as np
+
 from pullplan.engine.calendar import bucket_dates
-from pullplan.engine.checker.exactness import UNIT_ROUNDOFF, Sum
-from pullplan.engine.checker.ground import FloatArray, Ground
-from pullplan.engine.checker.options import Block, Weights, blocks
-from pullplan.engine.model import Assignment, Finding, Horizon, Need, Plan, Stability
+from pullplan.engine.checker.columns import (
+    UNKNOWN,
+    FloatArray,
+    IntArray,
+    floats,
+    last_places,
+    places,
+    spread,
+    whole_numbers,
+)
+from pullplan.engine.checker.exactness import UNIT_ROUNDOFF, Sum, add_up
+from pullplan.engine.checker.ground import Ground
+from pullplan.engine.checker.lines import Counted
+from pullplan.engine.checker.needs import Needs, read_needs
+from pullplan.engine.checker.options import Weights, Work
+from pullplan.engine.model import Finding, Horizon, Plan, Stability
 
 DUST_SHARE = 1e-9
 """Of a need: a line that covers less of it is not held."""
@@ -22,68 +35,56 @@ MOVED_TOLERANCE_SHARE = 1e-7
 """Of the needs' units: so far may moved units be from what is stated, or from the budget."""
 
 
+type PricedSlices = tuple[IntArray, FloatArray, FloatArray]
+"""Needs, the units of each, and the price of one left short."""
+
+
 @dataclass(frozen=True)
-class HeldLine:
-    """Units that the parent makes of a need at a node from a start bucket, and that could stay there."""
-
-    need: int
-    """Position of its need."""
-    capability: int
-    start_bucket: int
-    units: float
-
-
-@dataclass
 class Held:
-    """All held lines, and what they add to each stage's bound once every block was looked at."""
+    """What the parent makes of needs that could stay, line by line, in the order of the needs; arrays are (n_held,)."""
 
-    lines: Sequence[HeldLine] = ()
+    work: Work | None = None
+    """None where nothing is held."""
+    units: FloatArray = field(default_factory=lambda: np.zeros(0))
     churn_prices: Sequence[float] = ()
     moved_units: float = 0.0
-    _priced: dict[int, list[tuple[HeldLine, float]]] = field(default_factory=lambda: defaultdict(list))
-    """By stage: what a unit of each line costs there."""
-
-    def look(self, k: int, block: Block, weights: Weights) -> None:
-        """Note what the lines of a block's needs cost in stage k."""
-        lines = self._of_block(block) if self.price(k) > 0 else []
-        if not lines:
-            return
-        priced = block.prices(weights)
-        for i, line in lines:
-            price = float(priced[i, line.capability, line.start_bucket - int(block.starts[0])])
-            self._priced[k].append((line, price))
 
     def cover(
-        self, k: int, cheapest: FloatArray, slices: Mapping[int, Sequence[tuple[float, float]]]
+        self, k: int, weights: Weights, cheapest: FloatArray, slices: Sequence[PricedSlices]
     ) -> tuple[float, float]:
         """Add up what holds add to the cheapest cover of the needs, and the amounts that this is made of.
 
         At a price v of a need, not above that of its cheapest way, its units are covered at
-        Σ units × min(v, price of being short) + Σ held units × min(churn price, line's price − v); the best v counts.
+        Σ units × min(v, price of being short) + Σ held units × min(churn price, line's price − v); the best v counts,
+        and is one at which either bends.
         """
-        churn = self.price(k)
-        lines: dict[int, list[tuple[float, float]]] = defaultdict(list)
-        for line, price in self._priced[k]:
-            lines[line.need].append((line.units, price))
-        added, amounts = [], []
-        for need, held in lines.items():
-            most = float(cheapest[need])
-            short = slices.get(need, ())
-            bends = [most, 0.0, *(weight for _, weight in short), *(price - churn for _, price in held)]
-            covers = [
-                math.fsum(
-                    (
-                        *(units * min(v, weight) for units, weight in short),
-                        *(units * min(churn, price - v) for units, price in held),
-                    )
-                )
-                for v in {min(most, max(0.0, bend)) for bend in bends}
-            ]
-            plain = math.fsum(units * min(most, weight) for units, weight in short)
-            added.append(max(covers) - plain)
-            amounts += [units * (price + most + churn) for units, price in held]
-            amounts += [2 * units * min(most, weight) for units, weight in short]
-        return math.fsum(added), math.fsum(amounts)
+        if self.work is None:
+            return 0.0, 0.0
+        churn, price = self.price(k), weights.price(self.work)
+        needs, first, at, n_lines = np.unique(
+            self.work.need, return_index=True, return_inverse=True, return_counts=True
+        )
+        most, every = cheapest[needs], np.arange(len(needs))
+        short = [_of_needs(needs, one, len(cheapest)) for one in slices]
+
+        def covered(which: IntArray, v: FloatArray) -> FloatArray:
+            total = np.zeros(len(which))
+            for units, weight in short:
+                total += units[which] * np.minimum(v, weight[which])
+            return total
+
+        def with_holds(which: IntArray, v: FloatArray) -> FloatArray:
+            owner, line = spread(first[which], n_lines[which])
+            held = self.units[line] * np.minimum(churn, price[line] - v[owner])
+            return covered(which, v) + np.bincount(owner, held, len(which))
+
+        best = np.maximum(with_holds(every, most), with_holds(every, np.zeros(len(needs))))
+        for _, weight in short:
+            best = np.maximum(best, with_holds(every, np.clip(weight, 0.0, most)))
+        np.maximum.at(best, at, with_holds(at, np.clip(price - churn, 0.0, most[at])))
+        plain = covered(every, most)
+        amounts = [*(self.units * (price + most[at] + churn)).tolist(), *(2 * plain).tolist()]
+        return add_up((best - plain).tolist()), add_up(amounts)
 
     def raised(self, k: int, bound: Sum, held: tuple[float, float], *, roundings: int, n_joined: int) -> Sum:
         """Add to a stage's bound what holds prove: `held` is what they add to the cover, and its amounts."""
@@ -103,33 +104,34 @@ class Held:
         price = self.churn_prices[k] if k < len(self.churn_prices) else 0.0
         return price if math.isfinite(price) and price > 0 else 0.0
 
-    def _of_block(self, block: Block) -> list[tuple[int, HeldLine]]:
-        place = {need: i for i, need in enumerate(block.needs.tolist())}
-        return [(place[line.need], line) for line in self.lines if line.need in place]
+
+def _of_needs(needs: IntArray, slices: PricedSlices, n_needs: int) -> tuple[FloatArray, FloatArray]:
+    """Lay units and prices of slices out for some needs; those that have none there have no units."""
+    counted, units, price = slices
+    of_all = np.zeros((2, n_needs))
+    of_all[:, counted] = units, price
+    return of_all[0, needs], of_all[1, needs]
 
 
-def find_held(ground: Ground, plan: Plan, parent: Plan | None, parent_horizon: Horizon | None) -> Held:
+def find_held(
+    ground: Ground, needs: Needs, counted: Counted, stability: Stability, parent: tuple[Plan, Horizon]
+) -> Held:
     """Work out which of the parent's lines could stay, and how much of them did."""
-    stability = plan.stability
-    if stability is None or parent is None or parent_horizon is None:
-        return Held()
-    lines = list(
-        _standing(ground, plan, parent, parent_horizon, frozenset(stability.released_assignment_ids))
+    work, line, units = _standing(ground, needs, *parent)
+    stays = ~np.isin(line, np.array(stability.released_assignment_ids, dtype=np.int64))
+    work = Work.of(ground, needs, *(of[stays] for of in (work.need, work.capability, work.start)))
+    units = units[stays]
+    n_ways, n_buckets = len(ground.capabilities.rows), ground.n_buckets
+    made_at, cell = np.unique(
+        (counted.need * n_ways + counted.capability) * n_buckets + counted.start_bucket, return_inverse=True
     )
-    made: dict[tuple[int, str, int], float] = defaultdict(float)
-    for line in plan.assignments:
-        made[line.need_id, line.node_code, line.start_bucket] += line.units
-    moved = []
-    for held in lines:
-        need = plan.needs[held.need]
-        node_code = ground.ways(need.product_code).capabilities[held.capability].node_code
-        gone = held.units - made[need.need_id, node_code, held.start_bucket]
-        if gone > DUST_SHARE * need.units:
-            moved.append(gone)
-    return Held(lines, stability.churn_prices, math.fsum(moved))
+    place = last_places(made_at, (work.need * n_ways + work.capability) * n_buckets + work.start)
+    gone = units - np.append(np.bincount(cell, counted.units, len(made_at)), 0.0)[place]
+    moved = gone[gone > DUST_SHARE * needs.units[work.need]]
+    return Held(work, units, stability.churn_prices, add_up(moved.tolist()))
 
 
-def check_held(plan: Plan, parent: Plan | None, held: Held) -> Iterator[Finding]:
+def check_held(plan: Plan, needs: Needs, parent: Plan | None, held: Held) -> Iterator[Finding]:
     """Hold what a re-plan says about its parent to what was found."""
     stability = plan.stability
     if stability is None:
@@ -140,8 +142,8 @@ def check_held(plan: Plan, parent: Plan | None, held: Held) -> Iterator[Finding]
     yield from _check_prices(plan, stability)
     if parent.plan_hash != stability.parent_plan_hash:
         yield _wrong(f"its parent is not the plan that the hash {stability.parent_plan_hash[:12]}… names")
-    slack = MOVED_TOLERANCE_SHARE * math.fsum(need.units for need in plan.needs)
-    found = math.fsum(line.units for line in held.lines)
+    slack = MOVED_TOLERANCE_SHARE * add_up(needs.finite_units.tolist())
+    found = add_up(held.units.tolist())
     for name, said, right in (
         ("held", stability.held_units, found),
         ("moved", stability.moved_units, held.moved_units),
@@ -164,58 +166,62 @@ def _wrong(detail: str) -> Finding:
 
 
 def _standing(
-    ground: Ground, plan: Plan, parent: Plan, parent_horizon: Horizon, released: frozenset[int]
-) -> Iterator[HeldLine]:
-    horizon = ground.facts.horizon
-    first, before = bucket_dates(horizon)[0], bucket_dates(parent_horizon)[0]
+    ground: Ground, needs: Needs, parent: Plan, parent_horizon: Horizon
+) -> tuple[Work, IntArray, FloatArray]:
+    """Find what the parent's lines are today, with their numbers, and the units of each that could stay."""
+    first, before = bucket_dates(ground.facts.horizon)[0], bucket_dates(parent_horizon)[0]
     shift = (before - first).days // ground.days_per_bucket
-    now = _by_identity(plan.needs, shift=0)
-    was = _by_identity(parent.needs, shift=shift)
-    need_now = {was[key]: position for key, position in now.items() if key in was}
-    place = {need.need_id: i for i, need in enumerate(parent.needs)}
-    left = {i: plan.needs[i].units for i in now.values()}
-    asked: list[tuple[int, int, int, Assignment]] = []
-    for line in parent.assignments:
-        i = need_now.get(place.get(line.need_id, -1))
-        if i is None or not ground.can_serve(plan.needs[i]):
-            continue
-        c = ground.ways(plan.needs[i].product_code).position.get(line.node_code)
-        if c is not None:
-            asked.append((i, c, line.start_bucket + shift, line))
-    possible = _possible(ground, plan.needs, [one[:3] for one in asked])
-    for i, c, start, line in asked:
-        dust = DUST_SHARE * plan.needs[i].units
-        if (i, c, start) not in possible or left[i] <= dust:
-            continue
-        units = line.units if line.units <= left[i] + dust else left[i]
-        left[i] -= units
-        if line.assignment_id not in released:
-            yield HeldLine(i, c, start, units)
+    was, lines = read_needs(ground, parent.needs), parent.assignments
+    place = last_places(was.need_id, whole_numbers(lines, "need_id"))
+    need = np.append(_find_needs(needs, was, shift), UNKNOWN)[place]
+    start = whole_numbers(lines, "start_bucket") + shift
+    at = np.flatnonzero((need != UNKNOWN) & (start >= 0) & (start < ground.n_buckets))
+    at = at[needs.is_known[need[at]]]
+    at = at[np.argsort(need[at], kind="stable")]
+    node = places(lines, "node_code", ground.node)[at]
+    capability = ground.capabilities.find(needs.product[need[at]], node)
+    at, capability = at[capability != UNKNOWN], capability[capability != UNKNOWN]
+    work = Work.of(ground, needs, need[at], capability, start[at])
+    at, capability = at[work.is_option], capability[work.is_option]
+    units = _within_needs(need[at], floats(lines, "units")[at], needs.units)
+    holds = units > 0
+    at, capability, units = at[holds], capability[holds], units[holds]
+    work = Work.of(ground, needs, need[at], capability, start[at])
+    return work, whole_numbers(lines, "assignment_id")[at], units
 
 
-def _possible(
-    ground: Ground, needs: Sequence[Need], asked: Sequence[tuple[int, int, int]]
-) -> set[tuple[int, int, int]]:
-    """Find which of these are options: need, capability, start bucket."""
-    of_need: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for i, c, start in asked:
-        of_need[i].append((c, start))
-    found = set()
-    for block in blocks(ground, needs):
-        first, n_starts = (int(block.starts[0]) if len(block.starts) else 0), len(block.starts)
-        for at, i in enumerate(block.needs.tolist()):
-            for c, start in of_need.get(i, ()):
-                if 0 <= start - first < n_starts and block.is_option[at, c, start - first]:
-                    found.add((i, c, start))
+def _find_needs(needs: Needs, was: Needs, shift: int) -> IntArray:
+    """Find every need of the parent by what it is of, whatever its number: the first of equals is the first."""
+    n_now = len(needs.rows)
+    columns = [
+        np.append(needs.product, was.product),
+        np.append(needs.region, was.region),
+        np.append(needs.bucket, was.bucket + shift),
+        np.append(needs.tier, was.tier),
+        np.append(needs.rank, was.rank),
+    ]
+    order = np.lexsort(columns)
+    differs = np.any([column[order[1:]] != column[order[:-1]] for column in columns], axis=0)
+    kind = np.append(0, np.cumsum(differs))[: len(order)]
+    is_now = order < n_now
+    first = np.searchsorted(kind, kind)
+    n_alike_now = np.bincount(kind, is_now).astype(np.int64)[kind]
+    number = np.arange(len(order)) - first - n_alike_now
+    is_found = ~is_now & (number < n_alike_now)
+    found = np.full(len(was.rows), UNKNOWN)
+    found[order[is_found] - n_now] = order[(first + number)[is_found]]
     return found
 
 
-def _by_identity(needs: Sequence[Need], *, shift: int) -> dict[tuple[str, str, int, str, int, int], int]:
-    """Find needs by what they are of, whatever their number."""
-    times: Counter[tuple[str, str, int, str, int]] = Counter()
-    found: dict[tuple[str, str, int, str, int, int], int] = {}
-    for i, need in enumerate(needs):
-        same = (need.product_code, need.region_code, need.bucket + shift, need.tier, need.rank)
-        found[*same, times[same]] = i
-        times[same] += 1
-    return found
+def _within_needs(need: IntArray, units: FloatArray, need_units: FloatArray) -> FloatArray:
+    """Let lines, ordered by need, take what their need has left, one after another; 0 where that is dust."""
+    number = np.arange(len(need)) - np.searchsorted(need, need)
+    taken, left = np.zeros(len(need)), need_units.copy()
+    for j in range(int(number.max(initial=-1)) + 1):
+        lines = np.flatnonzero(number == j)
+        of, dust = need[lines], DUST_SHARE * need_units[need[lines]]
+        there = left[of]
+        fits = np.where(units[lines] <= there + dust, units[lines], there)
+        taken[lines] = np.where(there > dust, fits, 0.0)
+        left[of] -= taken[lines]
+    return taken

@@ -1,18 +1,31 @@
 """Is every need covered exactly, and every line one that the facts allow, as it is described?"""
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
 import numpy as np
 
-from pullplan.engine.calendar import arrival_bucket
-from pullplan.engine.checker.exactness import Judge, sum_of_products
-from pullplan.engine.checker.ground import Ground, Ways
-from pullplan.engine.model import TIERS, Assignment, Finding, FindingCode, Need, Plan, Shortfall
+from pullplan.engine.checker.columns import (
+    UNKNOWN,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    floats,
+    in_portions,
+    last_places,
+    n_alike,
+    places,
+    spread,
+    whole_numbers,
+)
+from pullplan.engine.checker.exactness import CellSums, Judge
+from pullplan.engine.checker.ground import Ground
+from pullplan.engine.checker.needs import Needs
+from pullplan.engine.checker.options import Work
+from pullplan.engine.checker.report import Report
+from pullplan.engine.model import Assignment, Finding, FindingCode, Need, Plan, Shortfall
 
 COVER_TOLERANCE_SHARE = 1e-9
 """Of a need's units: so much may its lines and shortfall miss it by."""
@@ -20,248 +33,326 @@ ROUTE_TOLERANCE_SHARE = 1e-9
 """Of a distance or a cost per unit."""
 ROUTE_TOLERANCE = 1e-9
 """The same of one that is nearly 0: km, or the objective's measure per unit."""
+PAIRS_TOGETHER = 1 << 18
+"""Lines × nodes that are ranked together: so memory stays small."""
 
-type Problem = tuple[FindingCode, str]
 
+@dataclass(frozen=True)
+class Counted:
+    """Assignments that can be measured, as need, node and start bucket are known; arrays are (n_counted,)."""
 
-@dataclass(frozen=True, slots=True)
-class CountedLine:
-    """An assignment that can be measured: its need, node and start bucket are known."""
-
-    need: int
+    need: IntArray
     """Position of its need."""
-    node_code: str
-    start_bucket: int
-    units: float
-    late_buckets: int
-    early_buckets: int
-    cost: float
-    distance_km: float
-    distance_rank: int
+    capability: IntArray
+    start_bucket: IntArray
+    units: FloatArray
+    late_buckets: FloatArray
+    early_buckets: FloatArray
+    cost: FloatArray
+    distance_km: FloatArray
+    is_nearest: BoolArray
+    """By the line's own word."""
 
 
-def check_needs(ground: Ground, needs: Sequence[Need]) -> Iterator[Finding]:
-    """Look for needs that no plan of these facts could have."""
-    times = Counter(need.need_id for need in needs)
-    for need in needs:
-        problems = [
-            words
-            for is_wrong, words in (
-                (times[need.need_id] > 1, f"{times[need.need_id]} needs have this number"),
-                (need.product_code not in ground.product, f"there is no product {need.product_code}"),
-                (need.region_code not in ground.region, f"there is no region {need.region_code}"),
-                (need.tier not in TIERS, f"there is no tier {need.tier}"),
-                (not (math.isfinite(need.units) and need.units > 0), f"it is of {need.units:g} units"),
-                (not 0 <= need.bucket < ground.n_buckets, f"bucket {need.bucket} is outside the horizon"),
-                (
-                    need.latest_bucket != ground.latest_bucket(need),
-                    f"the plan's parameters let it arrive until bucket {ground.latest_bucket(need)}, not {need.latest_bucket}",
-                ),
-            )
-            if is_wrong
-        ]
-        for words in problems:
-            yield Finding(code="need_malformed", detail=f"need {need.need_id}: {words}", need_id=need.need_id)
+@dataclass(frozen=True)
+class Shorts:
+    """Shortfalls of needs that there are; arrays are (n_shortfalls,)."""
+
+    need: IntArray
+    """Position of its need."""
+    units: FloatArray
 
 
-def check_cover(ground: Ground, plan: Plan, judge: Judge) -> Iterator[Finding]:
+def check_shortfalls(needs: Needs, shortfalls: Sequence[Shortfall], report: Report) -> Shorts:
+    """Look for shortfalls that belong to no need or are of no units; keep those that can be measured."""
+    need, units = (
+        last_places(needs.need_id, whole_numbers(shortfalls, "need_id")),
+        floats(shortfalls, "units"),
+    )
+    _check_numbers("shortfall", shortfalls, need, units, report)
+    is_counted = (need != UNKNOWN) & np.isfinite(units)
+    return Shorts(need[is_counted], units[is_counted])
+
+
+def check_cover(ground: Ground, plan: Plan, needs: Needs, judge: Judge, report: Report) -> None:
     """Add assigned and short units up, need by need."""
-    parts: dict[int, list[float]] = defaultdict(list)
-    for assignment in plan.assignments:
-        parts[assignment.need_id].append(assignment.units)
-    for shortfall in plan.shortfalls:
-        parts[shortfall.need_id].append(shortfall.units)
-    for need in plan.needs:
-        units = parts[need.need_id]
-        if not all(map(math.isfinite, units)):
-            continue  # found as a line
-        covered = sum_of_products(units, [1.0] * len(units))
-        if not judge.agrees(covered, need.units, COVER_TOLERANCE_SHARE * abs(need.units)):
-            missing = need.units - covered.value
-            yield Finding(
-                code="need_not_covered",
-                detail=f"{_say(ground, need)} wants {need.units:.12g} units; lines and shortfalls make "
-                f"{covered.value:.12g}: {abs(missing):.6g} {'are missing' if missing > 0 else 'too many'}",
-                need_id=need.need_id,
-            )
+    lines = (*plan.assignments, *plan.shortfalls)
+    need, units = last_places(needs.need_id, whole_numbers(lines, "need_id")), floats(lines, "units")
+    is_counted = (need != UNKNOWN) & np.isfinite(units)
+    # Lines of no number are found as such.
+    can_tell = np.bincount(need[(need != UNKNOWN) & ~is_counted], minlength=len(needs.rows)) == 0
+    covered = CellSums.of(
+        need[is_counted], units[is_counted], np.ones(int(is_counted.sum())), len(needs.rows)
+    )
+    agree = judge.agree(covered, needs.units, COVER_TOLERANCE_SHARE * np.abs(needs.units))
+
+    def say(i: int) -> Finding:
+        wanted, made = needs.rows[i], covered.sum_of(i).value
+        missing = wanted.units - made
+        return Finding(
+            code="need_not_covered",
+            detail=f"{_say(ground, wanted)} wants {wanted.units:.12g} units; lines and shortfalls make "
+            f"{made:.12g}: {abs(missing):.6g} {'are missing' if missing > 0 else 'too many'}",
+            need_id=wanted.need_id,
+        )
+
+    report.add_where(can_tell & ~agree, say)
 
 
 def _say(ground: Ground, need: Need) -> str:
     return f"need {need.need_id} ({need.product_code} in {need.region_code}, {ground.when(need.bucket)})"
 
 
-def check_shortfalls(plan: Plan) -> Iterator[Finding]:
-    """Look for shortfalls that belong to no need or are of no units."""
-    yield from _malformed("shortfall", [(s.shortfall_id, s) for s in plan.shortfalls], plan)
-
-
-def _malformed(
+def _check_numbers(
     kind: Literal["assignment", "shortfall"],
-    numbered: Sequence[tuple[int, Assignment | Shortfall]],
-    plan: Plan,
-) -> Iterator[Finding]:
-    known = {need.need_id for need in plan.needs}
-    times = Counter(number for number, _ in numbered)
-    for number, line in numbered:
-        problems: list[Problem] = []
-        if times[number] > 1:
-            problems.append(("line_malformed", f"it is one of {times[number]} with this number"))
-        if line.need_id not in known:
-            problems.append(("line_malformed", f"it is for need {line.need_id}, which there is not"))
-        if not (math.isfinite(line.units) and line.units > 0):
-            problems.append(("units_not_positive", f"it is of {line.units:g} units"))
-        for code, words in problems:
-            yield Finding(
+    rows: Sequence[Assignment] | Sequence[Shortfall],
+    need: IntArray,
+    units: FloatArray,
+    report: Report,
+) -> None:
+    number_of = f"{kind}_id"
+    times = n_alike(whole_numbers(rows, number_of))
+
+    def wrong(is_wrong: BoolArray, code: FindingCode, words: Callable[[int], str]) -> None:
+        def say(i: int) -> Finding:
+            number = getattr(rows[i], number_of)
+            return Finding(
                 code=code,
-                detail=f"{kind} {number}: {words}",
-                need_id=line.need_id,
+                detail=f"{kind} {number}: {words(i)}",
+                need_id=rows[i].need_id,
                 assignment_id=number if kind == "assignment" else None,
                 shortfall_id=number if kind == "shortfall" else None,
             )
+
+        report.add_where(is_wrong, say)
+
+    wrong(times > 1, "line_malformed", lambda i: f"it is one of {times[i]} with this number")
+    wrong(
+        need == UNKNOWN, "line_malformed", lambda i: f"it is for need {rows[i].need_id}, which there is not"
+    )
+    wrong(
+        ~(np.isfinite(units) & (units > 0)),
+        "units_not_positive",
+        lambda i: f"it is of {rows[i].units:g} units",
+    )
 
 
 class LineChecker:
     """Holds assignments to the facts, and keeps those that can be measured."""
 
-    def __init__(self, ground: Ground, plan: Plan) -> None:
+    def __init__(self, ground: Ground, needs: Needs, lines: Sequence[Assignment], report: Report) -> None:
         self._ground = ground
-        self._plan = plan
-        self._position = {need.need_id: i for i, need in enumerate(plan.needs)}
-        self.counted: list[CountedLine] = []
+        self._needs = needs
+        self._lines = lines
+        self._report = report
+        self._need = last_places(needs.need_id, whole_numbers(lines, "need_id"))
 
-    def check(self) -> Iterator[Finding]:
+    def check(self) -> Counted:
         """Look at every assignment."""
-        numbered = [(a.assignment_id, a) for a in self._plan.assignments]
-        yield from _malformed("assignment", numbered, self._plan)
-        for line in self._plan.assignments:
-            if line.need_id not in self._position:
-                continue
-            need = self._plan.needs[self._position[line.need_id]]
-            if not self._ground.can_serve(need):
-                continue  # found as a need
-            for code, words in self._problems(line, need):
-                yield Finding(
-                    code=code,
-                    detail=f"assignment {line.assignment_id} to {line.node_code}: {words}",
-                    need_id=line.need_id,
-                    assignment_id=line.assignment_id,
-                    node_code=line.node_code,
-                )
-
-    def _problems(self, line: Assignment, need: Need) -> Iterator[Problem]:
-        ground = self._ground
-        ways = ground.ways(need.product_code)
-        if line.node_code not in ways.position:
-            is_node = line.node_code in ground.node
-            yield (
-                "not_capable",
-                f"it can't make {need.product_code}" if is_node else "there is no such node",
-            )
-            return
-        c, r = ways.position[line.node_code], ground.region[need.region_code]
-        if not 0 <= line.start_bucket < ground.n_buckets:
-            yield "outside_horizon", f"bucket {line.start_bucket}, in which it starts, is outside the horizon"
-            return
-        if not ways.capabilities[c].qualified:
-            yield "not_qualified", f"the node is not qualified for {need.product_code}"
-        if line.node_code in ground.offline:
-            yield "offline", "the node is offline"
-        if not ways.has_lane[c, r]:
-            yield "no_lane", f"no lane leads from there to {need.region_code}"
-        yield from self._problems_in_time(line, need, ways, c, r)
-        if math.isfinite(ways.distance_km[c, r]) and math.isfinite(line.units):
-            yield from self._problems_of_route(line, need, ways, c, r)
-
-    def _problems_in_time(
-        self, line: Assignment, need: Need, ways: Ways, c: int, r: int
-    ) -> Iterator[Problem]:
-        ground = self._ground
-        arrival, latest = self._arrival(line, ways, c, r), ground.latest_bucket(need)
-        if line.start_bucket < ground.first_start:
-            started, first = ground.when(line.start_bucket), ground.when(ground.first_start)
-            yield "starts_too_early", f"it starts in {started}; new work may start from {first} on"
-        if line.arrival_bucket != arrival:
-            started, stated = ground.when(line.start_bucket), ground.when(line.arrival_bucket)
-            yield (
-                "arrival_wrong",
-                f"what starts in {started} arrives in {ground.when(arrival)}, not in {stated}",
-            )
-        if arrival > latest:
-            arrived = ground.when(arrival)
-            yield "too_late", f"it arrives in {arrived}; it had to be there by {ground.when(latest)}"
-        shelf_life_days = ground.product[need.product_code].shelf_life_days
-        early_days = (need.bucket - arrival) * ground.days_per_bucket
-        if shelf_life_days is not None and early_days > shelf_life_days:
-            yield (
-                "too_old",
-                f"it lies there {early_days} days until it is due; it keeps for {shelf_life_days}",
-            )
-        yield from self._problems_of_dates(line, need, ways, c, r)
-
-    def _problems_of_dates(
-        self, line: Assignment, need: Need, ways: Ways, c: int, r: int
-    ) -> Iterator[Problem]:
-        ground = self._ground
-        if line.start_bucket >= ground.first_start and not ways.may_start[c, line.start_bucket]:
-            started = ground.when(line.start_bucket)
-            yield (
-                "not_effective",
-                f"{started} is not wholly inside the dates of {need.product_code} and of its capability",
-            )
-        leaves = int(ways.ready_day[c]) + line.start_bucket * ground.days_per_bucket
-        if not ways.leaves_from[c, r] <= leaves < ways.leaves_until[c, r]:
-            day = date.fromordinal(leaves)
-            yield "not_effective", f"it leaves on {day}, outside the dates of the lane to {need.region_code}"
-
-    def _arrival(self, line: Assignment, ways: Ways, c: int, r: int) -> int:
-        transit_days = self._ground.lanes.transit_days[self._ground.node[line.node_code], r]
-        make_days = ways.capabilities[c].make_lead_time_days
-        return arrival_bucket(
-            line.start_bucket, make_days, int(transit_days), self._ground.facts.horizon.bucket
+        ground, needs, lines = self._ground, self._needs, self._lines
+        need, units = self._need, floats(lines, "units")
+        _check_numbers("assignment", lines, need, units, self._report)
+        at = np.flatnonzero(need != UNKNOWN)
+        at = at[needs.is_known[need[at]]]  # others are found as needs
+        capability = ground.capabilities.find(
+            needs.product[need[at]], places(lines, "node_code", ground.node)[at]
         )
+        self._find(
+            at,
+            capability == UNKNOWN,
+            "not_capable",
+            lambda _, line, need: (
+                f"it can't make {need.product_code}"
+                if line.node_code in ground.node
+                else "there is no such node"
+            ),
+        )
+        at, capability = at[capability != UNKNOWN], capability[capability != UNKNOWN]
+        start = whole_numbers(lines, "start_bucket")[at]
+        is_inside = (start >= 0) & (start < ground.n_buckets)
+        self._find(
+            at,
+            ~is_inside,
+            "outside_horizon",
+            lambda _, line, __: f"bucket {line.start_bucket}, in which it starts, is outside the horizon",
+        )
+        at, capability, start = at[is_inside], capability[is_inside], start[is_inside]
+        work = Work.of(ground, needs, need[at], capability, start)
+        self._check_place(at, work)
+        self._check_time(at, work)
+        return self._check_route(at, work, units[at])
 
-    def _problems_of_route(
-        self, line: Assignment, need: Need, ways: Ways, c: int, r: int
-    ) -> Iterator[Problem]:
-        arrival = self._arrival(line, ways, c, r)
-        early = max(0, need.bucket - arrival)
-        distance_km = float(ways.distance_km[c, r])
-        cost = float(ways.cost[c, r]) + early * self._ground.holding_per_bucket(need.product_code)
-        self.counted.append(
-            CountedLine(
-                need=self._position[need.need_id],
+    def _find(
+        self,
+        at: IntArray,
+        is_wrong: BoolArray,
+        code: FindingCode,
+        words: Callable[[int, Assignment, Need], str],
+    ) -> None:
+        """Report what is wrong with some of the lines at some positions; `words` hears which of the positions it is."""
+
+        def say(i: int) -> Finding:
+            line = self._lines[at[i]]
+            need = self._needs.rows[self._need[at[i]]]
+            return Finding(
+                code=code,
+                detail=f"assignment {line.assignment_id} to {line.node_code}: {words(i, line, need)}",
+                need_id=line.need_id,
+                assignment_id=line.assignment_id,
                 node_code=line.node_code,
-                start_bucket=line.start_bucket,
-                units=line.units,
-                late_buckets=max(0, arrival - need.bucket),
-                early_buckets=early,
-                cost=cost,
-                distance_km=distance_km,
-                distance_rank=line.distance_rank,
             )
+
+        self._report.add_where(is_wrong, say)
+
+    def _check_place(self, at: IntArray, work: Work) -> None:
+        ground = self._ground
+        self._find(
+            at,
+            ~ground.capabilities.qualified[work.capability],
+            "not_qualified",
+            lambda _, __, need: f"the node is not qualified for {need.product_code}",
         )
-        started_units = line.units / ways.capabilities[c].yield_share
-        if not abs(line.started_units - started_units) <= ROUTE_TOLERANCE_SHARE * started_units:
-            yield (
-                "started_wrong",
-                f"{started_units:.9g} units must be started for it, not {line.started_units:.9g}",
+        self._find(at, ground.is_offline[work.node], "offline", lambda *_: "the node is offline")
+        self._find(
+            at,
+            ~work.has_lane,
+            "no_lane",
+            lambda _, __, need: f"no lane leads from there to {need.region_code}",
+        )
+
+    def _check_time(self, at: IntArray, work: Work) -> None:
+        ground, needs, when = self._ground, self._needs, self._ground.when
+        is_early = work.start < ground.first_start
+        self._find(
+            at,
+            is_early,
+            "starts_too_early",
+            lambda _, line, __: (
+                f"it starts in {when(line.start_bucket)}; "
+                f"new work may start from {when(ground.first_start)} on"
+            ),
+        )
+        self._find(
+            at,
+            whole_numbers(self._lines, "arrival_bucket")[at] != work.arrival,
+            "arrival_wrong",
+            lambda i, line, _: (
+                f"what starts in {when(line.start_bucket)} arrives in {when(int(work.arrival[i]))}, "
+                f"not in {when(line.arrival_bucket)}"
+            ),
+        )
+        self._find(
+            at,
+            ~work.is_in_time,
+            "too_late",
+            lambda i, *_: (
+                f"it arrives in {when(int(work.arrival[i]))}; "
+                f"it had to be there by {when(int(needs.latest_bucket[work.need[i]]))}"
+            ),
+        )
+        self._find(
+            at,
+            ~work.is_fresh,
+            "too_old",
+            lambda i, *_: (
+                f"it lies there {work.early_buckets[i] * ground.days_per_bucket:.0f} days until it is due; "
+                f"it keeps for {ground.shelf_life_days[work.product[i]]:.0f}"
+            ),
+        )
+        self._find(
+            at,
+            ~is_early & ~work.is_effective,
+            "not_effective",
+            lambda _, line, need: (
+                f"{when(line.start_bucket)} is not wholly inside the dates of {need.product_code} "
+                f"and of its capability"
+            ),
+        )
+        self._find(
+            at,
+            ~work.may_leave,
+            "not_effective",
+            lambda i, _, need: (
+                f"it leaves on {date.fromordinal(int(work.leaves[i]))}, "
+                f"outside the dates of the lane to {need.region_code}"
+            ),
+        )
+
+    def _check_route(self, at: IntArray, work: Work, units: FloatArray) -> Counted:
+        is_counted = np.isfinite(work.distance_km) & np.isfinite(units)
+        at, units = at[is_counted], units[is_counted]
+        work = Work.of(
+            self._ground, self._needs, *(of[is_counted] for of in (work.need, work.capability, work.start))
+        )
+        started = units / self._ground.capabilities.yield_share[work.capability]
+        lines = [self._lines[i] for i in at.tolist()]
+        self._find(
+            at,
+            ~(np.abs(floats(lines, "started_units") - started) <= ROUTE_TOLERANCE_SHARE * started),
+            "started_wrong",
+            lambda i, line, _: f"{started[i]:.9g} units must be started for it, not {line.started_units:.9g}",
+        )
+        distance_km, cost = work.distance_km, work.cost_per_unit
+        self._find(
+            at,
+            ~_is_close(floats(lines, "distance_km"), distance_km),
+            "distance_wrong",
+            lambda i, line, _: f"the way is {distance_km[i]:.9g} km long, not {line.distance_km:.9g}",
+        )
+        self._find(
+            at,
+            ~_is_close(floats(lines, "cost_per_unit"), cost),
+            "cost_wrong",
+            lambda i, line, _: f"a unit costs {cost[i]:.9g}, not {line.cost_per_unit:.9g}",
+        )
+        rank = whole_numbers(lines, "distance_rank")
+        nearer, as_near = self._count_nearer(work)
+        is_ranked = self._ground.capabilities.allowed[work.capability] & work.has_lane
+        self._find(
+            at,
+            is_ranked & ~((nearer < rank) & (rank <= as_near)),
+            "rank_wrong",
+            lambda i, line, _: (
+                f"{nearer[i]} usable nodes are nearer: it is number {nearer[i] + 1}, not {line.distance_rank}"
+            ),
+        )
+        return Counted(
+            need=work.need,
+            capability=work.capability,
+            start_bucket=work.start,
+            units=units,
+            late_buckets=work.late_buckets,
+            early_buckets=work.early_buckets,
+            cost=cost,
+            distance_km=distance_km,
+            is_nearest=rank == 1,
+        )
+
+    def _count_nearer(self, work: Work) -> tuple[IntArray, IntArray]:
+        """Count the usable nodes that are nearer than a line's, and those that are no farther, its own included."""
+        capabilities, lanes = self._ground.capabilities, self._ground.lanes
+        slack = ROUTE_TOLERANCE + ROUTE_TOLERANCE_SHARE * work.distance_km
+        first = capabilities.first[work.product]
+        n_ways = capabilities.first[work.product + 1] - first
+        counts: list[tuple[IntArray, IntArray]] = []
+        for some in in_portions(n_ways, PAIRS_TOGETHER):
+            owner, capability = spread(first[some], n_ways[some])
+            pair = capabilities.node[capability], work.region[some][owner]
+            usable_km = np.where(
+                capabilities.allowed[capability] & lanes.usable[pair], lanes.distance_km[pair], np.inf
             )
-        if not _is_close(line.distance_km, distance_km):
-            yield "distance_wrong", f"the way is {distance_km:.9g} km long, not {line.distance_km:.9g}"
-        if not _is_close(line.cost_per_unit, cost):
-            yield "cost_wrong", f"a unit costs {cost:.9g}, not {line.cost_per_unit:.9g}"
-        if ways.allowed[c, r]:
-            slack = ROUTE_TOLERANCE + ROUTE_TOLERANCE_SHARE * distance_km
-            usable_km = ways.distance_km[ways.allowed[:, r], r]
-            nearer = int(np.count_nonzero(usable_km < distance_km - slack))
-            # Its own distance is among those that are as near.
-            as_near = int(np.count_nonzero(usable_km <= distance_km + slack))
-            if not nearer < line.distance_rank <= as_near:
-                yield (
-                    "rank_wrong",
-                    f"{nearer} usable nodes are nearer: it is number {nearer + 1}, not {line.distance_rank}",
+            farther_km = usable_km - work.distance_km[some][owner]
+            n = len(slack[some])
+            counts.append(
+                (
+                    np.bincount(owner[farther_km < -slack[some][owner]], minlength=n),
+                    np.bincount(owner[farther_km <= slack[some][owner]], minlength=n),
                 )
+            )
+        none = np.zeros(0, dtype=np.int64)
+        nearer, as_near = zip(*counts, strict=True) if counts else ((none,), (none,))
+        return np.concatenate(nearer), np.concatenate(as_near)
 
 
-def _is_close(stated: float, found: float) -> bool:
-    return abs(stated - found) <= ROUTE_TOLERANCE + ROUTE_TOLERANCE_SHARE * abs(found)
+def _is_close(stated: FloatArray, found: FloatArray) -> BoolArray:
+    return np.abs(stated - found) <= ROUTE_TOLERANCE + ROUTE_TOLERANCE_SHARE * np.abs(found)

@@ -1,11 +1,15 @@
 """Do production orders keep to their lots, make what their lines take, and leave no more over than they must?"""
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
+from pullplan.engine.checker.exactness import CellSums
 from pullplan.engine.checker.ground import Ground
+from pullplan.engine.checker.lines import Counted
 from pullplan.engine.model import Capability, Finding, FindingCode, LotFigures, Plan, ProductionOrder
 
 LOT_TOLERANCE_SHARE = 1e-6
@@ -34,14 +38,15 @@ class Surplus:
     """What an order makes beyond what serves needs, as work for the first bucket after the horizon."""
 
     order: ProductionOrder
-    capability: Capability
+    capability: int
+    """Position among the ground's."""
     cost: float
     early_buckets: int
 
 
 def lot_sizes(ground: Ground, capability: Capability) -> LotSizes:
     """Read a capability's rules, the product's where it says nothing; a minimum is a whole number of multiples."""
-    product = ground.product[capability.product_code]
+    product = ground.products[ground.product[capability.product_code]]
 
     def say(own: float | None, default: float | None) -> float:
         return (default if own is None else own) or 0.0
@@ -57,31 +62,33 @@ def lot_sizes(ground: Ground, capability: Capability) -> LotSizes:
 class LotChecker:
     """Holds production orders to lots and lines, and keeps the surplus of those that can be measured."""
 
-    def __init__(self, ground: Ground, plan: Plan) -> None:
+    def __init__(self, ground: Ground, plan: Plan, counted: Counted) -> None:
         self._ground = ground
         self._plan = plan
-        self._capability = {(c.product_code, c.node_code): c for c in ground.facts.capabilities}
-        self._taken = self._add_lines_up()
+        capabilities = ground.capabilities
+        self._capability = {(c.product_code, c.node_code): i for i, c in enumerate(capabilities.rows)}
         self.surplus: list[Surplus] = []
-        usable = [
-            c
-            for c in ground.facts.capabilities
-            if c.product_code in ground.product and c.qualified and c.node_code in ground.node
-        ]
         self._ruled = {
             c.product_code
-            for c in usable
-            if c.node_code not in ground.offline
+            for c, allowed in zip(capabilities.rows, capabilities.allowed.tolist(), strict=True)
+            if allowed
             and (lot_sizes(ground, c).rule or any(use > 0 for use in c.setup_use_per_order.values()))
         }
+        self._taken = self._add_lines_up(counted) if self._ruled else {}
 
-    def _add_lines_up(self) -> dict[Place, float]:
-        product = {need.need_id: need.product_code for need in self._plan.needs}
-        units: dict[Place, list[float]] = defaultdict(list)
-        for line in self._plan.assignments:
-            if line.need_id in product and math.isfinite(line.units):
-                units[product[line.need_id], line.node_code, line.start_bucket].append(line.units)
-        return {place: math.fsum(of) for place, of in units.items()}
+    def _add_lines_up(self, counted: Counted) -> dict[Place, float]:
+        """Add up the lines of products with lots by where and when they start."""
+        capabilities, n_buckets = self._ground.capabilities, self._ground.n_buckets
+        is_ruled = np.array([c.product_code in self._ruled for c in capabilities.rows], dtype=np.bool_)
+        taken = is_ruled[counted.capability]
+        places = counted.capability[taken] * n_buckets + counted.start_bucket[taken]
+        at, cell = np.unique(places, return_inverse=True)
+        units = CellSums.of(cell, counted.units[taken], np.ones(len(cell)), len(at))
+        of_place = (divmod(place, n_buckets) for place in at.tolist())
+        return {
+            (capabilities.rows[c].product_code, capabilities.rows[c].node_code, start): made
+            for (c, start), made in zip(of_place, units.value.tolist(), strict=True)
+        }
 
     @property
     def has_lots(self) -> bool:
@@ -119,10 +126,10 @@ class LotChecker:
         )
 
     def _problems(self, order: ProductionOrder) -> Iterator[Problem]:
-        capability = self._capability.get((order.product_code, order.node_code))
+        c = self._capability.get((order.product_code, order.node_code))
         amounts = (order.units, order.lot_units, order.smaller_lot_units, order.surplus_units)
         if (
-            capability is None
+            c is None
             or order.product_code not in self._ruled
             or not 0 <= order.start_bucket < self._ground.n_buckets
             or not all(math.isfinite(units) and units >= 0 for units in amounts)
@@ -137,8 +144,9 @@ class LotChecker:
         if abs(taken + order.surplus_units - order.units) > slack:
             words = f"lines take {taken:.9g} units and {order.surplus_units:.9g} are surplus"
             yield "order_wrong", f"it is of {order.units:.9g} units; {words}"
-        yield from self._problems_of_lots(order, lot_sizes(self._ground, capability), slack)
-        yield from self._problems_of_surplus(order, capability, slack)
+        sizes = lot_sizes(self._ground, self._ground.capabilities.rows[c])
+        yield from self._problems_of_lots(order, sizes, slack)
+        yield from self._problems_of_surplus(order, c, sizes, slack)
 
     def _problems_of_lots(self, order: ProductionOrder, sizes: LotSizes, slack: float) -> Iterator[Problem]:
         lots = [(order.n_lots, order.lot_units)]
@@ -157,21 +165,21 @@ class LotChecker:
                     yield "lot_wrong", f"a lot is of {units:.9g} units, no multiple of {sizes.multiple:.9g}"
 
     def _problems_of_surplus(
-        self, order: ProductionOrder, capability: Capability, slack: float
+        self, order: ProductionOrder, c: int, sizes: LotSizes, slack: float
     ) -> Iterator[Problem]:
         if order.surplus_units == 0:
             return
-        ground, sizes = self._ground, lot_sizes(self._ground, capability)
-        region = ground.region.get(order.surplus_region_code or "")
-        ways = ground.ways(order.product_code)
-        c = ways.position[order.node_code]
-        if region is None or not ways.allowed[c, region]:
+        ground, lanes = self._ground, self._ground.lanes
+        node, region = ground.capabilities.node[c], ground.region.get(order.surplus_region_code or "")
+        if region is None or not (ground.capabilities.allowed[c] and lanes.usable[node, region]):
             yield "surplus_wrong", f"its surplus can't go to {order.surplus_region_code}"
             return
-        arrival = order.start_bucket + int(ways.offset_buckets[c, region])
-        early = max(0, ground.n_buckets - arrival)
-        cost = float(ways.cost[c, region]) + early * ground.holding_per_bucket(order.product_code)
-        self.surplus.append(Surplus(order, capability, cost, early))
+        travel_days = int(ground.capabilities.make_days[c] + lanes.transit_days[node, region])
+        days = ground.days_per_bucket
+        early = max(0, ground.n_buckets - order.start_bucket - (days - 1 + travel_days) // days)
+        product, at, to = (np.array(place) for place in (ground.capabilities.product[c], c, region))
+        cost = float(ground.cost_per_unit(product, at, to) + early * ground.holding_per_bucket[product])
+        self.surplus.append(Surplus(order, c, cost, early))
         served = order.units - order.surplus_units
         may_be_less = ground.facts.parameters.make_minimum
         if served < sizes.minimum - slack and not may_be_less:

@@ -9,14 +9,13 @@ stay short first, no plan is less short in a slice than in the one before it. So
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
 
 import numpy as np
 
+from pullplan.engine.checker.columns import UNKNOWN, FloatArray, floats, whole_numbers
 from pullplan.engine.checker.exactness import (
     STATED_ROUNDING,
     UNIT_ROUNDOFF,
@@ -25,13 +24,15 @@ from pullplan.engine.checker.exactness import (
     exactly,
     sum_of_products,
 )
-from pullplan.engine.checker.ground import FloatArray, Ground
-from pullplan.engine.checker.holding import Held
-from pullplan.engine.checker.lines import CountedLine
+from pullplan.engine.checker.ground import Ground
+from pullplan.engine.checker.holding import Held, PricedSlices
+from pullplan.engine.checker.lines import Counted, Shorts
 from pullplan.engine.checker.lots import LotChecker
-from pullplan.engine.checker.options import Weights, blocks
+from pullplan.engine.checker.needs import Needs
+from pullplan.engine.checker.options import Cheapest, Weights, find_cheapest, portions, roundings_of_a_price
+from pullplan.engine.checker.room import Room
 from pullplan.engine.checker.slices import Slices, read_shortfall_stages, shortfall_weights
-from pullplan.engine.model import CapacityPrice, CheckedStage, Finding, FindingCode, Plan, Stage
+from pullplan.engine.model import CheckedStage, Finding, FindingCode, Plan, Stage
 
 PROOF_TOLERANCE_SHARE = 1e-9
 """Of the stage's value, or of the measure of one mean need where that is more: so far may what is stated of a stage
@@ -41,72 +42,65 @@ BELOW_BOUND_SHARE = 1e-6
 
 
 @dataclass(frozen=True)
-class Priced:
-    """A stage's prices, as they may be used: none negative, none of a store rising."""
+class Stated:
+    """What a plan, or the plan of a re-plan that would hold nothing, says and is measured by."""
 
-    prices: FloatArray
-    multipliers: list[float]
+    ground: Ground
+    room: Room
+    needs: Needs
+    plan: Plan
+    held: Held
+    lots: LotChecker | None = None
+    lines: tuple[Counted, Shorts] | None = None
+    """None where they are not stored: values are taken as stated."""
 
 
 class Proof:
     """Recomputes every stage from lines and prices, and holds what the plan states to it."""
 
-    def __init__(
-        self,
-        ground: Ground,
-        plan: Plan,
-        counted: Sequence[CountedLine],
-        judge: Judge,
-        held: Held | None = None,
-        *,
-        lots: LotChecker | None = None,
-    ) -> None:
-        self._ground = ground
-        self._plan = plan
-        self._counted = counted
-        self._lots = lots
-        self._has_lots = lots is not None and lots.has_lots
-        self._surplus = [] if lots is None else lots.surplus
+    def __init__(self, stated: Stated, judge: Judge) -> None:
+        self._stated = stated
+        self._ground = stated.ground
+        self._needs = stated.needs
+        self._plan = stated.plan
+        self._has_lots = stated.lots is not None and stated.lots.has_lots
         self._judge = judge
-        self._held = held or Held()
-        self._units = np.array([n.units if math.isfinite(n.units) else 0.0 for n in plan.needs])
-        self._short_weight = shortfall_weights(ground, plan.needs)
-        self._short_units = _short_units(plan)
+        self._short_weight = shortfall_weights(stated.ground, stated.room, stated.needs)
+        self._roundings = roundings_of_a_price(stated.room)
         self._shortfalls: list[Slices] = []
         self.n_options = 0
-        self._options_cost = 0.0
         self.stages: list[CheckedStage] = []
 
     def check(self) -> Iterator[Finding]:
         """Look at stages, prices and multipliers, then at every value, bound and gap."""
-        problem = self._read_stages()
+        lots, held = self._stated.lots, self._stated.held
+        problem = self._read_stages() or (lots.problem_of_stages() if lots else "")
         if problem:
             yield Finding(code="stages_wrong", detail=problem)
             return
-        problem = "" if self._lots is None else self._lots.problem_of_stages()
-        if problem:
-            yield Finding(code="stages_wrong", detail=problem)
-            return
-        problems, priced = self._read_prices()
-        yield from problems
-        weights = [self._weights(k, of_stage) for k, of_stage in enumerate(priced)]
-        cheapest, roundings = self._find_cheapest(weights)
+        prices, impossible = read_prices(self._stated)
+        yield from impossible
+        for stage in self._plan.stages:
+            yield from _check_multipliers(stage)
+        weights = [self._weights(k, of_stage) for k, of_stage in enumerate(prices)]
+        cheapest = find_cheapest(self._ground, self._needs, weights)
+        self.n_options = cheapest.n_options
         values = [self._value(k) for k in range(len(self._plan.stages))]
         relaxed = [
             value if stage.relaxation_value is None else exactly(stage.relaxation_value)
             for stage, value in zip(self._plan.stages, values, strict=True)
         ]
         for k, stage in enumerate(self._plan.stages):
-            bound = self._bound(k, cheapest[k], roundings, weights[k], relaxed)
-            if self._held.price(k) > 0:
-                slices = self._slices_by_need(k, weights[k].multipliers)
-                n_joined = self._shortfalls[k].n_joined if k < len(self._shortfalls) else 1
-                held = self._held.cover(k, cheapest[k], slices)
-                bound = self._held.raised(k, bound, held, roundings=roundings, n_joined=n_joined)
-            yield from self._hold(stage, values[k], relaxed[k], bound, self._one_mean_need(k))
+            bound = self._bound(k, cheapest.by_stage[k], weights[k], relaxed)
+            if held.price(k) > 0:
+                slices = list(self._priced_slices(k, weights[k].multipliers))
+                cover = held.cover(k, weights[k], cheapest.by_stage[k], slices)
+                bound = held.raised(k, bound, cover, roundings=self._roundings, n_joined=self._n_joined(k))
+            one_mean_need = self._one_mean_need(k, cheapest)
+            yield from self._hold(stage, values[k], relaxed[k], bound, one_mean_need)
             if self._has_lots:
-                own = self._bound(k, cheapest[k], roundings, weights[k], values)
-                yield from self._not_below(stage, values[k], own, self._one_mean_need(k))
+                own = self._bound(k, cheapest.by_stage[k], weights[k], values)
+                yield from self._not_below(stage, values[k], own, one_mean_need)
 
     def _read_stages(self) -> str:
         """Read what each shortfall stage counts; say what is wrong with the plan's stages, if anything is."""
@@ -114,10 +108,14 @@ class Proof:
         in_time = ["lateness_unit_buckets", f"cost:{parameters.objective}", "earliness_unit_buckets"]
         names = [stage.measure for stage in plan.stages]
         said = f"the plan's stages are {', '.join(names)}"
+        taken = [stage.value for stage in plan.stages if self._stated.lines is None]
+        taken += [stage.relaxation_value or 0.0 for stage in plan.stages]
+        if not all(map(math.isfinite, taken)):
+            return f"{said}; what is taken as they state it are {', '.join(f'{value:g}' for value in taken)}"
         if [stage.stage for stage in plan.stages] != list(range(1, len(names) + 1)) or names[-3:] != in_time:
             return f"{said}; they should be counted from 1 and end with {', '.join(in_time)}"
         self._shortfalls, problem = read_shortfall_stages(
-            plan.needs, self._short_weight, names[:-3], parameters.share_slices
+            self._needs, self._short_weight, names[:-3], parameters.share_slices
         )
         if not problem and len(self._shortfalls) + len(in_time) != len(names):
             problem = f"{names[len(self._shortfalls)]} counts what there is not, or is counted"
@@ -125,112 +123,67 @@ class Proof:
 
     # --- what is stated ------------------------------------------------------------------------------------------
 
-    def _read_prices(self) -> tuple[list[Finding], list[Priced]]:
-        ground, stages = self._ground, self._plan.stages
-        findings: list[Finding] = []
-        prices = np.zeros((len(stages), *ground.room.calendar.shape))
-        seen = set()
-        for price in self._plan.prices:
-            row, buckets = _row_of_price(ground, price)
-            key = (price.stage, row, price.bucket)
-            is_price = 1 <= price.stage <= len(stages) and math.isfinite(price.price) and price.price >= 0
-            if row is None or key in seen or not is_price:
-                findings.append(
-                    Finding(
-                        code="price_invalid",
-                        detail=f"the price {price.price:g} of {price.resource_code or price.product_code} at {price.node_code} "
-                        f"in bucket {price.bucket} is no price of stage {price.stage}: "
-                        f"prices are ≥ 0, one for each capacity that there is",
-                        stage=price.stage,
-                        node_code=price.node_code,
-                        resource_code=price.resource_code,
-                    )
-                )
-                continue
-            seen.add(key)
-            prices[price.stage - 1, row, buckets] = price.price
-        for k in np.flatnonzero(ground.room.is_stored).tolist():
-            # What arrives later can do no more than what is there before.
-            prices[:, k] = np.minimum.accumulate(prices[:, k], axis=-1)
-        findings += chain.from_iterable(map(_check_multipliers, stages))
-        return findings, [Priced(prices[k], _usable_multipliers(stage, k)) for k, stage in enumerate(stages)]
-
-    def _weights(self, k: int, priced: Priced) -> Weights:
-        weight = [*priced.multipliers, 1.0, *[0.0] * (len(self._plan.stages) - k - 1)]
+    def _weights(self, k: int, prices: FloatArray) -> Weights:
+        multipliers = _usable_multipliers(self._plan.stages[k], k)
+        weight = [*multipliers, 1.0, *[0.0] * (len(self._plan.stages) - k - 1)]
         lateness, cost, earliness = weight[len(self._shortfalls) :]
-        return Weights(
-            lateness=lateness,
-            cost=cost,
-            earliness=earliness,
-            prices=priced.prices,
-            multipliers=priced.multipliers,
-        )
+        return Weights(self._stated.room, lateness, cost, earliness, prices, multipliers)
 
     # --- what is recomputed --------------------------------------------------------------------------------------
 
-    def _find_cheapest(self, weights: Sequence[Weights]) -> tuple[list[FloatArray], int]:
-        cheapest = [np.full(len(self._units), np.inf) for _ in weights]
-        costs = []
-        roundings = 0
-        for block in blocks(self._ground, self._plan.needs):
-            for k, (found, of_stage) in enumerate(zip(cheapest, weights, strict=True)):
-                found[block.needs] = block.cheapest(of_stage)
-                self._held.look(k, block, of_stage)
-            roundings = max(roundings, block.roundings())
-            self.n_options += int(block.is_option.sum())
-            costs.append(float(block.cost[block.is_option].sum()))
-        self._options_cost = math.fsum(costs)
-        return cheapest, roundings
-
     def _value(self, k: int) -> Sum:
+        if self._stated.lines is None:
+            return exactly(self._plan.stages[k].value)
+        counted, shorts = self._stated.lines
         if k < len(self._shortfalls):
-            return self._shortfalls[k].value(self._short_units)
+            return self._shortfalls[k].value(shorts, len(self._needs.rows))
         name = ("late_buckets", "cost", "early_buckets")[k - len(self._shortfalls)]
-        surplus = self._surplus if name != "late_buckets" else []
+        surplus = self._stated.lots.surplus if self._stated.lots and name != "late_buckets" else []
         return sum_of_products(
-            [*(line.units for line in self._counted), *(left.order.surplus_units for left in surplus)],
-            [float(getattr(of, name)) for of in (*self._counted, *surplus)],
+            np.append(counted.units, [left.order.surplus_units for left in surplus]),
+            np.append(getattr(counted, name), [float(getattr(left, name)) for left in surplus]),
         )
 
-    def _one_mean_need(self, k: int) -> float:
+    def _n_joined(self, k: int) -> int:
+        return self._shortfalls[k].n_joined if k < len(self._shortfalls) else 1
+
+    def _one_mean_need(self, k: int, cheapest: Cheapest) -> float:
         if k < len(self._shortfalls):
             return self._shortfalls[k].one_mean_need()
-        mean_units = float(self._units.mean()) if len(self._units) else 0.0
         is_cost = k == len(self._shortfalls) + 1
-        return mean_units * (self._options_cost / max(1, self.n_options) if is_cost else 1.0)
+        return self._needs.mean_units * (cheapest.mean_cost if is_cost else 1.0)
 
-    def _bound(
-        self,
-        k: int,
-        cheapest: FloatArray,
-        roundings: int,
-        weights: Weights,
-        values: Sequence[Sum],
-    ) -> Sum:
-        multipliers = weights.multipliers
-        served = self._covered(k, cheapest, multipliers)
-        room = _value_of_room(self._ground, weights.prices)
-        kept = sum_of_products(multipliers, [v.value for v in values[: len(multipliers)]])
-        earlier = list(zip(multipliers, values, strict=False))
-        n_joined = self._shortfalls[k].n_joined if k < len(self._shortfalls) else 1
+    def _bound(self, k: int, cheapest: FloatArray, weights: Weights, values: Sequence[Sum]) -> Sum:
+        multipliers, n_joined = weights.multipliers, self._n_joined(k)
+        slices = list(self._priced_slices(k, multipliers))
+        # Every slice that has a price is covered in the cheapest way, which may be to leave it short.
+        served = sum_of_products(
+            np.concatenate([units for _, units, _ in slices] or [np.zeros(0)]),
+            np.concatenate(
+                [np.minimum(cheapest[needs], price) for needs, _, price in slices] or [np.zeros(0)]
+            ),
+        )
+        room = _value_of_room(self._stated.room, weights.prices)
+        kept = sum_of_products(multipliers, [value.value for value in values[:k]])
+        earlier = list(zip(multipliers, values[:k], strict=True))
 
         def exact() -> Fraction:
-            total = -room.exact() - sum((Fraction(m) * v.exact() for m, v in earlier), start=Fraction(0))
-            least: dict[int, Fraction | None] = {}
-            for block in blocks(self._ground, self._plan.needs):
-                least |= zip(block.needs.tolist(), block.exact_cheapest(weights), strict=True)
-            return n_joined * (total + self._exact_covered(k, least, multipliers))
+            total = -room.exact() - sum((Fraction(m) * v.exact() for m, v in earlier if m), start=Fraction(0))
+            return n_joined * (total + self._exact_cover(k, weights))
 
         amounts = served.amounts + room.amounts + kept.amounts
         return Sum(
             value=n_joined * math.fsum((served.value, -room.value, -kept.value)),
             rounding=n_joined
-            * ((roundings + 6) * UNIT_ROUNDOFF * amounts + math.fsum(m * v.rounding for m, v in earlier)),
+            * (
+                (self._roundings + 6) * UNIT_ROUNDOFF * amounts
+                + math.fsum(m * v.rounding for m, v in earlier)
+            ),
             amounts=n_joined * amounts,
             exact=exact,
         )
 
-    def _priced_slices(self, k: int, multipliers: Sequence[float]) -> Iterator[tuple[Slices, float, int]]:
+    def _counted_slices(self, k: int, multipliers: Sequence[float]) -> Iterator[tuple[Slices, float, int]]:
         """List what is short at a price, that price, and how many of the slices count: of the last stage, the first."""
         for j, slices in enumerate(self._shortfalls[: k + 1]):
             if j == k:
@@ -238,35 +191,22 @@ class Proof:
             elif multipliers[j] > 0:
                 yield slices, multipliers[j], slices.n_joined
 
-    def _covered(self, k: int, cheapest: FloatArray, multipliers: Sequence[float]) -> Sum:
-        """Cover every slice that has a price in the cheapest way, which may be to leave it short."""
-        units: list[float] = []
-        prices: list[float] = []
-        for slices, price, n_counted in self._priced_slices(k, multipliers):
-            units += (n_counted * slices.slice_units).tolist()
-            prices += np.minimum(cheapest[slices.needs], price * slices.weight).tolist()
-        return sum_of_products(units, prices)
+    def _priced_slices(self, k: int, multipliers: Sequence[float]) -> Iterator[PricedSlices]:
+        for slices, price, n_counted in self._counted_slices(k, multipliers):
+            yield slices.needs, n_counted * slices.slice_units, price * slices.weight
 
-    def _slices_by_need(self, k: int, multipliers: Sequence[float]) -> dict[int, list[tuple[float, float]]]:
-        """List each need's slices that have a price: units, and the price of one left short."""
-        of_need: dict[int, list[tuple[float, float]]] = defaultdict(list)
-        for slices, price, n_counted in self._priced_slices(k, multipliers):
-            units = (n_counted * slices.slice_units).tolist()
-            for need, one, weight in zip(slices.needs.tolist(), units, slices.weight.tolist(), strict=True):
-                of_need[need].append((one, price * weight))
-        return of_need
-
-    def _exact_covered(
-        self, k: int, least: Mapping[int, Fraction | None], multipliers: Sequence[float]
-    ) -> Fraction:
+    def _exact_cover(self, k: int, weights: Weights) -> Fraction:
+        least: dict[int, Fraction] = {}
+        for portion in portions(self._ground, self._needs):
+            for need, of_option in portion.exact_cheapest(weights, self._roundings):
+                least[need] = min(of_option, least.get(need, of_option))
         covered = Fraction(0)
-        for slices, price, n_counted in self._priced_slices(k, multipliers):
-            of_needs = zip(
-                slices.needs.tolist(), slices.exact_slice_units(), slices.weight.tolist(), strict=True
-            )
-            for i, units, weight in of_needs:
-                short, way = Fraction(price) * Fraction(weight), least.get(i)
-                covered += n_counted * units * (short if way is None else min(short, way))
+        for slices, price, n_counted in self._counted_slices(k, weights.multipliers):
+            of_needs = zip(slices.needs.tolist(), slices.units.tolist(), slices.weight.tolist(), strict=True)
+            for need, units, weight in of_needs:
+                short = Fraction(price) * Fraction(weight)
+                covered_at = min(short, least.get(need, short))
+                covered += covered_at * n_counted * Fraction(units) / slices.n_slices
         return covered
 
     # --- what is held to what ------------------------------------------------------------------------------------
@@ -330,19 +270,50 @@ def _wrong(stage: Stage, code: FindingCode, words: str, found: float, stated: fl
     )
 
 
-def _row_of_price(ground: Ground, price: CapacityPrice) -> tuple[int | None, slice]:
-    """Find the room that a price is of, and its buckets: a share limit's is told once, and holds in all of them."""
-    row = None
-    buckets = slice(price.bucket, price.bucket + 1)
-    if (
-        price.product_code is None
-        and price.resource_code is not None
-        and 0 <= price.bucket < ground.n_buckets
-    ):
-        row = ground.room.row.get((price.node_code, price.resource_code))
-    elif price.product_code is not None and price.resource_code is None and price.bucket == 0:
-        row, buckets = ground.room.share_row.get((price.node_code, price.product_code)), slice(None)
-    return row, buckets
+def read_prices(stated: Stated) -> tuple[FloatArray, list[Finding]]:
+    """Read prices as they may be used, none negative, none of a store rising: (n_stages, n_rows, n_buckets)."""
+    room, told, n_stages = stated.room, stated.plan.prices, len(stated.plan.stages)
+    n_rows, n_buckets = room.allowed.shape
+    row = np.fromiter(
+        (
+            room.row.get((price.node_code, price.resource_code or ""), UNKNOWN)
+            if price.product_code is None
+            else UNKNOWN
+            if price.resource_code is not None
+            else room.share_row.get((price.node_code, price.product_code), UNKNOWN)
+            for price in told
+        ),
+        np.int64,
+        len(told),
+    )
+    stage, bucket, price = whole_numbers(told, "stage"), whole_numbers(told, "bucket"), floats(told, "price")
+    # A share limit's price is told once, and holds in all buckets.
+    last_bucket = np.where(row < len(room.keys), n_buckets - 1, 0)
+    is_price = (row != UNKNOWN) & (stage >= 1) & (stage <= n_stages) & (bucket >= 0) & (bucket <= last_bucket)
+    is_price &= np.isfinite(price) & (price >= 0)
+    at = np.flatnonzero(is_price)
+    _, first = np.unique(((stage * n_rows + row) * n_buckets + bucket)[at], return_index=True)
+    used = at[first]
+    prices = np.zeros((n_stages, n_rows, n_buckets))
+    prices[stage[used] - 1, row[used], bucket[used]] = price[used]
+    shares = prices[:, len(room.keys) :]
+    shares[:] = shares[:, :, :1]
+    # What arrives later can do no more than what is there before.
+    prices[:, room.is_stored] = np.minimum.accumulate(prices[:, room.is_stored], axis=-1)
+    is_price[at] = False
+    is_price[used] = True
+    return prices, [
+        Finding(
+            code="price_invalid",
+            detail=f"the price {told[i].price:g} of {told[i].resource_code or told[i].product_code} at "
+            f"{told[i].node_code} in bucket {told[i].bucket} is no price of stage {told[i].stage}: "
+            f"prices are ≥ 0, one for each capacity that there is",
+            stage=told[i].stage,
+            node_code=told[i].node_code,
+            resource_code=told[i].resource_code,
+        )
+        for i in np.flatnonzero(~is_price).tolist()
+    ]
 
 
 def _check_multipliers(stage: Stage) -> Iterator[Finding]:
@@ -362,21 +333,11 @@ def _usable_multipliers(stage: Stage, n_earlier: int) -> list[float]:
     return given + [0.0] * (n_earlier - len(given))
 
 
-def _value_of_room(ground: Ground, prices: FloatArray) -> Sum:
+def _value_of_room(room: Room, prices: FloatArray) -> Sum:
     """Price all room: renewed by bucket, stored by what is added in each; as products, so that each is exact."""
-    allowed = ground.room.allowed
-    kept = np.zeros(allowed.shape)
-    for k in np.flatnonzero(ground.room.is_stored).tolist():
-        kept[k, 1:] = allowed[k, :-1]
-    priced = prices.ravel().tolist()
-    return sum_of_products([*priced, *(-price for price in priced)], [*allowed.ravel(), *kept.ravel()])
-
-
-def _short_units(plan: Plan) -> list[list[float]]:
-    """List every need's shortfalls."""
-    position = {need.need_id: i for i, need in enumerate(plan.needs)}
-    short: list[list[float]] = [[] for _ in plan.needs]
-    for shortfall in plan.shortfalls:
-        if shortfall.need_id in position and math.isfinite(shortfall.units):
-            short[position[shortfall.need_id]].append(shortfall.units)
-    return short
+    kept = np.zeros(room.allowed.shape)
+    kept[room.is_stored, 1:] = room.allowed[room.is_stored, :-1]
+    return sum_of_products(
+        np.concatenate([prices.ravel(), -prices.ravel()]),
+        np.concatenate([room.allowed.ravel(), kept.ravel()]),
+    )

@@ -4,13 +4,16 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from pullplan.engine.checker.exactness import Judge, sum_of_products
+from pullplan.engine.checker.columns import UNKNOWN, FloatArray, IntArray, floats, whole_numbers
+from pullplan.engine.checker.exactness import CellSums, Judge, add_up
 from pullplan.engine.checker.ground import Ground
-from pullplan.engine.checker.lines import CountedLine
+from pullplan.engine.checker.lines import Counted
 from pullplan.engine.checker.lots import Surplus, figures_of_lots
-from pullplan.engine.model import Figures, Finding, LotFigures, Plan
+from pullplan.engine.checker.needs import Needs
+from pullplan.engine.checker.report import Report
+from pullplan.engine.checker.room import Room
+from pullplan.engine.model import Figures, Finding, LotFigures, Plan, ResourceLoad
 
 FIT_TOLERANCE_SHARE = 1e-7
 """Of the capacity, or of what one mean need takes where that is more: so much may a load exceed it by."""
@@ -20,140 +23,137 @@ FIGURE_TOLERANCE = 1e-12
 """The same of a figure that is nearly 0."""
 
 
-def check_loads(
-    ground: Ground, plan: Plan, counted: Sequence[CountedLine], surplus: Sequence[Surplus], judge: Judge
-) -> Iterator[Finding]:
-    """Hold what lines, surplus and setups take of every resource to what is there, and to the stated loads."""
-    takings = _takings(ground, plan, counted)
-    _add_orders(takings, ground, plan, surplus)
-    used = np.zeros(ground.room.calendar.shape)
-    mean_need = math.fsum(n.units for n in plan.needs) / max(1, len(plan.needs))
-    for k, (node_code, resource_code) in enumerate(ground.room.keys):
-        units: list[float] = []
-        uses: list[float] = []
-        for b in range(ground.n_buckets):
-            if not ground.room.is_stored[k]:
-                units, uses = [], []
-            of_bucket = takings.get((k, b), [])
-            used[k, b] = math.fsum(u * use for u, use in of_bucket)
-            units += [u for u, _ in of_bucket]
-            uses += [use for _, use in of_bucket]
-            allowed = float(ground.room.allowed[k, b])
-            taken = sum_of_products(units, uses)
-            tolerance = FIT_TOLERANCE_SHARE * max(allowed, mean_need * max(uses, default=0.0))
-            if of_bucket and not judge.is_at_most(taken, allowed, tolerance):
-                yield Finding(
-                    code="over_capacity",
-                    detail=f"{node_code} has {allowed:.9g} of {resource_code} for new work "
-                    f"{'up to' if ground.room.is_stored[k] else 'in'} {ground.when(b)}; "
-                    f"the plan takes {taken.value:.9g}",
+class LoadChecker:
+    """Adds up what lines, surplus and setups take of all room, and holds it to what is there and to what is stated."""
+
+    def __init__(self, ground: Ground, room: Room, needs: Needs, judge: Judge, report: Report) -> None:
+        self._ground = ground
+        self._room = room
+        self._needs = needs
+        self._judge = judge
+        self._report = report
+
+    def check(self, plan: Plan, counted: Counted, surplus: Sequence[Surplus]) -> None:
+        """Look at every resource and share limit, bucket by bucket, and at every load."""
+        cell, units, use = self._takings(plan, counted, surplus)
+        taken = CellSums.of(cell, units, use, self._room.allowed.size)
+        self._check_fit(taken, cell, use)
+        self._check_stated(plan.loads, taken)
+
+    def _takings(
+        self, plan: Plan, counted: Counted, surplus: Sequence[Surplus]
+    ) -> tuple[IntArray, FloatArray, FloatArray]:
+        """List the cell (row × n_buckets + start bucket), units and use per unit of all that is taken: (n_terms,)."""
+        ground, room = self._ground, self._room
+        capability = np.append(counted.capability, [left.capability for left in surplus]).astype(np.int64)
+        start = np.append(counted.start_bucket, [left.order.start_bucket for left in surplus]).astype(
+            np.int64
+        )
+        units = np.append(counted.units, [left.order.surplus_units for left in surplus])
+        made = {(c.product_code, c.node_code): c for c in ground.capabilities.rows if c.setup_use_per_order}
+        setups = [
+            (room.row[order.node_code, code] * ground.n_buckets + order.start_bucket, use)
+            for order in plan.production_orders
+            if (order.product_code, order.node_code) in made and 0 <= order.start_bucket < ground.n_buckets
+            for code, use in made[order.product_code, order.node_code].setup_use_per_order.items()
+        ]
+        cells = [np.array([cell for cell, _ in setups], dtype=np.int64)]
+        amounts, uses = [np.ones(len(setups))], [np.array([use for _, use in setups])]
+        for j in range(room.used.shape[1]):
+            use = room.used[capability, j]
+            takes = use > 0
+            cells.append((room.used_row[capability, j] * ground.n_buckets + start)[takes])
+            amounts.append(units[takes])
+            uses.append(use[takes])
+        return np.concatenate(cells), np.concatenate(amounts), np.concatenate(uses)
+
+    def _check_fit(self, taken: CellSums, cell: IntArray, use: FloatArray) -> None:
+        ground, room = self._ground, self._room
+        up_to_now = taken.cumulated(room.is_stored)
+        allowed = room.allowed.ravel()
+        most_use = np.zeros(room.allowed.shape)
+        np.maximum.at(most_use.ravel(), cell, use)
+        most_use[room.is_stored] = np.maximum.accumulate(most_use[room.is_stored], axis=1)
+        tolerance = FIT_TOLERANCE_SHARE * np.maximum(allowed, self._needs.mean_units * most_use.ravel())
+        fits = self._judge.are_at_most(up_to_now, allowed, tolerance)
+        is_looked_at = (taken.n_terms > 0).reshape(room.allowed.shape)
+        # A share limit is one for the whole horizon.
+        is_looked_at[len(room.keys) :, :-1] = False
+        is_looked_at[len(room.keys) :, -1] = True
+
+        def say(i: int) -> Finding:
+            row, bucket = divmod(i, ground.n_buckets)
+            found = up_to_now.sum_of(i).value
+            if row >= len(room.keys):
+                node_code, product_code = list(room.share_row)[row - len(room.keys)]
+                return Finding(
+                    code="over_share",
+                    detail=f"{node_code} may start {allowed[i]:.9g} of {product_code} over the horizon besides "
+                    f"released work; the plan starts {found:.9g}",
                     node_code=node_code,
-                    resource_code=resource_code,
                 )
-    yield from _check_stated_loads(ground, plan, used + ground.room.released)
-
-
-def check_shares(
-    ground: Ground, plan: Plan, counted: Sequence[CountedLine], surplus: Sequence[Surplus], judge: Judge
-) -> Iterator[Finding]:
-    """Hold what every node starts of every product to its share limit."""
-    started: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for line in counted:
-        product_code = plan.needs[line.need].product_code
-        ways = ground.ways(product_code)
-        row = ground.room.share_row.get((line.node_code, product_code))
-        if row is not None:
-            use = float(ways.use[ways.position[line.node_code], row])
-            started.setdefault((line.node_code, product_code), []).append((line.units, use))
-    for left in surplus:
-        place = (left.order.node_code, left.order.product_code)
-        if place in ground.room.share_row:
-            use = 1 / left.capability.yield_share
-            started.setdefault(place, []).append((left.order.surplus_units, use))
-    mean_need = math.fsum(n.units for n in plan.needs) / max(1, len(plan.needs))
-    for (node_code, product_code), lines in started.items():
-        limit = float(ground.room.allowed[ground.room.share_row[node_code, product_code], -1])
-        taken = sum_of_products([units for units, _ in lines], [use for _, use in lines])
-        tolerance = FIT_TOLERANCE_SHARE * max(limit, mean_need * max(use for _, use in lines))
-        if not judge.is_at_most(taken, limit, tolerance):
-            yield Finding(
-                code="over_share",
-                detail=f"{node_code} may start {limit:.9g} of {product_code} over the horizon besides released work; "
-                f"the plan starts {taken.value:.9g}",
+            node_code, resource_code = room.keys[row]
+            return Finding(
+                code="over_capacity",
+                detail=f"{node_code} has {allowed[i]:.9g} of {resource_code} for new work "
+                f"{'up to' if room.is_stored[row] else 'in'} {ground.when(bucket)}; the plan takes {found:.9g}",
                 node_code=node_code,
+                resource_code=resource_code,
             )
 
+        self._report.add_where(is_looked_at.ravel() & ~fits, say)
 
-def _takings(
-    ground: Ground, plan: Plan, counted: Sequence[CountedLine]
-) -> dict[tuple[int, int], list[tuple[float, float]]]:
-    """List (units, use per unit) by resource row and start bucket."""
-    takings: dict[tuple[int, int], list[tuple[float, float]]] = {}
-    for line in counted:
-        ways = ground.ways(plan.needs[line.need].product_code)
-        capability = ways.capabilities[ways.position[line.node_code]]
-        for resource_code, use_per_started_unit in capability.use_per_unit.items():
-            row = ground.room.row[line.node_code, resource_code]
-            use = use_per_started_unit / capability.yield_share
-            takings.setdefault((row, line.start_bucket), []).append((line.units, use))
-    return takings
-
-
-def _add_orders(
-    takings: dict[tuple[int, int], list[tuple[float, float]]],
-    ground: Ground,
-    plan: Plan,
-    surplus: Sequence[Surplus],
-) -> None:
-    """Add what orders take besides their lines: surplus by the unit, setups once."""
-    capability = {(c.product_code, c.node_code): c for c in ground.facts.capabilities}
-    for order in plan.production_orders:
-        made = capability.get((order.product_code, order.node_code))
-        for code, use in made.setup_use_per_order.items() if made else ():
-            row = ground.room.row[order.node_code, code]
-            takings.setdefault((row, order.start_bucket), []).append((1.0, use))
-    for left in surplus:
-        for code, use_per_started_unit in left.capability.use_per_unit.items():
-            row = ground.room.row[left.order.node_code, code]
-            use = use_per_started_unit / left.capability.yield_share
-            takings.setdefault((row, left.order.start_bucket), []).append((left.order.surplus_units, use))
-
-
-def _check_stated_loads(ground: Ground, plan: Plan, used: npt.NDArray[np.float64]) -> Iterator[Finding]:
-    room = ground.room
-    stated = {(load.node_code, load.resource_code, load.bucket): load for load in plan.loads}
-    wanted = {(*key, b) for key in room.keys for b in range(ground.n_buckets)}
-    for node_code, resource_code, bucket in sorted(stated.keys() ^ wanted):
-        yield Finding(
-            code="load_wrong",
-            detail=f"the load of {resource_code} at {node_code} in {ground.when(bucket)} "
-            f"is {'missing' if (node_code, resource_code, bucket) in wanted else 'of nothing that there is'}",
-            node_code=node_code,
-            resource_code=resource_code,
+    def _check_stated(self, loads: Sequence[ResourceLoad], taken: CellSums) -> None:
+        ground, room = self._ground, self._room
+        n_rows, n_buckets = len(room.keys), ground.n_buckets
+        row = np.fromiter(
+            (room.row.get((load.node_code, load.resource_code), UNKNOWN) for load in loads),
+            np.int64,
+            len(loads),
         )
-    for node_code, resource_code, bucket in sorted(stated.keys() & wanted):
-        k = room.row[node_code, resource_code]
-        load = stated[node_code, resource_code, bucket]
-        there = float(room.calendar[k, bucket])
-        if room.is_stored[k]:
-            there = float(room.calendar[k, : bucket + 1].sum() - used[k, :bucket].sum())
-        scale = max(float(room.calendar[k].sum()), float(used[k].sum()))
-        kind = "stored" if room.is_stored[k] else "renewed"
+        bucket = whole_numbers(loads, "bucket")
+        is_there = (row != UNKNOWN) & (bucket >= 0) & (bucket < n_buckets)
+        cell = row * n_buckets + bucket
+        times = np.bincount(cell[is_there], minlength=n_rows * n_buckets)
+
+        def wrong(node_code: str, resource_code: str, bucket: int, words: str) -> Finding:
+            return Finding(
+                code="load_wrong",
+                detail=f"the load of {resource_code} at {node_code} in {ground.when(bucket)} {words}",
+                node_code=node_code,
+                resource_code=resource_code,
+            )
+
+        def say_missing(i: int) -> Finding:
+            words = f"is stated {times[i]} times" if times[i] else "is missing"
+            return wrong(*room.keys[i // n_buckets], i % n_buckets, words)
+
+        def say(load: ResourceLoad, words: str) -> Finding:
+            return wrong(load.node_code, load.resource_code, load.bucket, words)
+
+        self._report.add_where(times != 1, say_missing)
+        self._report.add_where(~is_there, lambda i: say(loads[i], "is of nothing that there is"))
+        loads = [load for load, there in zip(loads, is_there.tolist(), strict=True) if there]
+        row, cell = row[is_there], cell[is_there]
+        used = taken.value.reshape(room.allowed.shape) + room.released
+        left = np.cumsum(room.calendar, axis=1) - np.cumsum(used, axis=1) + used
+        capacity = np.where(room.is_stored[:, None], left, room.calendar)
+        slack = FIGURE_TOLERANCE_SHARE * np.maximum(room.calendar.sum(axis=1), used.sum(axis=1))[row]
+        is_stored = np.array([load.kind == "stored" for load in loads], dtype=np.bool_)
         for name, said, found in (
-            ("capacity", load.capacity, there),
-            ("use", load.used, float(used[k, bucket])),
+            ("capacity", floats(loads, "capacity"), capacity.ravel()[cell]),
+            ("use", floats(loads, "used"), used.ravel()[cell]),
         ):
-            if not abs(said - found) <= FIGURE_TOLERANCE_SHARE * scale or load.kind != kind:
-                yield Finding(
-                    code="load_wrong",
-                    detail=f"the {name} of {kind} {resource_code} at {node_code} in {ground.when(bucket)} is {found:.9g}; "
-                    f"the plan says {said:.9g} of a {load.kind} resource",
-                    node_code=node_code,
-                    resource_code=resource_code,
+            agrees = (np.abs(said - found) <= slack) & (is_stored == room.is_stored[row])
+            for i in np.flatnonzero(~agrees).tolist():
+                kind = "stored" if room.is_stored[row[i]] else "renewed"
+                words = (
+                    f"has a {name} of {found[i]:.9g}, {kind}; the plan says {said[i]:.9g}, {loads[i].kind}"
                 )
+                self._report.add([say(loads[i], words)])
 
 
-def check_figures(plan: Plan, counted: Sequence[CountedLine]) -> Iterator[Finding]:
+def check_figures(plan: Plan, counted: Counted) -> Iterator[Finding]:
     """Add up anew what a planner reads first."""
     found = _add_up(plan, counted)
     for name in Figures.__struct_fields__:
@@ -178,24 +178,27 @@ def _close_figures(said: LotFigures, right: LotFigures) -> bool:
     )
 
 
-def _add_up(plan: Plan, counted: Sequence[CountedLine]) -> Figures:
-    needs_units = math.fsum(need.units for need in plan.needs)
-    assigned_units = math.fsum(line.units for line in plan.assignments)
-    unit_km = math.fsum(line.units * line.distance_km for line in counted)
+def _add_up(plan: Plan, counted: Counted) -> Figures:
+    def total(units: FloatArray) -> float:
+        return add_up(units.tolist())
+
+    def share(part: float, whole: float) -> float | None:
+        return part / whole if whole > 0 else None
+
+    needs_units, assigned_units = (total(floats(rows, "units")) for rows in (plan.needs, plan.assignments))
+    unit_km = total(counted.units * counted.distance_km)
     renewed = [load for load in plan.loads if load.kind == "renewed"]
-    capacity = math.fsum(load.capacity for load in renewed)
-    nearest_units = math.fsum(line.units for line in counted if line.distance_rank == 1)
     return Figures(
         needs_units=needs_units,
         assigned_units=assigned_units,
-        shortfall_units=math.fsum(shortfall.units for shortfall in plan.shortfalls),
-        served_share=assigned_units / needs_units if needs_units > 0 else None,
-        nearest_share=nearest_units / assigned_units if assigned_units > 0 else None,
+        shortfall_units=total(floats(plan.shortfalls, "units")),
+        served_share=share(assigned_units, needs_units),
+        nearest_share=share(total(counted.units[counted.is_nearest]), assigned_units),
         unit_km=unit_km,
-        km_per_unit=unit_km / assigned_units if assigned_units > 0 else None,
-        late_unit_buckets=math.fsum(line.units * line.late_buckets for line in counted),
-        early_unit_buckets=math.fsum(line.units * line.early_buckets for line in counted),
-        capacity_use_share=math.fsum(load.used for load in renewed) / capacity if capacity > 0 else None,
+        km_per_unit=share(unit_km, assigned_units),
+        late_unit_buckets=total(counted.units * counted.late_buckets),
+        early_unit_buckets=total(counted.units * counted.early_buckets),
+        capacity_use_share=share(total(floats(renewed, "used")), total(floats(renewed, "capacity"))),
         n_needs=len(plan.needs),
         n_assignments=len(plan.assignments),
         n_shortfalls=len(plan.shortfalls),
