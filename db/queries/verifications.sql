@@ -1,3 +1,6 @@
+-- name: allow_long_checks
+SET LOCAL idle_in_transaction_session_timeout = 0;
+
 -- name: insert
 INSERT INTO plan_verifications (
     verification_id, run_id, plan_id, valid, n_findings, findings, stages, checked, wall_seconds, code_version

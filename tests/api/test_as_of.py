@@ -13,6 +13,7 @@ from pullplan.cli.folder import read_folder
 from pullplan.engine.model import PlanRequest
 from pullplan.engine.plan import snapshot_hash
 from pullplan.storage import database
+from pullplan.workflows.known_plans import KnownPlans
 from pullplan.workflows.run_plan import _read
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +52,7 @@ def _rows(dataset: Dataset, name: str) -> list[dict[str, Any]]:
 async def _facts_hashes(database_url: str, as_of: datetime) -> tuple[str, str]:
     connection = await database.connect(database_url)
     try:
-        read = await _read(connection, PlanRequest(as_of=as_of), "UTC")
+        read = await _read(connection, PlanRequest(as_of=as_of), "UTC", KnownPlans())
     finally:
         await connection.close()
     assert read.forecasting is not None

@@ -197,10 +197,13 @@ def test_a_plan_is_replanned_and_compared_with_its_parent(kept_demo, pullplan):
         "region_code": next(iter(kept_demo.client.items("/v1/regions")))["region_code"],
     }  # fmt: skip
     kept_demo.client.request("POST", "/v1/demand-signals", json=order)
-    asked = ("--as-of", as_of, "--parent", parent_id, "--churn-units", "0", "--json")
-    ran = pullplan("plan", *asked)
+    asked = ("--as-of", as_of, "--parent", parent_id, "--churn-units", "0", "--verify")
+    ran = pullplan("plan", *asked, "--json")
     assert ran.returncode == 0, ran.stderr
-    plan_id = json.loads(ran.stdout)["plan_id"]
+    summary = json.loads(ran.stdout)
+    plan_id = summary["plan_id"]
+    assert (summary["verification"]["plan_id"], summary["verification"]["valid"]) == (plan_id, True)
+    assert "is valid." in pullplan("plan", *asked).stdout
     plan = kept_demo.client.get(f"/v1/plans/{plan_id}")
     assert (plan["parent_plan_id"], plan["stability"]["moved_units"]) == (parent_id, 0.0)
     told = pullplan("diff", "parent", plan_id)

@@ -137,3 +137,10 @@ class Queue:
             return row if row["state"] in states else None
 
         return wait_until(reached, seconds, f"run {run_id} {' or '.join(states)}")
+
+    def latest_plan(self) -> Any:
+        return self.call(
+            lambda connection: connection.fetchrow(
+                "SELECT plan_id, plan_hash FROM plans ORDER BY created_at DESC LIMIT 1"
+            )
+        )

@@ -69,10 +69,15 @@ def test_a_child_that_stored_its_run_computes_the_next_one_unless_it_is_gone(
     first = child_after(PLAN, "succeeded")
     assert len(first) == 1
     assert child_after(PLAN | {"horizon_buckets": 3}, "succeeded") == first
+    replan = {"parent_plan_id": str(runs.latest_plan()["plan_id"]), "horizon_buckets": 3, "verify": True}
+    assert child_after(PLAN | replan, "succeeded") == first
+    warm = runs.latest_plan()
     first[0].kill()
     wait_until(lambda: none_alive(first), 2.0, "the idle child's end")
-    second = child_after(PLAN, "succeeded")
+    second = child_after(PLAN | replan, "succeeded")
     assert second != first
+    cold = runs.latest_plan()
+    assert (cold["plan_id"] != warm["plan_id"], cold["plan_hash"]) == (True, warm["plan_hash"])
     child_after({"horizon_buckets": "eight"}, "failed")
     wait_until(lambda: none_alive(second), 2.0, "the end of a child that met an error")
 

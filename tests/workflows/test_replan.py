@@ -13,9 +13,10 @@ from tests.seeding import AS_OF, Rows, insert, network, signal
 from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.checker import check
 from pullplan.engine.model import Plan, PlanningFacts, PlanRequest
-from pullplan.storage import plan_reading, plans, replans
+from pullplan.storage import plan_reading, plans, replans, verifications
 from pullplan.storage.database import Connection
-from pullplan.workflows.run_plan import ParentUnsuitableError
+from pullplan.workflows.known_plans import KnownPlans
+from pullplan.workflows.run_plan import ParentUnsuitableError, PlanInvalidError
 
 pytestmark = pytest.mark.anyio
 
@@ -38,10 +39,10 @@ def orders(n: int) -> Rows:
     ]
 
 
-async def plan(connection: Connection, url: str, **asked: Any) -> UUID:
-    """Run a plan from queue to storage."""
+async def plan(connection: Connection, url: str, known: KnownPlans | None = None, **asked: Any) -> UUID:
+    """Run a plan from queue to storage, in a process that knows these plans."""
     request = PlanRequest(**{"as_of": AS_OF, "horizon_buckets": 21, "bucket": "day", **asked})
-    return await computed(connection, url, "plan", request)
+    return await computed(connection, url, "plan", request, plans=known or KnownPlans())
 
 
 async def whole(connection: Connection, plan_id: UUID) -> tuple[PlanningFacts, Plan]:
@@ -193,3 +194,50 @@ async def test_a_day_later_the_parents_lines_still_stand(connection: Connection,
     assert child.stability.moved_units == 0.0
     assert check(facts, child, parent, parent_facts.horizon).findings == ()
     assert replans.MOST_CHANGED_SHARE < 1
+
+
+async def test_a_process_that_knows_the_parent_makes_the_plan_of_one_that_reads_it(
+    connection: Connection, database_url: str
+):
+    await insert(connection, [*network(), MAKE_TO_ORDER, *orders(18)])
+    known = KnownPlans()
+    ids = [await plan(connection, database_url, known)]
+    changes = [
+        "UPDATE demand_signals SET units = 100 WHERE external_id = 'o4'",
+        "UPDATE nodes SET status = 'offline' WHERE node_code = 'YARD'",
+        "UPDATE demand_signals SET cancelled = true WHERE external_id = 'o5'",
+    ]
+    for change in changes:
+        await connection.execute(change)
+        asked: dict[str, Any] = {"parent_plan_id": ids[-1], "verify": True, "churn_budget_units": 50.0}
+        ids.append(await plan(connection, database_url, known, **asked))
+        _, warm = await whole(connection, ids[-1])
+        _, cold = await whole(connection, await plan(connection, database_url, **asked))
+        assert warm == cold
+    await connection.execute("DELETE FROM plans WHERE plan_id = $1", ids[-1])
+    with pytest.raises(ParentUnsuitableError, match="there is no plan"):
+        await plan(connection, database_url, known, parent_plan_id=ids[-1])
+
+
+SPOILED = """
+CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.units = NEW.units + 1; RETURN NEW; END';
+CREATE TRIGGER spoil BEFORE INSERT ON plan_assignments FOR EACH ROW EXECUTE FUNCTION spoil();
+"""
+
+
+async def test_a_verified_plan_is_what_can_be_read_back_or_nothing(connection: Connection, database_url: str):
+    await insert(connection, [*network(), MAKE_TO_ORDER, *orders(18)])
+    known = KnownPlans()
+    parent_id = await plan(connection, database_url, known, verify=True)
+    found = await verifications.find(connection, parent_id, parent_id)
+    assert found is not None
+    assert (found["valid"], found["run_id"]) == (True, parent_id)
+    await insert(
+        connection, [signal("late-comer", "order", 7.0, due_date=(AS_OF + timedelta(days=9)).date())]
+    )
+    await connection.execute(SPOILED)
+    with pytest.raises(PlanInvalidError, match="findings in what was stored"):
+        await plan(connection, database_url, known, parent_plan_id=parent_id, verify=True)
+    assert await connection.fetchval("SELECT count(*) FROM plans") == 1
+    unverified = await plan(connection, database_url, known, parent_plan_id=parent_id)
+    assert await verifications.find(connection, unverified, unverified) is None

@@ -35,7 +35,7 @@ from pullplan.storage.runs import Run
 
 _OWN_OF_A_PLAN = (
     *("as_of", "forecast_id", "parent_plan_id"),
-    *("churn_budget_units", "least_saving_per_unit", "solve_seconds_max"),
+    *("churn_budget_units", "least_saving_per_unit", "solve_seconds_max", "verify"),
 )
 """What a re-plan never takes from its parent's request."""
 
@@ -205,6 +205,9 @@ async def start_plan(
 
     With a `parent_plan_id` the run re-plans: what that plan says stays wherever it can and is worth it, what the request leaves
     out is as it was asked of that plan, and its forecast is used again for the same buckets.
+
+    With `verify` the plan is held to its facts, as `verifyPlan` does, before the run succeeds: the verification has the run's id.
+    Where anything is found wrong, nothing is stored, and the run fails as `plan-invalid`.
     """
     given = msgspec.json.decode(await request.body(), type=dict[str, msgspec.Raw]).keys()
     async with database.transaction(pool) as connection:

@@ -11,6 +11,7 @@ from pullplan.cli.progress import bars, run_bar
 from pullplan.cli.report import console_for, print_summary
 from pullplan.cli.service_options import DAY, instant_of, open_client, talks_to_a_service
 from pullplan.cli.summary import names_of, summarise
+from pullplan.cli.verify import told_of
 
 
 @click.command()
@@ -53,6 +54,12 @@ from pullplan.cli.summary import names_of, summarise
     is_flag=True,
     help="Make a minimum lot even where it exceeds all that is left to make of its product.",
 )
+@click.option(
+    "--verify",
+    "is_verified",
+    is_flag=True,
+    help="Check what was stored, without the solver; a plan in which anything is wrong is not kept.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One object for machines instead of the report.")
 @talks_to_a_service
 def plan(
@@ -66,6 +73,7 @@ def plan(
     churn_units: float | None,
     least_saving: float | None,
     make_minimum: bool,
+    is_verified: bool,
     as_json: bool,
     url: str | None,
     key: str | None,
@@ -78,6 +86,7 @@ def plan(
       pullplan plan --as-of 2026-04-13 --weeks 12 --objective landed_cost
       pullplan plan --share-slices 1
       pullplan plan --parent latest --churn-units 500 --least-saving 20
+      pullplan plan --verify
       pullplan plan --json | jq .nearest_share
     """  # noqa: D301 - \b is click's mark for text that is not to be wrapped
     with open_client(url, key) as client:
@@ -90,6 +99,7 @@ def plan(
             "churn_budget_units": churn_units,
             "least_saving_per_unit": least_saving,
             "make_minimum": make_minimum or None,
+            "verify": is_verified or None,
         }
         parameters: Json = {} if parent else {"bucket": "week"}
         parameters |= {name: value for name, value in asked.items() if value is not None}
@@ -98,11 +108,16 @@ def plan(
         with bars() as progress:
             run = client.run("/v1/plans", parameters, run_bar(progress, "Plan"))
         summary = summarise(client, run["result"].rpartition("/")[2])
+        found = None
+        if is_verified:
+            found = client.get(f"{run['result']}/verifications/{run['run_id']}")
         if as_json:
-            click.echo(json.dumps(summary))
+            click.echo(json.dumps(summary if found is None else {**summary, "verification": found}))
             return
         console = console_for()
         print_summary(console, summary, names_of(client))
+        if found is not None:
+            console.print("\n" + "\n".join(told_of(found)), highlight=False)
         console.print(f"\nEvery line of it: pullplan export {summary['plan_id']} --what assignments")
         if parent:
             console.print(f"What it changes: pullplan diff parent {summary['plan_id']}")

@@ -36,11 +36,12 @@ def verify(*, plan_id: str, as_json: bool, url: str | None, key: str | None) -> 
     if as_json:
         click.echo(json.dumps(found))
     else:
-        click.echo("\n".join(_told(found)))
+        click.echo("\n".join(told_of(found)))
     sys.exit(0 if found["valid"] else 1)
 
 
-def _told(found: Json) -> list[str]:
+def told_of(found: Json) -> list[str]:
+    """Word a verification, line by line."""
     checked = found["checked"]
     told = [
         f"Plan {found['plan_id']} is {'valid' if found['valid'] else 'NOT valid'}.",

@@ -1,6 +1,6 @@
 """How is a stored plan read back as the plan that it was?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from functools import cache, partial
 from sys import intern
@@ -30,6 +30,16 @@ from pullplan.storage.listings import Listing
 
 _BucketOf = Callable[[date], int]
 _PASSED_OVER = partial(msgspec.convert, type=tuple[PassedOver, ...])
+
+
+class WholePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored plan with every line, and the facts that it was made from."""
+
+    plan_id: UUID
+    facts: PlanningFacts
+    plan: Plan
+    bucket_dates: Sequence[date]
+    """(horizon_buckets,): each bucket's first day."""
 
 
 async def find_plan(

@@ -15,6 +15,7 @@ import msgspec
 from pullplan.engine.model import Plan, PlanningFacts
 from pullplan.storage import plans
 from pullplan.storage.database import Connection
+from pullplan.storage.plan_reading import WholePlan
 from pullplan.storage.queries import load_queries
 
 SQL = load_queries("replans")
@@ -26,15 +27,6 @@ _KINDS = {"plan_needs": "need", "plan_assignments": "assignment", "plan_shortfal
 type Rows = dict[str, list[tuple[Any, ...]]]
 
 
-class Parent(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored plan that another is made from."""
-
-    plan_id: UUID
-    facts: PlanningFacts
-    plan: Plan
-    bucket_dates: Sequence[date]
-
-
 async def insert(
     connection: Connection,
     record: plans.PlanRecord,
@@ -42,7 +34,7 @@ async def insert(
     facts: PlanningFacts,
     bucket_dates: Sequence[date],
     *,
-    parent: Parent,
+    parent: WholePlan,
 ) -> None:
     """Store a re-plan with its snapshot, inside the caller's transaction."""
     needs = _needs_that_differ(plan, bucket_dates, parent)
@@ -82,7 +74,7 @@ async def _copy_parents_own(
         await connection.execute(statement, plan_id, parent_plan_id, without)
 
 
-def _needs_that_differ(plan: Plan, bucket_dates: Sequence[date], parent: Parent) -> set[int]:
+def _needs_that_differ(plan: Plan, bucket_dates: Sequence[date], parent: WholePlan) -> set[int]:
     """Name the needs of which anything may be stored otherwise: where buckets have other dates, all."""
     was = parent.plan
     if bucket_dates[0] != parent.bucket_dates[0]:

@@ -23,6 +23,11 @@ class VerificationRecord(msgspec.Struct, frozen=True, kw_only=True):
     code_version: str
 
 
+async def allow_long_checks(connection: Connection) -> None:
+    """Let the caller's transaction be idle while a plan is checked in its midst."""
+    await connection.execute(SQL["allow_long_checks"])
+
+
 async def insert(connection: Connection, record: VerificationRecord, outcome: Verification) -> None:
     """Store what a check found, inside the caller's transaction."""
     r, v = record, outcome

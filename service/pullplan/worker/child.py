@@ -278,17 +278,18 @@ class Reporter:
 
 
 async def _compute_runs(terms: Terms, worker: "Connection[Any, Any]") -> None:
-    from pullplan.worker.preloaded import Desk, spread_of  # noqa: PLC0415 - kept out of the worker itself
+    from pullplan.worker.preloaded import Desk, KnownPlans, spread_of  # noqa: PLC0415 - kept out of the worker itself
 
     line = database.Line(terms.database_url)
     spread = spread_of(terms.compute, terms.runs_at_once)
+    known = KnownPlans()
     while True:
         try:
             run = worker.recv()  # nothing else is to be done meanwhile
         except EOFError:
             return
         tell = Reporter(worker, time.monotonic).tell
-        desk = Desk(line=line, time_zone=terms.time_zone, progress=tell, spread=spread)
+        desk = Desk(line=line, time_zone=terms.time_zone, progress=tell, spread=spread, plans=known)
         outcome = await _outcome_of(run, desk)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // _KILOBYTES_PER_MEGABYTE
         worker.send(msgspec.structs.replace(outcome, megabytes=peak))

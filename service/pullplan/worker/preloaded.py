@@ -10,13 +10,14 @@ import statsforecast  # noqa: E402, F401 - as above: seconds, and 250 MB that th
 from pullplan.compute import spread_of  # noqa: E402 - as above
 from pullplan.workflows.desk import Desk  # noqa: E402 - as above
 from pullplan.workflows.finish_run import RunLostError  # noqa: E402 - as above
+from pullplan.workflows.known_plans import KnownPlans  # noqa: E402 - as above
 from pullplan.workflows.run_confirmation import run_confirmation  # noqa: E402 - as above
 from pullplan.workflows.run_forecast import run_forecast  # noqa: E402 - as above
 from pullplan.workflows.run_plan import run_plan  # noqa: E402 - as above
 from pullplan.workflows.run_remedy import run_remedy  # noqa: E402 - as above
 from pullplan.workflows.verify_plan import verify_plan  # noqa: E402 - as above
 
-__all__ = ["WORKFLOWS", "Desk", "RunLostError", "spread_of"]
+__all__ = ["WORKFLOWS", "Desk", "KnownPlans", "RunLostError", "spread_of"]
 
 WORKFLOWS = {
     "forecast": run_forecast,

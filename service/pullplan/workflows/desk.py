@@ -1,12 +1,13 @@
 """What is a workflow lent by the process that it runs in?"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from pullplan.engine.assignment import Spread, here
 from pullplan.engine.model import Progress
 from pullplan.storage.database import Line
+from pullplan.workflows.known_plans import KnownPlans
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,3 +22,5 @@ class Desk:
     spread: Spread = here
     """Workers for the search."""
     clock: Callable[[], float] = perf_counter
+    plans: KnownPlans = field(default_factory=KnownPlans)
+    """What runs before this one have left at hand."""

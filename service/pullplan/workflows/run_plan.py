@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates, first_day_of_bucket
+from pullplan.engine.calendar import bucket_dates, first_day_of_bucket
 from pullplan.engine.errors import PullplanError
 from pullplan.engine.model import (
     Forecast,
@@ -20,12 +20,15 @@ from pullplan.engine.model import (
 from pullplan.engine.netting import forecast_steps, wants_forecast
 from pullplan.engine.plan import make_plan
 from pullplan.engine.replanning import Churn, replan
-from pullplan.storage import facts, forecasts, plan_reading, plans, replans
+from pullplan.storage import facts, forecasts, plans, replans, verifications
 from pullplan.storage.database import Connection
+from pullplan.storage.plan_reading import WholePlan
 from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
+from pullplan.workflows.known_plans import KnownPlans
 from pullplan.workflows.run_forecast import compute_forecast, store_forecast
+from pullplan.workflows.verify_plan import read_to_check, store_verification
 
 
 class ForecastUnsuitableError(PullplanError):
@@ -40,6 +43,12 @@ class ParentUnsuitableError(PullplanError):
     code = "parent-unsuitable"
 
 
+class PlanInvalidError(PullplanError):
+    """The plan that was made did not pass the verification that was asked for with it."""
+
+    code = "plan-invalid"
+
+
 class _Read(msgspec.Struct, frozen=True):
     moment: facts.Moment
     planning: PlanningFacts
@@ -48,7 +57,7 @@ class _Read(msgspec.Struct, frozen=True):
     """What a fresh forecast is to be made from, where one is needed."""
     forecast_id: UUID | None
     """The stored forecast that it was planned with."""
-    parent: replans.Parent | None
+    parent: WholePlan | None
     churn: Churn
 
 
@@ -63,14 +72,16 @@ async def run_plan(desk: Desk, run: Claimed) -> None:
     """Make and store the plan that the parameters (a PlanRequest) ask for; its id is the run's.
 
     Without a named forecast a fresh one is made where a policy needs it, and stored with the plan under the same id.
+    So is a verification, where one is asked for: of what can be read back, before the run has succeeded.
 
-    Raises: ForecastUnsuitableError, ParentUnsuitableError, AssignmentFailedError, RunLostError, DatabaseAwayError
+    Raises: ForecastUnsuitableError, ParentUnsuitableError, AssignmentFailedError, PlanInvalidError, RunLostError,
+        DatabaseAwayError
     """
     began = desk.clock()
     request = msgspec.convert(run.parameters, PlanRequest)
     desk.progress("reading", 0.0)
     async with desk.line.lent() as connection:
-        read = await _read(connection, request, desk.time_zone)
+        read = await _read(connection, request, desk.time_zone, desk.plans)
     made = _compute(read, request, desk)
     desk.progress("storing", 0.0)
     record = plans.PlanRecord(
@@ -86,6 +97,26 @@ async def run_plan(desk: Desk, run: Claimed) -> None:
     )
     async with storing_results(desk, run, f"/v1/plans/{run.run_id}") as storing:
         await _store(storing, record, read, made)
+        if request.verify:
+            await _verify(storing, run.run_id, desk)
+    dates = bucket_dates(made.planning.horizon)[:-1]
+    desk.plans.keep(WholePlan(plan_id=run.run_id, facts=made.planning, plan=made.plan, bucket_dates=dates))
+
+
+async def _verify(connection: Connection, plan_id: UUID, desk: Desk) -> None:
+    """Check a plan that is stored, but not yet seen by anybody.
+
+    Raises: PlanInvalidError
+    """
+    began = desk.clock()
+    desk.progress("checking", 0.0)
+    await verifications.allow_long_checks(connection)
+    outcome = (await read_to_check(connection, plan_id, desk.plans)).check()
+    if not outcome.valid:
+        raise PlanInvalidError(
+            f"{outcome.n_findings} findings in what was stored, which is taken back: {outcome.findings[0].detail}"
+        )
+    await store_verification(connection, plan_id, plan_id, outcome, wall_seconds=desk.clock() - began)
 
 
 def _compute(read: _Read, request: PlanRequest, desk: Desk) -> _Made:
@@ -123,7 +154,7 @@ async def _store(connection: Connection, record: plans.PlanRecord, read: _Read, 
         await replans.insert(connection, record, made.plan, made.planning, dates, parent=read.parent)
 
 
-async def _read(connection: Connection, request: PlanRequest, time_zone: str) -> _Read:
+async def _read(connection: Connection, request: PlanRequest, time_zone: str, known: KnownPlans) -> _Read:
     parameters = PlanParameters(**{name: getattr(request, name) for name in PlanParameters.__struct_fields__})
     async with facts.opened_snapshot(connection, request.as_of, time_zone) as moment:
         network = await facts.read_network_facts(
@@ -136,7 +167,7 @@ async def _read(connection: Connection, request: PlanRequest, time_zone: str) ->
         parent, forecast_id = None, request.forecast_id
         if request.parent_plan_id is not None:
             parent, forecast_of_parent = await _read_parent(
-                connection, request.parent_plan_id, network.horizon
+                connection, request.parent_plan_id, network.horizon, known
             )
             forecast_id = forecast_id or forecast_of_parent
         forecasting = None
@@ -151,23 +182,20 @@ async def _read(connection: Connection, request: PlanRequest, time_zone: str) ->
 
 
 async def _read_parent(
-    connection: Connection, parent_plan_id: UUID, horizon: Horizon
-) -> tuple[replans.Parent, UUID | None]:
-    """Read the plan that is to be re-planned, and its forecast where that is of the same buckets."""
-    days = DAYS_PER_BUCKET[horizon.bucket]
+    connection: Connection, parent_plan_id: UUID, horizon: Horizon, known: KnownPlans
+) -> tuple[WholePlan, UUID | None]:
+    """Find the plan that is to be re-planned, and its forecast where that is of the same buckets."""
     head = await plans.find(connection, parent_plan_id)
-    known = await plans.find_facts(connection, parent_plan_id)
-    if head is None or known is None:
+    parent = await known.find(connection, parent_plan_id)
+    if head is None or parent is None:
         raise ParentUnsuitableError(f"there is no plan {parent_plan_id}")
-    dates, wanted = bucket_dates(known.horizon), bucket_dates(horizon)
-    if known.horizon.bucket != horizon.bucket or dates[-1] <= wanted[0] or wanted[-1] <= dates[0]:
+    bucket = parent.facts.horizon.bucket
+    dates, wanted = bucket_dates(parent.facts.horizon), bucket_dates(horizon)
+    if bucket != horizon.bucket or dates[-1] <= wanted[0] or wanted[-1] <= dates[0]:
         raise ParentUnsuitableError(
-            f"the plan {parent_plan_id} is of {dates[0]} to {dates[-1]} by {known.horizon.bucket}; "
+            f"the plan {parent_plan_id} is of {dates[0]} to {dates[-1]} by {bucket}; "
             f"no {horizon.bucket} of it lies in {wanted[0]} to {wanted[-1]}"
         )
-    plan = await plan_reading.find_plan(connection, parent_plan_id, known, days_per_bucket=days)
-    assert plan is not None  # noqa: S101 - its head was read in this same snapshot
-    parent = replans.Parent(plan_id=parent_plan_id, facts=known, plan=plan, bucket_dates=dates[:-1])
     is_same = dates[0] == wanted[0] and len(dates) == len(wanted)
     return parent, head["forecast_id"] if is_same else None
 

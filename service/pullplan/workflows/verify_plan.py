@@ -5,15 +5,16 @@ from uuid import UUID
 
 import msgspec
 
-from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.checker import check
 from pullplan.engine.errors import ResourceUnknownError
-from pullplan.engine.model import Plan, PlanningFacts, VerificationRequest
-from pullplan.storage import plan_reading, plans, verifications
+from pullplan.engine.model import Verification, VerificationRequest
+from pullplan.storage import plans, verifications
 from pullplan.storage.database import Connection
+from pullplan.storage.plan_reading import WholePlan
 from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
+from pullplan.workflows.known_plans import KnownPlans, read_back
 
 
 async def verify_plan(desk: Desk, run: Claimed) -> None:
@@ -24,44 +25,55 @@ async def verify_plan(desk: Desk, run: Claimed) -> None:
     began = desk.clock()
     plan_id = msgspec.convert(run.parameters, VerificationRequest).plan_id
     desk.progress("reading", 0.0)
-    async with desk.line.lent() as connection:
-        (facts, plan), parent = await _read(connection, plan_id)
+    async with (
+        desk.line.lent() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        stored = await read_to_check(connection, plan_id, desk.plans)
+    desk.plans.keep(stored.whole)
     desk.progress("checking", 0.0)
-    outcome = check(facts, plan) if parent is None else check(facts, plan, parent[1], parent[0].horizon)
+    outcome = stored.check()
     desk.progress("storing", 0.0)
-    record = verifications.VerificationRecord(
-        verification_id=run.run_id,
-        run_id=run.run_id,
-        plan_id=plan_id,
-        wall_seconds=desk.clock() - began,
-        code_version=version("pullplan"),
-    )
-    result = f"/v1/plans/{plan_id}/verifications/{run.run_id}"
-    async with storing_results(desk, run, result) as storing:
-        await verifications.insert(storing, record, outcome)
+    wall_seconds = desk.clock() - began
+    async with storing_results(desk, run, f"/v1/plans/{plan_id}/verifications/{run.run_id}") as storing:
+        await store_verification(storing, run.run_id, plan_id, outcome, wall_seconds=wall_seconds)
 
 
-type _Whole = tuple[PlanningFacts, Plan]
+class Stored(msgspec.Struct, frozen=True):
+    """A plan as it was read back, with the parent that it is held to."""
+
+    whole: WholePlan
+    parent: WholePlan | None
+
+    def check(self) -> Verification:
+        """Hold the plan to its facts, and to its parent."""
+        if self.parent is None:
+            return check(self.whole.facts, self.whole.plan)
+        return check(self.whole.facts, self.whole.plan, self.parent.plan, self.parent.facts.horizon)
 
 
-async def _read(connection: Connection, plan_id: UUID) -> tuple[_Whole, _Whole | None]:
-    """Read a plan with its facts, and its parent with its own.
+async def read_to_check(connection: Connection, plan_id: UUID, known: KnownPlans) -> Stored:
+    """Read every row of a plan back, with its facts; what it is compared with may be at hand.
 
     Raises: ResourceUnknownError
     """
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        head = await plans.find(connection, plan_id)
-        whole = await _read_whole(connection, plan_id)
-        if head is None or whole is None:
-            raise ResourceUnknownError("plan", plan_id)
-        parent_plan_id = head["parent_plan_id"]
-        return whole, parent_plan_id and await _read_whole(connection, parent_plan_id)
+    head = await plans.find(connection, plan_id)
+    whole = await read_back(connection, plan_id)
+    if head is None or whole is None:
+        raise ResourceUnknownError("plan", plan_id)
+    parent_plan_id = head["parent_plan_id"]
+    return Stored(whole, parent_plan_id and await known.find(connection, parent_plan_id))
 
 
-async def _read_whole(connection: Connection, plan_id: UUID) -> _Whole | None:
-    facts = await plans.find_facts(connection, plan_id)
-    if facts is None:
-        return None
-    days = DAYS_PER_BUCKET[facts.horizon.bucket]
-    plan = await plan_reading.find_plan(connection, plan_id, facts, days_per_bucket=days)
-    return None if plan is None else (facts, plan)
+async def store_verification(
+    connection: Connection, run_id: UUID, plan_id: UUID, outcome: Verification, *, wall_seconds: float
+) -> None:
+    """Store what a check found under its run's id, inside the caller's transaction."""
+    record = verifications.VerificationRecord(
+        verification_id=run_id,
+        run_id=run_id,
+        plan_id=plan_id,
+        wall_seconds=wall_seconds,
+        code_version=version("pullplan"),
+    )
+    await verifications.insert(connection, record, outcome)

@@ -108,6 +108,8 @@ class PlanRequest(PlanParameters, frozen=True, kw_only=True, forbid_unknown_fiel
     """The most units that a re-plan may take off a node and start bucket where they could stay; None: any number."""
     least_saving_per_unit: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
     """What each of those has to save, in the measure of the cost stage, unless it lessens shortfall or lateness."""
+    verify: bool = False
+    """Check what was stored, read back, before the run succeeds; a plan in which anything is found wrong is not kept."""
 
 
 class VerificationRequest(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):
