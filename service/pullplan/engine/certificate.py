@@ -37,7 +37,7 @@ UNCOUNTED_SHARE = 1e-9
 
 
 @dataclass(frozen=True)
-class _Weights:
+class StageWeights:
     """What one unit adds in the last of some stages, prices and multipliers counted."""
 
     route_cost: float
@@ -167,7 +167,7 @@ def bounded_stages(
 
     Valid for any prices and multipliers ≥ 0.
     """
-    weights = [_weights(options, measures[: k + 1], prices) for k, prices in enumerate(stage_prices)]
+    weights = [stage_weights(options, measures[: k + 1], prices) for k, prices in enumerate(stage_prices)]
     cheapest = _cheapest_ways(options, weights)
     bounded = []
     for k, (prices, of_stage, way) in enumerate(zip(stage_prices, weights, cheapest, strict=True)):
@@ -183,7 +183,7 @@ def bounded_stages(
 class PricedStage:
     """What every way costs in one stage, at its prices, above what its need must pay there anyway."""
 
-    weights: _Weights
+    weights: StageWeights
     dearest_cover: FloatArray
     """(n_needs,)"""
 
@@ -205,7 +205,7 @@ def price_stages(
 ) -> list[PricedStage]:
     """Price what every need must pay in each stage."""
     weights = [
-        _weights(options, measures[: k + 1], prices)
+        stage_weights(options, measures[: k + 1], prices)
         for k, (_, prices) in enumerate(zip(measures, stage_prices, strict=True))
     ]
     cheapest = _cheapest_ways(options, weights)
@@ -222,10 +222,10 @@ def price_options(
 
     Shapes: (n_options,)
     """
-    return _weights(options, measures, prices).by_option(options, rows)
+    return stage_weights(options, measures, prices).by_option(options, rows)
 
 
-def _weights(options: Options, measures: Sequence[StageMeasure], prices: StagePrices) -> _Weights:
+def stage_weights(options: Options, measures: Sequence[StageMeasure], prices: StagePrices) -> StageWeights:
     *earlier, last = measures
     weighed = [(m, of) for m, of in zip(prices.multipliers.tolist(), earlier, strict=True) if m > 0]
     counted = [(m, measure) for m, measure in (*weighed, (1.0, last)) if measure.counted is None]
@@ -233,7 +233,7 @@ def _weights(options: Options, measures: Sequence[StageMeasure], prices: StagePr
     if last.counted:
         # The slices that a stage joins to its first may stay short for nothing.
         short.append((last.counted.need, last.counted.first_units, last.counted.weight))
-    return _Weights(
+    return StageWeights(
         route_cost=sum(m * measure.route_cost for m, measure in counted),
         late_bucket=sum(m * measure.late_bucket for m, measure in counted),
         early_bucket=sum((m * of.early_bucket for m, of in counted), start=np.zeros(len(options.products))),
@@ -243,12 +243,16 @@ def _weights(options: Options, measures: Sequence[StageMeasure], prices: StagePr
     )
 
 
-def _cheapest_ways(options: Options, weights: Sequence[_Weights]) -> list[FloatArray]:
+def _cheapest_ways(options: Options, weights: Sequence[StageWeights]) -> list[FloatArray]:
     """Price the cheapest way to serve one unit of every need at several weights; infinite where there is none.
 
     Shapes: each (n_needs,)
     """
     cheapest = [np.full(len(options.needs), np.inf) for _ in weights]
+    if options.is_listed:
+        for found, of_stage in zip(cheapest, weights, strict=True):
+            np.minimum.at(found, options.rows.need, of_stage.by_option(options, options.rows))
+        return cheapest
     for group in options.groups:
         ways, first, n_starts = options.reach(group.product, group.needs)
         if len(ways.capability) == 0:
@@ -266,7 +270,7 @@ def _cheapest_ways(options: Options, weights: Sequence[_Weights]) -> list[FloatA
 
 
 def _least_over_starts(
-    weights: _Weights, group: NeedGroup, capability: IntArray, kind: tuple[int, int, int]
+    weights: StageWeights, group: NeedGroup, capability: IntArray, kind: tuple[int, int, int]
 ) -> FloatArray:
     """Price the best start of each way, by what depends on the start: (n_ways,)."""
     offset, first, n_starts = kind

@@ -14,6 +14,7 @@ def kept_work(facts: PlanningFacts) -> Iterator[ReleasedWork]:
 
     Source: the planning model, section 1.
     """
+    asked = {(work.node_code, work.product_code) for work in facts.released_work}
     offline = {node.node_code for node in facts.nodes if node.status == "offline"}
     dates = {p.product_code: (p.effective_from, p.effective_until) for p in facts.products}
     starts = {
@@ -21,7 +22,7 @@ def kept_work(facts: PlanningFacts) -> Iterator[ReleasedWork]:
             [dates.get(c.product_code, (None, None)), (c.effective_from, c.effective_until)], facts.horizon
         )
         for c in facts.capabilities
-        if c.qualified and c.node_code not in offline
+        if (c.node_code, c.product_code) in asked and c.qualified and c.node_code not in offline
     }
     for work in sorted(facts.released_work, key=lambda w: w.work_order_id):
         start = bucket_of(work.start_date, facts.horizon)

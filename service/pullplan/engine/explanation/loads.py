@@ -44,6 +44,7 @@ def loads_by_bucket(
     used = (
         options.use_by_bucket(solution.capability, solution.start_bucket, solution.units)
         + capacities.released_use
+        + capacities.others_use
     )
     if lots is not None:
         used += lots.extra_use

@@ -233,6 +233,7 @@ def full_resources(options: Options, solution: Solution, lots: LotPlan | None = 
     up_to = np.cumsum(available - used, axis=1)
     stored_room = np.minimum.accumulate(up_to[:, ::-1], axis=1)[:, ::-1]
     room = np.where(options.capacities.is_stored[:, None], stored_room, available - used)
-    limit = np.where(options.capacities.is_stored[:, None], available.sum(axis=1, keepdims=True), available)
+    whole = available + options.capacities.others_use
+    limit = np.where(options.capacities.is_stored[:, None], whole.sum(axis=1, keepdims=True), whole)
     is_full: BoolArray = room <= FULL_WITHIN_SHARE * limit
     return is_full

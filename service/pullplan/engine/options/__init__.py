@@ -1,7 +1,7 @@
 """Which node could serve which need when, at what cost and on which capacity?"""
 
 from pullplan.engine.options.arrays import NeedGroup, OptionRows, Options, Solution, StagePrices, runs
-from pullplan.engine.options.building import build_options
+from pullplan.engine.options.building import build_options, need_columns
 from pullplan.engine.options.capacities import Capacities, CapacityKey, left_for_new_work
 from pullplan.engine.options.measures import (
     CountedShort,
@@ -27,6 +27,7 @@ __all__ = [
     "Ways",
     "build_options",
     "left_for_new_work",
+    "need_columns",
     "needs_by_rank",
     "runs",
     "shortfall_weight",

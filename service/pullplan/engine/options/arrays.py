@@ -1,9 +1,10 @@
 """What do the stages of an assignment hand to each other? Arrays over needs, options and resources."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,12 @@ from pullplan.engine.options.ways import Capabilities, Ways, ways_of_product
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 GROUP_NEEDS = 4_096
 """At most: what bounds the memory of a look at a group."""
+LISTED_NEEDS = 1_000
+"""Up to so many needs, a list of their options is sooner read than groups are gone through."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,19 @@ class OptionRows:
     holding_cost: FloatArray
     """Holding per unit until the bucket in which it is due; 0 under `nearest`."""
 
-    def __getitem__(self, part: slice) -> "OptionRows":
-        """Take options that follow each other."""
+    def __getitem__(self, part: slice | IntArray | BoolArray) -> "OptionRows":
+        """Take some options."""
         return OptionRows(**{field.name: getattr(self, field.name)[part] for field in fields(self)})
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Self]) -> Self:
+        """Put options after each other."""
+        return cls(
+            **{
+                field.name: np.concatenate([getattr(piece, field.name) for piece in pieces])
+                for field in fields(cls)
+            }
+        )
 
     @property
     def cost(self) -> FloatArray:
@@ -160,7 +174,7 @@ class Options:
 
         Shapes: (n,) ascending positions; pairs ordered by both → ordered by need, node code and start bucket
         """
-        pieces = [np.empty((3, 0), dtype=np.int64)]
+        pieces = []
         for product, at in self._by_product(needs):
             of_product = needs[at]
             ways, first, n_starts = self.reach(product, of_product)
@@ -171,23 +185,48 @@ class Options:
             count = n_starts[way, column]
             start = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
             start += np.repeat(first[way, column], count)
-            pieces.append(
-                np.stack(
-                    [np.repeat(of_product[column], count), np.repeat(ways.capability[way], count), start]
-                )
-            )
-        listed = np.concatenate(pieces, axis=1)
+            column, way = np.repeat(column, count), np.repeat(way, count)
+            pieces.append(self._describe(ways, way, column, of_product[column], start))
+        if not pieces:
+            return self._no_rows
+        rows = OptionRows.joined(pieces)
         # Where needs stand in the order of their products, so do the pieces; each is in order.
-        return self.rows_at(*listed[:, np.argsort(listed[0], kind="stable")])
+        return rows[np.argsort(rows.need, kind="stable")]
 
     def rows_at(self, need: IntArray, capability: IntArray, start_bucket: IntArray) -> OptionRows:
         """Describe options that are named.
 
         Shapes: three times (n,), in any order → in the same order
         """
-        n = len(need)
-        arrival, rank = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
-        distance_km, route_cost, holding = np.empty(n), np.empty(n), np.empty(n)
+        if self.is_listed and len(need):
+            wanted = self.number(need, capability, start_bucket)
+            return self.rows[np.searchsorted(self._row_numbers, wanted)]
+        return self._described(need, capability, start_bucket)
+
+    def are_options(self, need: IntArray, capability: IntArray, start_bucket: IntArray) -> BoolArray:
+        """Tell whether needs can be served so: thrice (n,), capabilities of the need's product → (n,)."""
+        if self.is_listed:
+            inside = (start_bucket >= 0) & (start_bucket < self.horizon.horizon_buckets)
+            return inside & np.isin(self.number(need, capability, start_bucket), self._row_numbers)
+        found = np.zeros(len(need), dtype=bool)
+        for product, at in runs(self.need_product[need]):
+            ways, first, n_starts = self.reach(product, need[at])
+            place = np.searchsorted(ways.capability, capability[at]), np.arange(len(at))
+            since = start_bucket[at] - first[place]
+            found[at] = (since >= 0) & (since < n_starts[place])
+        return found
+
+    def number(self, need: IntArray, capability: IntArray, start_bucket: IntArray) -> IntArray:
+        """Give options numbers of their own, ascending by need, capability and start bucket: thrice (n,) → (n,)."""
+        n_capabilities, n_buckets = len(self.capabilities.rows), self.horizon.horizon_buckets
+        return (need * n_capabilities + capability) * n_buckets + start_bucket
+
+    @cached_property
+    def _row_numbers(self) -> IntArray:
+        return self.number(self.rows.need, self.rows.capability, self.rows.start_bucket)
+
+    def _described(self, need: IntArray, capability: IntArray, start_bucket: IntArray) -> OptionRows:
+        pieces, places = [], []
         every_region = np.arange(len(self.lanes.region_codes))
         for product, rows in runs(self.need_product[need]):
             # Of fewer options than regions, one column for each is less than all.
@@ -196,25 +235,60 @@ class Options:
             ways = self.ways(product, region if few else every_region)
             column = np.arange(len(rows)) if few else region
             way = np.searchsorted(ways.capability, capability[rows])
-            arrival[rows] = start_bucket[rows] + ways.offset_buckets[way, column]
-            distance_km[rows] = ways.distance_km[way, column]
-            rank[rows] = ways.distance_rank(way, column)
-            route_cost[rows] = ways.route_cost[way, column]
-            holding[rows] = self.holding_cost_per_bucket[product]
+            pieces.append(self._describe(ways, way, column, need[rows], start_bucket[rows]))
+            places.append(rows)
+        if not pieces:
+            return self._no_rows
+        return OptionRows.joined(pieces)[np.argsort(np.concatenate(places))]
+
+    def _describe(
+        self, ways: Ways, way: IntArray, column: IntArray, need: IntArray, start_bucket: IntArray
+    ) -> OptionRows:
+        """Describe options of one product: each (n,)."""
+        arrival = start_bucket + ways.offset_buckets[way, column]
         delay = arrival - self.need_bucket[need]
         early = np.maximum(0, -delay)
         return OptionRows(
             need=need,
-            capability=capability,
+            capability=ways.capability[way],
             start_bucket=start_bucket,
             arrival_bucket=arrival,
             late_buckets=np.maximum(0, delay),
             early_buckets=early,
-            distance_km=distance_km,
-            distance_rank=rank,
-            route_cost=route_cost,
-            holding_cost=holding * early,
+            distance_km=ways.distance_km[way, column],
+            distance_rank=ways.distance_rank(way, column),
+            route_cost=ways.route_cost[way, column],
+            holding_cost=self.holding_cost_per_bucket[self.need_product[need]] * early,
         )
+
+    @property
+    def _no_rows(self) -> OptionRows:
+        whole, real = np.empty(0, dtype=np.int64), np.empty(0)
+        return OptionRows(whole, whole, whole, whole, whole, whole, real, whole, real, real)
+
+    def part(self, needs: IntArray, used: FloatArray) -> Self:
+        """Take some needs, and what the others, which use so much, leave of every capacity.
+
+        Shapes: (n,) ascending positions, (n_resources, n_buckets)
+        """
+        capacities = replace(
+            self.capacities,
+            others_use=used,
+            available=self.capacities.available - used,
+        )
+        of_needs = {
+            field.name: getattr(self, field.name)[needs]
+            for field in fields(self)
+            if field.name.startswith("need_")
+        }
+        return replace(
+            self, capacities=capacities, needs=tuple(self.needs[i] for i in needs.tolist()), **of_needs
+        )
+
+    @property
+    def is_listed(self) -> bool:
+        """Tell whether options are few enough to be read one by one."""
+        return len(self.needs) <= LISTED_NEEDS
 
     def _by_product(self, needs: IntArray) -> Iterator[tuple[int, IntArray]]:
         for product, rows in runs(self.need_product[needs]):
@@ -279,6 +353,8 @@ class Options:
     @cached_property
     def mean_cost(self) -> float:
         """Average one unit's cost over all options; 0 without any."""
+        if self.is_listed:
+            return float(self.rows.cost.mean()) if len(self.rows.need) else 0.0
         n_options, cost = 0, 0.0
         for group in self.groups:
             ways, first, n_starts = self.reach(group.product, group.needs)

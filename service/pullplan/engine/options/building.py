@@ -1,14 +1,15 @@
 """How are facts and needs laid out as options?"""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from pullplan.engine.calendar import buckets_of_shelf_life, effective_starts
-from pullplan.engine.lanes import resolve_lanes
-from pullplan.engine.model import TIERS, Need, PlanningFacts
+from pullplan.engine.lanes import LaneTable, resolve_lanes
+from pullplan.engine.model import TIERS, Need, PlanningFacts, Product
 from pullplan.engine.options.arrays import Options
 from pullplan.engine.options.capacities import Capacities, build_capacities, uses_per_started_unit
 from pullplan.engine.options.shares import share_limits
@@ -23,12 +24,7 @@ def build_options(facts: PlanningFacts, needs: Sequence[Need]) -> Options:
     nodes = tuple(sorted(facts.nodes, key=lambda n: n.node_code))
     lanes = resolve_lanes(nodes, facts.regions, facts.lanes, facts.parameters)
     capacities = build_capacities(facts, share_limits(facts, needs, lanes))
-    node_at = {code: k for k, code in enumerate(lanes.node_codes)}
     product_at = {product.product_code: p for p, product in enumerate(products)}
-    region_at = {code: r for r, code in enumerate(lanes.region_codes)}
-    tier_at = {tier: t for t, tier in enumerate(TIERS)}
-    n = len(needs)
-    need_units = np.fromiter((need.units for need in needs), np.float64, n)
     return Options(
         horizon=facts.horizon,
         parameters=facts.parameters,
@@ -39,24 +35,39 @@ def build_options(facts: PlanningFacts, needs: Sequence[Need]) -> Options:
         capabilities=_lay_out_capabilities(facts, lanes.node_codes, product_at, capacities),
         holding_cost_per_bucket=holding_cost_per_bucket(products, facts.horizon, facts.parameters),
         needs=needs,
-        need_units=need_units,
-        need_slice_units=need_units / facts.parameters.share_slices,
-        need_product=np.fromiter((product_at[need.product_code] for need in needs), np.int64, n),
-        need_region=np.fromiter((region_at[need.region_code] for need in needs), np.int64, n),
-        need_bucket=np.fromiter((need.bucket for need in needs), np.int64, n),
-        need_earliest_bucket=_earliest_bucket(facts, needs),
-        need_pinned_node=np.fromiter(
+        **need_columns(facts, needs, products, lanes),
+    )
+
+
+def need_columns(
+    facts: PlanningFacts, needs: Sequence[Need], products: Sequence[Product], lanes: LaneTable
+) -> dict[str, npt.NDArray[Any]]:
+    """Lay needs out as the columns of options that are about needs: each (n_needs,)."""
+    node_at = {code: k for k, code in enumerate(lanes.node_codes)}
+    product_at = {product.product_code: p for p, product in enumerate(products)}
+    region_at = {code: r for r, code in enumerate(lanes.region_codes)}
+    tier_at = {tier: t for t, tier in enumerate(TIERS)}
+    n = len(needs)
+    need_units = np.fromiter((need.units for need in needs), np.float64, n)
+    return {
+        "need_units": need_units,
+        "need_slice_units": need_units / facts.parameters.share_slices,
+        "need_product": np.fromiter((product_at[need.product_code] for need in needs), np.int64, n),
+        "need_region": np.fromiter((region_at[need.region_code] for need in needs), np.int64, n),
+        "need_bucket": np.fromiter((need.bucket for need in needs), np.int64, n),
+        "need_earliest_bucket": _earliest_bucket(facts, needs),
+        "need_latest_bucket": np.fromiter((need.latest_bucket for need in needs), np.int64, n),
+        "need_pinned_node": np.fromiter(
             (node_at[need.pinned_node_code] if need.pinned_node_code else -1 for need in needs), np.int64, n
         ),
-        need_pinned_start=np.fromiter(
+        "need_pinned_start": np.fromiter(
             (-1 if need.pinned_start_bucket is None else need.pinned_start_bucket for need in needs),
             np.int64,
             n,
         ),
-        need_latest_bucket=np.fromiter((need.latest_bucket for need in needs), np.int64, n),
-        need_tier=np.fromiter((tier_at[need.tier] for need in needs), np.int64, n),
-        need_rank=np.fromiter((need.rank for need in needs), np.int64, n),
-    )
+        "need_tier": np.fromiter((tier_at[need.tier] for need in needs), np.int64, n),
+        "need_rank": np.fromiter((need.rank for need in needs), np.int64, n),
+    }
 
 
 def _earliest_bucket(facts: PlanningFacts, needs: Sequence[Need]) -> IntArray:

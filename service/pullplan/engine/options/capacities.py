@@ -45,6 +45,8 @@ class Capacities:
     """What released work takes in its start bucket."""
     available: FloatArray
     """What new work may take: renewed in that bucket, stored from that bucket on. Never negative."""
+    others_use: FloatArray | float = 0.0
+    """What needs that are not looked at take; it is no longer available."""
 
 
 def build_capacities(facts: PlanningFacts, shares: Sequence[ShareLimit] = ()) -> Capacities:

@@ -15,6 +15,9 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
+COMPARED_AT_ONCE = 1 << 16
+"""Distances: what bounds the memory of a comparison."""
+
 
 @dataclass(frozen=True)
 class Capabilities:
@@ -75,6 +78,11 @@ class Ways:
         """
         distance_km = np.where(self.usable, self.distance_km, np.inf)
         own = distance_km[way, region]
+        if distance_km.shape[0] * len(way) <= COMPARED_AT_ONCE:
+            theirs = distance_km[:, region]
+            comes_before = np.arange(len(theirs))[:, None] < way
+            before: IntArray = ((theirs < own) | ((theirs == own) & comes_before)).sum(axis=0)
+            return 1 + before
         rank = np.ones(len(way), dtype=np.int64)
         for other, of_other in enumerate(distance_km):
             theirs = of_other[region]

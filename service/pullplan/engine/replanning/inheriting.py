@@ -9,37 +9,38 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.explanation import explain, explain_shortfalls
-from pullplan.engine.model import Assignment, Plan, PlanningFacts, Shortfall
-from pullplan.engine.options import OptionRows, Options, Solution
-from pullplan.engine.replanning.programme import number_rows
-from pullplan.engine.replanning.standing import Standing
+from pullplan.engine.model import Assignment, PlanningFacts, Shortfall
+from pullplan.engine.options import OptionRows, Solution
+from pullplan.engine.replanning.near import Looked
+from pullplan.engine.replanning.programme import row_numbers
+from pullplan.engine.replanning.standing import Parent
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
 def inherit_or_tell(
-    options: Options,
-    solution: Solution,
-    standing: Standing,
-    parent: Plan,
-    *,
-    shift: int,
-    changed_nodes: frozenset[str],
+    looked: Looked, changed_nodes: frozenset[str]
 ) -> tuple[tuple[Assignment, ...], tuple[Shortfall, ...]]:
     """Take the parent's word for lines of which nothing has changed, and tell the others and all shortfalls anew.
 
     A line's reason stays with it as long as it is the same, and no node that it names has changed: it speaks of the
     plan in which it was told. Lines and shortfalls keep their numbers; new ones follow the parent's last.
     """
-    line_of = dict(zip(number_rows(options, standing.rows).tolist(), standing.line.tolist(), strict=True))
+    options, solution, standing, parent = (
+        looked.options,
+        looked.proven.solution,
+        looked.standing,
+        looked.parent,
+    )
+    line_of = dict(zip(row_numbers(options, standing.rows).tolist(), standing.line.tolist(), strict=True))
     rows = options.rows_at(solution.need, solution.capability, solution.start_bucket)
-    last = max((line.assignment_id for line in parent.assignments), default=0)
+    last = parent.last_assignment_id
     assignments, to_tell, numbers = [], [], []
-    for at, now in enumerate(_described(rows, solution.units, number_rows(options, rows))):
+    for at, now in enumerate(_described(rows, solution.units, row_numbers(options, rows))):
         number, *said = now
         if number in line_of:
-            was = _shifted(parent.assignments[line_of[number]], shift)
+            was = _shifted(parent.lines[line_of[number]], parent.shift)
             named = {was.node_code, *(passed.node_code for passed in was.passed_over)}
             if [getattr(was, name) for name in _DESCRIBED] == said and named.isdisjoint(changed_nodes):
                 assignments.append(was)
@@ -86,7 +87,7 @@ def _shifted(line: Assignment, shift: int) -> Assignment:
     )
 
 
-def _numbered(shortfalls: Sequence[Shortfall], parent: Plan) -> tuple[Shortfall, ...]:
+def _numbered(shortfalls: Sequence[Shortfall], parent: Parent) -> tuple[Shortfall, ...]:
     number_of = {shortfall.need_id: shortfall.shortfall_id for shortfall in parent.shortfalls}
     last = max(number_of.values(), default=0)
     numbered = []

@@ -6,7 +6,7 @@ settled needs take, held lines, the units that move, and their budget.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import highspy
 import numpy as np
@@ -207,13 +207,13 @@ def open_needs(
     is_free_line = is_open[standing.rows.need]
     need = np.flatnonzero(is_open)
     units = options.need_units[need]
-    settled = some_rows(standing.rows, ~is_free_line)
+    settled = standing.rows[~is_free_line]
     return Opened(
         options=options,
         need=need,
         moves=moves,
         held=np.flatnonzero(is_free_line),
-        stays=some_rows(standing.rows, is_free_line),
+        stays=standing.rows[is_free_line],
         stay_units=standing.units[is_free_line],
         settled_use=options.use_by_bucket(
             settled.capability, settled.start_bucket, standing.units[~is_free_line]
@@ -222,11 +222,6 @@ def open_needs(
         unit_scale=power_of_two(float(units.mean())) if units.any() else 1.0,
         row_scale=np.repeat(largest_use(options), options.horizon.horizon_buckets),
     )
-
-
-def some_rows(rows: OptionRows, wanted: BoolArray) -> OptionRows:
-    """Take some options."""
-    return OptionRows(**{field.name: getattr(rows, field.name)[wanted] for field in fields(rows)})
 
 
 type Lines = tuple[IntArray, IntArray, IntArray, FloatArray]
@@ -250,17 +245,16 @@ def lines_of(
     short[opened.need] = np.where(shortages > dust[opened.need], shortages, 0.0)
     is_as_short = np.abs(short - standing.short_units) <= dust
     short = np.where(is_as_short & is_open, standing.short_units, short)
-    numbers = np.concatenate([number_rows(options, standing.rows), number_rows(options, opened.moves)])
+    numbers = np.concatenate([row_numbers(options, standing.rows), row_numbers(options, opened.moves)])
     number, place = np.unique(numbers, return_inverse=True)
     units = np.zeros(len(number))
     np.add.at(units, place, np.concatenate([staying, moves]))
     return _settle(options, is_open, number, units, short)
 
 
-def number_rows(options: Options, rows: OptionRows) -> IntArray:
-    """Give every option a number of its own, ascending by need, capability and start bucket."""
-    n_capabilities, n_buckets = len(options.capabilities.rows), options.horizon.horizon_buckets
-    return (rows.need * n_capabilities + rows.capability) * n_buckets + rows.start_bucket
+def row_numbers(options: Options, rows: OptionRows) -> IntArray:
+    """Number options, ascending by need, capability and start bucket."""
+    return options.number(rows.need, rows.capability, rows.start_bucket)
 
 
 def named_rows(options: Options, numbers: IntArray) -> OptionRows:

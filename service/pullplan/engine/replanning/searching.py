@@ -20,9 +20,8 @@ from pullplan.engine.replanning.programme import (
     Opened,
     lines_of,
     named_rows,
-    number_rows,
     open_needs,
-    some_rows,
+    row_numbers,
 )
 from pullplan.engine.replanning.proving import Proven, prove_held
 from pullplan.engine.replanning.settling import with_settled
@@ -41,19 +40,21 @@ METHOD = "one linear programme in HiGHS over the needs that changed or had a che
 TIE_BREAK = "after every stage, the fewest units that are made elsewhere than in the parent"
 
 
-def search(options: Options, standing: Standing, churn: Churn, progress: Progress | None = None) -> Proven:
+def search(
+    options: Options, standing: Standing, is_open: BoolArray, churn: Churn, progress: Progress | None = None
+) -> Proven:
     """Find the best plan of all that keep to the churn, and prove it over every option.
+
+    Shapes: is_open (n_needs,): those that the programme begins with; others are settled.
 
     Raises: AssignmentFailedError where HiGHS ends without an optimum.
     """
-    held = number_rows(options, standing.rows)
-    is_open = ~standing.is_settled
-    # A need that its parent splits is one that ties: it is where a little room is found first.
-    is_open |= np.bincount(standing.rows.need, minlength=len(options.needs)) > 1
+    held = row_numbers(options, standing.rows)
+    is_open = is_open | ~standing.is_settled
     of_changed = options.rows_of(np.flatnonzero(~standing.is_settled))
     has_option = standing.is_settled.copy()
     has_option[of_changed.need] = True
-    moves = number_rows(options, of_changed)
+    moves = row_numbers(options, of_changed)
     while True:
         # What a held line makes, others of its need may make more of.
         moves = np.union1d(moves, held[is_open[standing.rows.need]])
@@ -134,13 +135,13 @@ def _solve(
 def _settled(standing: Standing, is_open: BoolArray) -> tuple[OptionRows, BoolArray]:
     """Take the held lines of needs that are not open, and those needs."""
     settled = ~is_open[standing.rows.need]
-    return some_rows(standing.rows, settled), ~is_open
+    return standing.rows[settled], ~is_open
 
 
 def _moved_units(options: Options, standing: Standing, solution: Solution) -> float:
     """Add up the held units that their line, as it now is, does not cover."""
     rows = options.rows_at(solution.need, solution.capability, solution.start_bucket)
-    numbers, held = number_rows(options, rows), number_rows(options, standing.rows)
+    numbers, held = row_numbers(options, rows), row_numbers(options, standing.rows)
     if len(numbers) == 0:
         return standing.held_units
     place = np.minimum(np.searchsorted(numbers, held), len(numbers) - 1)
@@ -187,4 +188,4 @@ def _cheaper_options(
         priced = price_options(options, measures[: k + 1], proven.solution.stage_prices[k], rows)
         above = priced - of_stage.cheapest[rows.need]
         is_cheaper |= above < excess[k, rows.need] * (1 - CHEAPER_BY)
-    return number_rows(options, rows)[is_cheaper]
+    return row_numbers(options, rows)[is_cheaper]

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates
-from pullplan.engine.model import Assignment, Horizon, Need, Plan
+from pullplan.engine.calendar import bucket_dates
+from pullplan.engine.model import Assignment, Horizon, Need, Plan, Shortfall
 from pullplan.engine.options import OptionRows, Options
 
 FloatArray = npt.NDArray[np.float64]
@@ -24,6 +24,18 @@ FIT_SHARE = 1e-9
 
 type NeedKey = tuple[str, str, date, str, int, int]
 """Product, region, first day of the bucket in which it is due, tier, rank, and its number among equals."""
+
+
+@dataclass(frozen=True)
+class Parent:
+    """What the parent says of the needs that are looked at."""
+
+    lines: Sequence[Assignment]
+    shortfalls: Sequence[Shortfall]
+    last_assignment_id: int
+    """Of the whole parent."""
+    shift: int
+    """So many buckets later its buckets lie here."""
 
 
 @dataclass(frozen=True)
@@ -82,31 +94,30 @@ def keep_numbers(
     return tuple(sorted(numbered, key=lambda need: need.need_id))
 
 
-def find_standing(options: Options, parent: Plan, parent_horizon: Horizon) -> Standing:
+def find_standing(options: Options, parent: Parent) -> Standing:
     """Hold every line of the parent whose need is still there and whose node can still make it then and there.
 
-    Needs carry the parent's numbers. A need that has shrunk holds its lines in their order, as far as it goes. Where
-    lines no longer fit into a capacity together, the least important are released: last served, then farthest.
+    Needs carry the parent's numbers. A need that has shrunk holds its lines in their order, as far as it goes. Where lines no longer fit into a capacity together, the least important are
+    released: last served, then farthest.
     """
-    days = (first_bucket_date(parent_horizon) - first_bucket_date(options.horizon)).days
-    shift = days // DAYS_PER_BUCKET[options.horizon.bucket]
     position = {need.need_id: i for i, need in enumerate(options.needs)}
     lines_of: dict[int, list[int]] = defaultdict(list)
-    for at, line in enumerate(parent.assignments):
+    lines = parent.lines
+    for at, line in enumerate(lines):
         if line.need_id in position:
             lines_of[position[line.need_id]].append(at)
-    stands = _find_options(options, parent.assignments, lines_of, shift)
+    stands = _find_options(options, lines, lines_of, parent.shift)
     left = options.need_units.copy()
     held: list[tuple[int, int, int, float, int]] = []
     is_settled = np.zeros(len(options.needs), dtype=bool)
-    for i, lines in lines_of.items():
+    for i, of_need in lines_of.items():
         whole = True
         dust = DUST_SHARE * options.need_units[i]
-        for at in lines:
+        for at in of_need:
             if at not in stands or left[i] <= dust:
                 whole = False
                 continue
-            units = parent.assignments[at].units
+            units = lines[at].units
             if units > left[i] + dust:
                 whole, units = False, float(left[i])
             held.append((i, *stands[at], units, at))
@@ -120,20 +131,18 @@ def find_standing(options: Options, parent: Plan, parent_horizon: Horizon) -> St
     stays = _fitting(options, rows, units_held)
     is_settled[need[~stays]] = False
     return Standing(
-        rows=rows if stays.all() else options.rows_at(need[stays], capability[stays], start[stays]),
+        rows=rows if stays.all() else rows[stays],
         units=units_held[stays],
         line=at_line[stays],
         is_settled=is_settled,
-        short_units=_short_units(options, parent, position),
-        released_assignment_ids=tuple(
-            sorted(parent.assignments[at].assignment_id for at in at_line[~stays].tolist())
-        ),
+        short_units=_short_units(options, parent.shortfalls, position),
+        released_assignment_ids=tuple(sorted(lines[at].assignment_id for at in at_line[~stays].tolist())),
     )
 
 
-def _short_units(options: Options, parent: Plan, position: dict[int, int]) -> FloatArray:
+def _short_units(options: Options, shortfalls: Sequence[Shortfall], position: dict[int, int]) -> FloatArray:
     short = np.zeros(len(options.needs))
-    for shortfall in parent.shortfalls:
+    for shortfall in shortfalls:
         if shortfall.need_id in position:
             short[position[shortfall.need_id]] = shortfall.units
     return short
@@ -153,14 +162,7 @@ def _find_options(
     if not asked:
         return {}
     at, need, capability, start = np.array(asked, dtype=np.int64).T
-    product = options.need_product[need]
-    stands = np.zeros(len(at), dtype=bool)
-    for p in np.unique(product).tolist():
-        of_product = np.flatnonzero(product == p)
-        ways, first, n_starts = options.reach(p, need[of_product])
-        place = np.searchsorted(ways.capability, capability[of_product]), np.arange(len(of_product))
-        since = start[of_product] - first[place]
-        stands[of_product] = (since >= 0) & (since < n_starts[place])
+    stands = options.are_options(need, capability, start)
     found = np.stack([at, capability, start])[:, stands]
     return {line: (c, s) for line, c, s in found.T.tolist()}
 

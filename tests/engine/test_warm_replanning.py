@@ -1,0 +1,90 @@
+"""Does a plan that is kept make the next one cheap, and never another?"""
+
+from datetime import timedelta
+
+import msgspec
+import numpy as np
+import pytest
+from tests.engine.instances import regional_network
+from tests.engine.replanned import as_orders, stability_of
+
+from pullplan.engine.checker import check
+from pullplan.engine.model import PlanningFacts
+from pullplan.engine.plan import make_plan
+from pullplan.engine.replanning import Churn, Warm, replan
+
+FREE, HELD, DEAR = Churn(), Churn(budget_units=0.0), Churn(budget_units=60.0, least_saving_per_unit=5.0)
+
+
+def roomy(seed: int, n_buckets: int = 3) -> PlanningFacts:
+    """Draw a network in which everything can be served."""
+    facts = as_orders(*regional_network(seed, load=0.7, tiers=["order"], n_buckets=n_buckets))
+    return msgspec.structs.replace(
+        facts,
+        resources=tuple(
+            msgspec.structs.replace(r, capacity_per_day=1.5 * r.capacity_per_day) for r in facts.resources
+        ),
+    )
+
+
+def nudged(facts: PlanningFacts, seed: int) -> PlanningFacts:
+    """Let one order come, one go, one change, or one move by a day."""
+    chance = np.random.default_rng(seed)
+    orders = list(facts.orders)
+    at = int(chance.integers(len(orders)))
+    match seed % 4:
+        case 0:
+            orders.append(
+                msgspec.structs.replace(orders[at], external_id=f"new-{seed}", ordered_units=23.0, priority=1)
+            )
+        case 1:
+            del orders[at]
+        case 2:
+            orders[at] = msgspec.structs.replace(orders[at], ordered_units=orders[at].ordered_units * 1.7)
+        case _:
+            due = facts.horizon.as_of_date + timedelta(
+                days=int(chance.integers(facts.horizon.horizon_buckets))
+            )
+            orders[at] = msgspec.structs.replace(orders[at], due_date=due)
+    return msgspec.structs.replace(facts, orders=tuple(orders))
+
+
+@pytest.mark.parametrize("churn", [FREE, HELD, DEAR])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_plan_that_is_made_warm_is_the_one_that_is_made_cold(seed: int, churn: Churn) -> None:
+    facts = roomy(seed)
+    warm, n_near = Warm.of(facts, make_plan(facts)), 0
+    for step in range(4):
+        now = nudged(facts, 100 * seed + step)
+        plan, after = warm.replan(now, churn)
+        assert plan == replan(now, facts, warm.plan, churn)
+        assert check(now, plan, warm.plan, facts.horizon).findings == ()
+        assert all(abs(stage.gap) < 1e-7 for stage in plan.stages)
+        n_near += after.kept is not None
+        facts, warm = now, after
+    assert n_near > 0
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_plan_that_looks_at_few_needs_is_as_good_as_a_whole_one(seed: int) -> None:
+    facts = roomy(seed)
+    warm = Warm.of(facts, make_plan(facts))
+    for step in range(4):
+        facts = nudged(facts, 100 * seed + step)
+        plan, warm = warm.replan(facts, FREE)
+        whole = make_plan(facts)
+        assert plan.figures.n_needs == whole.figures.n_needs
+        assert [stage.measure for stage in plan.stages] == [stage.measure for stage in whole.stages]
+        for stage, best in zip(plan.stages, whole.stages, strict=True):
+            assert stage.value == pytest.approx(best.value, rel=1e-6, abs=1e-6), stage
+
+
+def test_only_what_must_move_does() -> None:
+    facts = roomy(1)
+    parent = make_plan(facts)
+    now = nudged(facts, 4)
+    plan, _ = Warm.of(facts, parent).replan(now, FREE)
+    was = {line.assignment_id: line for line in parent.assignments}
+    told_anew = [line for line in plan.assignments if line is not was.get(line.assignment_id)]
+    assert len(told_anew) < len(plan.assignments) / 4
+    assert stability_of(plan).held_units == pytest.approx(parent.figures.assigned_units)
