@@ -24,8 +24,9 @@ from bench.one_pass import seconds_per_pass
 from scipy.sparse import csr_array
 
 from pullplan.engine.assignment.blocks import Block, Market
-from pullplan.engine.assignment.pricing import PricedPlan, price
-from pullplan.engine.assignment.shortage import least_shortage, nothing_short
+from pullplan.engine.assignment.pricing import PricedPlan, price, price_short
+from pullplan.engine.assignment.shortage import least_shortage
+from pullplan.engine.assignment.slices import ProvedSlices
 
 SMALL, MEDIUM, LARGE = 40, 200, 3_334
 """Products: 12,000, 60,000 and 1,000,200 needs."""
@@ -138,7 +139,7 @@ def _measure_priced(instance: Instance, n_slices: int) -> dict[str, float]:
     for _ in range(N_RUNS if instance.n_needs < RUN_ONCE_FROM_NEEDS else 1):
         started = time.perf_counter()
         market = replace(to_market(instance), n_slices=n_slices)
-        plan = price(market, n_stages=1)
+        plan = price(market, n_stages=1) or price_short(market, n_stages=1)
         times.append(time.perf_counter() - started)
     if plan is None:
         raise RuntimeError("prices did not settle")
@@ -150,8 +151,11 @@ def _prove(market: Market, plan: PricedPlan) -> dict[str, float]:
     """Compute values from the lines and bounds from the prices alone, over every way, in float64."""
     units = np.concatenate([block.units for block in market.blocks])
     served, cost = np.zeros(len(units)), 0.0
-    shortage = plan.shortage or nothing_short(market, n_stages=1)
-    stages, proofs = shortage.stages[0], shortage.proofs
+    stages = [ProvedSlices(1, market.n_slices, 0)]
+    proofs = [(np.zeros(len(market.capacity)), np.empty(0))]
+    if plan.shortage is not None:
+        stages = list(plan.shortage.stages[0])
+        proofs = [(proof.row_prices, proof.multipliers) for proof in plan.shortage.proofs]
     cheapest = np.empty((len(stages) + 1, len(units)))
     cut = np.searchsorted(plan.lines.need, market.first_need)
     for b, block in enumerate(market.blocks):
@@ -162,7 +166,7 @@ def _prove(market: Market, plan: PricedPlan) -> dict[str, float]:
         cost += float(block.cost[way[made], need[made]] @ plan.lines.units[lines][made])
         np.add.at(served, plan.lines.need[lines][made], plan.lines.units[lines][made])
         for k, stage in enumerate(stages):
-            cheapest[k, needs] = (block.use @ proofs[stage.proof].row_prices[block.rows]).min()
+            cheapest[k, needs] = (block.use @ proofs[stage.proof][0][block.rows]).min()
         cheapest[-1, needs] = block.priced(plan.cost.by_start).min(axis=0)
     n_slices = market.n_slices
     counted = [(stage.last - stage.first + 1) / n_slices for stage in stages]
@@ -180,10 +184,9 @@ def _prove(market: Market, plan: PricedPlan) -> dict[str, float]:
 
     gaps = [0.0]
     for k, stage in enumerate(stages):
-        proof = proofs[stage.proof]
         first = float(units @ np.minimum(cheapest[k], 1.0)) / n_slices
         joined = stage.last - stage.first + 1
-        least = joined * (first + bound(k, proof.row_prices, proof.multipliers))
+        least = joined * (first + bound(k, *proofs[stage.proof]))
         gaps.append((values[k] - least) / max(values[k], float(units.mean())))
     return {
         "cost": cost,

@@ -19,9 +19,9 @@ from pullplan.engine.model import Need, Plan, PlanningFacts, Stage
 from pullplan.engine.options import build_options
 
 CASES_WITH_A_LATER_RULE = {"lots"}
-NOT_PRICED = {"short_everywhere", "late_allowed", "stored_material"}
-"""Where time is short, HiGHS solves the whole programme."""
 LARGEST_GAP = 1e-8
+LARGEST_GAP_OF_EARLINESS = 1e-6
+"""Its bound is a difference of amounts some ten orders larger where units are short: multipliers of earlier stages."""
 STAGES = ("shortfall", "lateness", "cost", "earliness")
 
 
@@ -78,7 +78,8 @@ def holds(case: Published, stages: tuple[Stage, ...]) -> None:
         assert stage.measure.startswith(begins)
         share = 1e-3 if begins == "earliness" else 1e-5
         assert is_close(stage.value, value, share=share), (case.name, stage, value)
-        assert abs(stage.gap) <= LARGEST_GAP, (case.name, stage)
+        largest_gap = LARGEST_GAP_OF_EARLINESS if begins == "earliness" else LARGEST_GAP
+        assert abs(stage.gap) <= largest_gap, (case.name, stage)
 
 
 def is_full_somewhere(plan: Plan) -> bool:
@@ -101,8 +102,8 @@ def test_published_cases_come_out_as_published_whole_and_by_prices(
     for case in found:
         options = build_options(case.facts, case.needs)
         priced = assign_within_shares(options, assign_by_prices)
-        assert (priced is None) == (case.name in NOT_PRICED), case.name
-        for solution in filter(None, (assign_whole(options), priced)):
+        assert priced is not None, case.name
+        for solution in (assign_whole(options), priced):
             plans.append(stated(case.facts, options, solution))
             holds(case, plans[-1].stages)
             assert check(case.facts, plans[-1]).findings == (), (case.name, solution.method)

@@ -145,7 +145,7 @@ def test_random_seasonal_networks_are_as_good_as_the_whole_programme_stage_by_st
 
 def test_what_cannot_be_in_time_is_as_little_late_as_can_be_and_what_nobody_can_serve_is_left_out() -> None:
     n_priced = n_late = n_short = 0
-    for seed in range(0, 120, 5):
+    for seed in range(0, 70, 5):
         drawn = seasonal_network(seed, load=(0.4, 0.6)[seed % 2], n_buckets=2 + seed // 5 % 5, from_bucket=0)
         options = build_options(*drawn)
         solution = assign_by_prices(options)
@@ -156,9 +156,52 @@ def test_what_cannot_be_in_time_is_as_little_late_as_can_be_and_what_nobody_can_
             n_late += certify(options, solution)[-3].value > 0
             n_short += bool(solution.shortfall_units.any())
             assert check(drawn[0], stated(drawn[0], options, solution)).findings == ()
-    assert n_priced > 18
-    assert n_late > 8
-    assert n_short > 4
+    assert n_priced == 14
+    assert n_late > 5
+    assert n_short > 2
+
+
+def short_of_time(seed: int) -> tuple[PlanningFacts, list[Need]]:
+    """Draw a seasonal network that can't serve all in time: two tiers, ranks, some may be late, some share what is short."""
+    chance = np.random.default_rng(seed)
+    n_buckets = 2 + seed % 5
+    facts, needs = seasonal_network(
+        seed, load=(0.7, 0.9, 1.1, 1.5)[seed % 4], n_buckets=n_buckets, from_bucket=0
+    )
+    parameters = msgspec.structs.replace(
+        facts.parameters,
+        share_slices=(1, 1, 3, 10)[seed // 4 % 4],
+        shortfall_measure="value" if seed % 3 else "units",
+        late_buckets=int(chance.integers(0, 3)),
+        forecast_late_buckets=int(chance.integers(0, 2)),
+    )
+    drawn = []
+    for need in needs:
+        tier: Tier = ("order", "forecast")[int(chance.integers(0, 2))]
+        rank = int(chance.integers(0, 1 + seed % 2))
+        latest = parameters.latest_bucket(tier, need.bucket, n_buckets)
+        drawn.append(msgspec.structs.replace(need, tier=tier, rank=rank, latest_bucket=latest))
+    return msgspec.structs.replace(facts, parameters=parameters), drawn
+
+
+@pytest.mark.parametrize("seeds", [range(16), pytest.param(range(16, 300), marks=pytest.mark.long)], ids=len)
+def test_where_time_is_short_prices_are_as_good_as_the_whole_programme_stage_by_stage(seeds: range) -> None:
+    n_late = n_short = n_early = 0
+    for seed in seeds:
+        facts, needs = short_of_time(seed)
+        options = build_options(facts, needs)
+        solution = assign_by_prices(options)
+        assert solution is not None, seed
+        assert_holds(options, solution)
+        assert_equal_stages(options, solution)
+        assert check(facts, stated(facts, options, solution)).findings == ()
+        lateness, _, earliness = (stage.value for stage in certify(options, solution)[-3:])
+        n_late += lateness > 0
+        n_early += earliness > 0
+        n_short += bool(solution.shortfall_units.any())
+    assert n_late > len(seeds) / 5
+    assert n_short > len(seeds) / 5
+    assert n_early > len(seeds) / 2
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))

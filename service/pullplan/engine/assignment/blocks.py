@@ -125,7 +125,7 @@ class Market:
     capacity: FloatArray
     """(n_resources × n_starts,)"""
     is_full: BoolArray
-    """(n_resources × n_starts,): used up exactly, so that its price may have either sign."""
+    """(n_resources × n_starts,): used up exactly, a store all that came until then, so that its price may have either sign."""
     n_slices: int = 1
     """Into so many every need is cut, so that equal ranks share what is short."""
     n_starts: int = 1
@@ -161,6 +161,20 @@ class Market:
     def by_start(self, rows: FloatArray) -> FloatArray:
         """Lay rows out as (n_resources, n_starts)."""
         return rows.reshape(-1, self.n_starts)
+
+    def up_to_start(self, rows: FloatArray) -> FloatArray:
+        """Add up what a store gets until each start; of other resources rows stay as they are: (n_rows,) → the same."""
+        if self.is_stored is None:
+            return rows
+        by_start = self.by_start(rows)
+        return np.where(self.is_stored[:, None], np.cumsum(by_start, axis=1), by_start).ravel()
+
+    def of_rows(self, start_prices: FloatArray) -> FloatArray:
+        """Turn prices of starts into those of rows, of a store by how they fall: (n_resources, n_starts) → (n_rows,)."""
+        if self.is_stored is None:
+            return start_prices.ravel()
+        falling = -np.diff(start_prices, axis=1, append=0.0)
+        return np.where(self.is_stored[:, None], falling, start_prices).ravel()
 
 
 @dataclass(frozen=True)

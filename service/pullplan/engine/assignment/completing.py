@@ -117,7 +117,8 @@ def complete(
     n_open = needs_to_open(market)
     width = max(width_of(margin, n_open), LEAST_WIDTH * market.typical_cost)
     choice = Choice(way, start_prices.argmin(axis=1), _NOTHING, _NOTHING)
-    choice = _open_near(market, choice, start_prices, margin, width)
+    n_batches = batches_to_open(market)
+    choice = _open_near(market, choice, start_prices, margin, width=width, n_batches=n_batches)
     for n_rounds in range(1, MOST_ROUNDS + 1):
         if watch.should_stop():
             raise SearchStoppedError(row_prices(market, by_start))
@@ -128,8 +129,8 @@ def complete(
         ties = NearTies(market, choice, by_start, CEILING_WIDTHS * width)
         solved = ties.solve(search_weight)
         if solved.misfit > MISFIT_SHARE * float(market.capacity.mean()):
-            width *= 2
-            choice = _open_near(market, choice, start_prices, margin, width)
+            width, n_batches = 2 * width, 2 * n_batches
+            choice = _open_near(market, choice, start_prices, margin, width=width, n_batches=n_batches)
             continue
         proved = _prove(ties, solved)
         if isinstance(proved, Choice):
@@ -152,7 +153,7 @@ def _prove(ties: NearTies, solved: Solved) -> tuple[Proved, Proved] | Choice:
     """Hold the programme's optimum against all ways and starts: proofs of cost and earliness, or what is lacking."""
     cost, early = ties.value(solved)
     if solved.early_weight > 0 and early > DUST_SHARE * ties.total_units:
-        solved = ties.solve(min(COST_FORGONE * cost / early, MOST_EARLY_WEIGHT * ties.market.typical_cost))
+        solved = ties.solve(_early_weight(ties, cost, early))
         cost, early = ties.value(solved)
     weighed = cost + solved.early_weight * early
     held = _hold_against_all(ties, solved)
@@ -165,9 +166,20 @@ def _prove(ties: NearTies, solved: Solved) -> tuple[Proved, Proved] | Choice:
         return Proved(solved, cost, held.bound, held.need_price), of_early
     of_cost = ties.solve(0.0)
     held = _hold_against_all(ties, of_cost)
-    if held.wider is not None and cost - held.bound > COST_GAP * abs(cost):
-        return held.wider
+    if cost - held.bound > COST_GAP * abs(cost):
+        if held.wider is not None:
+            return held.wider
+        # Nothing is early, at a cost that earliness is not worth: it weighed too much.
+        lighter = _early_weight(ties, *ties.value(of_cost))
+        if lighter < solved.early_weight:
+            return _prove(ties, ties.solve(lighter))
     return Proved(of_cost, cost, held.bound, held.need_price), of_early
+
+
+def _early_weight(ties: NearTies, cost: float, early: float) -> float:
+    """Let what is early weigh next to nothing of the cost."""
+    most = MOST_EARLY_WEIGHT * ties.market.typical_cost
+    return min(COST_FORGONE * cost / early, most) if early > 0 else most
 
 
 def cheapest_ways(market: Market, start_price: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -209,9 +221,15 @@ def _with_batches(market: Market, of_batch: FloatArray) -> Iterator[tuple[Block,
 
 
 def _open_near(
-    market: Market, choice: Choice, start_prices: FloatArray, margin: FloatArray, width: float
+    market: Market,
+    choice: Choice,
+    start_prices: FloatArray,
+    margin: FloatArray,
+    *,
+    width: float,
+    n_batches: int,
 ) -> Choice:
-    """Open what is within a width of the cheapest: ways of needs, and starts of the batches that those may use."""
+    """Open what is within a width of the cheapest: ways of needs, and starts of so many batches that those may use."""
     least = start_prices.min(axis=1)
     is_used = np.zeros(len(least), dtype=bool)
     found = [choice.pairs]
@@ -229,7 +247,9 @@ def _open_near(
     starts = choice.starts
     if market.n_starts > 1:
         margin_of_start = np.where(is_used, margin_of_starts(start_prices), np.inf)
-        width_of_starts = min(width, width_of(margin_of_start, batches_to_open(market)))
+        width_of_starts = width
+        if n_batches < np.isfinite(margin_of_start).sum():
+            width_of_starts = min(width, width_of(margin_of_start, n_batches))
         batch, start = np.nonzero(start_prices <= least[:, None] + width_of_starts)
         near = (margin_of_start <= width_of_starts)[batch]
         starts = np.union1d(starts, (batch * market.n_starts + start)[near])

@@ -71,7 +71,8 @@ class NearTies:
         """
         self.market, self.choice = market, choice
         ceiling, floor = good_prices.ravel() + trust, good_prices.ravel() - trust
-        self.floor = np.where(market.is_full, floor, np.maximum(0.0, floor))
+        self.is_exact = _exact_rows(market)
+        self.floor = np.where(self.is_exact, floor, np.maximum(0.0, floor))
         self.spare_cost = np.concatenate([ceiling, -self.floor])
         batches = market.batches
         self.is_open = np.zeros(len(choice.way), dtype=bool)
@@ -87,7 +88,7 @@ class NearTies:
         self.closed_starts = closed, choice.start[closed]
         self.closed_cost += float(batches.start_cost[self.closed_starts] @ self.closed_units[closed])
         self.closed_early = float(batches.early_buckets[self.closed_starts] @ self.closed_units[closed])
-        column, row, use = _uses(market, *self.closed_starts)
+        column, row, use = uses(market, *self.closed_starts)
         left = market.capacity - np.bincount(
             row, use * self.closed_units[closed][column], len(market.capacity)
         )
@@ -120,8 +121,8 @@ class NearTies:
         n_columns = first_carry + len(carried)
         joined = np.flatnonzero(self.start_of_pair < 0)
         direct = np.flatnonzero(self.start_of_pair >= 0)
-        pair, pair_row, pair_use = _uses(market, self.batch_of_pair[direct], self.start_of_pair[direct])
-        begun, begun_row, begun_use = _uses(market, batch, start)
+        pair, pair_row, pair_use = uses(market, self.batch_of_pair[direct], self.start_of_pair[direct])
+        begun, begun_row, begun_use = uses(market, batch, start)
         entries = [
             (np.ones(self.n_pairs), row_of_need, np.arange(self.n_pairs)),
             (-np.ones(len(joined)), first_batch + number_of_batch[self.batch_of_pair[joined]], joined),
@@ -151,7 +152,7 @@ class NearTies:
         row_prices, reduced = self._run(np.concatenate(costs) * self.cost_scale)
         row_prices = row_prices / self.cost_scale
         return self._read(
-            market.by_start(np.where(market.is_full, row_prices, np.maximum(0.0, row_prices))),
+            market.by_start(np.where(self.is_exact, row_prices, np.maximum(0.0, row_prices))),
             reduced / self.cost_scale,
             early_weight,
         )
@@ -189,7 +190,7 @@ class NearTies:
             pair_units=columns[: self.n_pairs],
             start_units=columns[self.n_pairs : first_spare],
             by_start=by_start,
-            misfit=float(over.sum() + under[self.market.is_full | (self.floor > 0)].sum()),
+            misfit=float(over.sum() + under[self.is_exact | (self.floor > 0)].sum()),
             reduced_costs=reduced_costs,
             early_weight=early_weight,
         )
@@ -239,11 +240,20 @@ def _take_chosen(market: Market, chosen: IntArray, is_closed: BoolArray) -> tupl
     return np.concatenate(units_of_batch), cost
 
 
-def _uses(market: Market, batch: IntArray, start: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+def uses(market: Market, batch: IntArray, start: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
     """List what each batch takes when started so: its place, the row, and how much of it one unit takes."""
     entries = market.batches.use[market.batches.way[batch]].tocoo()
     place, resource = (axis.astype(np.int64) for axis in entries.coords)
     return place, resource * market.n_starts + start[place], entries.data
+
+
+def _exact_rows(market: Market) -> BoolArray:
+    """Tell of which rows nothing may be left over: of a store, of what comes before a start by which all is used."""
+    if market.is_stored is None:
+        return market.is_full
+    full = market.is_full.reshape(-1, market.n_starts)
+    until = np.logical_or.accumulate(full[:, ::-1], axis=1)[:, ::-1]
+    return np.where(market.is_stored[:, None], until, full).ravel()
 
 
 def _carried_rows(market: Market) -> IntArray:
@@ -251,4 +261,6 @@ def _carried_rows(market: Market) -> IntArray:
     if market.is_stored is None:
         return np.empty(0, dtype=np.int64)
     resource = np.flatnonzero(market.is_stored)
-    return (resource[:, None] * market.n_starts + np.arange(market.n_starts - 1)).ravel()
+    rows = (resource[:, None] * market.n_starts + np.arange(market.n_starts - 1)).ravel()
+    can_carry: IntArray = rows[~market.is_full[rows]]
+    return can_carry

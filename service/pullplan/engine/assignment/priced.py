@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.assignment.layout import Layout, lay_out, soonest_buckets
-from pullplan.engine.assignment.pricing import PricedPlan, price
+from pullplan.engine.assignment.pricing import PricedPlan, price, price_short
 from pullplan.engine.assignment.sharding import Spread, here
 from pullplan.engine.assignment.slices import ProvedSlices
 from pullplan.engine.assignment.smoothing import start_prices
@@ -39,9 +39,8 @@ def assign_by_prices(
     *,
     spread: Spread = here,
 ) -> Solution | None:
-    """Assign through prices; None where they don't settle, or where time is short.
+    """Assign through prices; None where they don't settle.
 
-    Time is short where several start buckets compete and not everything can be served by its due bucket.
     `warm_prices` (n_resources, n_buckets) prove the cost of a plan for nearly the same facts.
     """
     if len(options.needs) == 0:
@@ -58,6 +57,9 @@ def assign_by_prices(
         warm_prices = warm_prices[:, : layout.market.n_starts] * layout.row_scale[:, None]
     try:
         plan = price(layout.market, len(needs_of), warm_prices, watch=watch, spread=spread)
+        if plan is None:
+            layout = lay_out(options, needs_of.values(), options.need_latest_bucket) or layout
+            plan = price_short(layout.market, len(needs_of), watch=watch, spread=spread)
     except AssignmentFailedError:
         return None
     except SearchStoppedError as stopped:
@@ -146,7 +148,7 @@ def _stage_prices(
             prices, multipliers = nothing, np.zeros(len(found))
             if shortage is not None:
                 proof = shortage.proofs[stage.proof]
-                prices, multipliers = market.by_start(proof.row_prices), proof.multipliers
+                prices, multipliers = start_prices(market, proof.row_prices), proof.multipliers
             found.append((name, prices, multipliers))
     lateness, cost, earliness = in_time
     found.append((lateness.name, plan.lateness.by_start, plan.lateness.multipliers))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from pullplan.engine.assignment.blocks import Block, Market, Ranks
+from pullplan.engine.assignment.blocks import Block, Market
 from pullplan.engine.assignment.completing import (
     Completion,
     Proved,
@@ -19,15 +19,9 @@ from pullplan.engine.assignment.completing import (
     margin_of_starts,
     needs_to_open,
 )
-from pullplan.engine.assignment.near_ties import WAYS
+from pullplan.engine.assignment.leaving import join_parts, market_left, prove_left
 from pullplan.engine.assignment.sharding import HeldHere, Spread, cut, here
-from pullplan.engine.assignment.shortage import (
-    Left,
-    Shortage,
-    least_shortage,
-    market_left,
-    prove_cost,
-)
+from pullplan.engine.assignment.shortage import Shortage, least_shortage
 from pullplan.engine.assignment.smoothing import (
     PriceSearch,
     Settled,
@@ -97,7 +91,7 @@ def price(
     watch: Watch | None = None,
     spread: Spread = here,
 ) -> PricedPlan | None:
-    """Serve as much as can be served at the least cost; None where prices don't settle.
+    """Serve every need at the least cost; None where prices don't settle, as not all can be served by these ways.
 
     `warm_prices` (n_resources, n_starts) are those of a plan for nearly the same.
 
@@ -108,40 +102,30 @@ def price(
         return None
     found = _search_quickly(market, warm_prices, watch, spread)
     lines = None if found is None else complete(market, *found, watch=watch)
-    if lines is not None:
-        return _all_served(market, lines, n_stages)
-    if market.has_later_ways or any(block.timing is not None for block in market.blocks):
+    return None if lines is None else _all_served(market, lines, n_stages)
+
+
+def price_short(
+    market: Market, n_stages: int, *, watch: Watch | None = None, spread: Spread = here
+) -> PricedPlan | None:
+    """Serve as much as can be served, as little late as can be, at the least cost; None where prices don't settle.
+
+    Raises: SearchStoppedError, AssignmentFailedError where HiGHS ends without an optimum.
+    """
+    watch = watch or Watch()
+    if len(market.capacity) > MOST_ROWS:
         return None
     shortage = least_shortage(market, n_stages, watch)
     left = market_left(market, shortage)
-    some = replace(left.market, ranks=_ranks_of_parts(market, left))
-    lines = complete(some, some.by_start(_search_carefully(some, watch, spread)), watch=watch)
+    lines = complete(left.market, *_search_carefully(left.market, watch, spread), watch=watch)
     if lines is None:
         return None
-    prices, multipliers = prove_cost(market, left, shortage, lines.cost.solved.by_start)
-    weights = Weights(market.by_start(prices), np.append(multipliers, 0.0))
-    nothing = Weights(np.zeros_like(weights.by_start), np.zeros(len(multipliers)))
-    return PricedPlan(_join_parts(market, left, lines), shortage, nothing, weights, weights)
-
-
-def _ranks_of_parts(market: Market, left: Left) -> Ranks | None:
-    """Rank ways of what is left of needs as ways of the needs."""
-    ranks, first_left, first_need = market.ranks, left.market.first_need, market.first_need
-    if ranks is None:
-        return None
-    return lambda block, way, part: ranks(block, way, left.need[first_left[block] + part] - first_need[block])
-
-
-def _join_parts(market: Market, left: Left, lines: Completion) -> Completion:
-    """Turn lines of what was left to decide into lines of whole needs; the way after a block's last is to stay short."""
-    if len(left.need) == market.first_need[-1] and not left.short_units.any():
-        return lines
-    short = np.flatnonzero(left.short_units)
-    n_ways = np.repeat([len(block.use) for block in market.blocks], np.diff(market.first_need))
-    pair = np.concatenate([left.need[lines.need] * WAYS + lines.way, short * WAYS + n_ways[short]])
-    pairs, at = np.unique(pair, return_inverse=True)
-    units = np.bincount(at, np.append(lines.units, left.short_units[short]))
-    return replace(lines, need=pairs // WAYS, way=pairs % WAYS, start=np.zeros_like(pairs), units=units)
+    cost, early = (
+        Weights(*prove_left(market, left, shortage, proved.solved)) for proved in (lines.cost, lines.early)
+    )
+    of_lateness = shortage.proofs[-1]
+    lateness = Weights(start_prices(market, of_lateness.row_prices), of_lateness.multipliers)
+    return PricedPlan(join_parts(market, left, lines), shortage, lateness, cost, early)
 
 
 def _all_served(market: Market, lines: Completion, n_stages: int) -> PricedPlan:
@@ -211,14 +195,18 @@ def _cool_to_starts(
     return _cool_starts(search, prices, temperature)
 
 
-def _search_carefully(market: Market, watch: Watch, spread_over: Spread) -> FloatArray:
+def _search_carefully(market: Market, watch: Watch, spread_over: Spread) -> tuple[FloatArray, float]:
     """Cool what the least shortage leaves undecided, slowly: it is little, and no sample of it would fit."""
     spread = _spread(market.blocks)
     prices = np.zeros(len(market.capacity))
-    if spread == 0:
-        return prices
+    if spread == 0 and market.n_starts == 1:
+        return market.by_start(prices), 0.0
     with _held(market, watch, spread_over) as search:
-        return _cool(search, prices, [spread * share for share in CAREFUL_COOLING])[0]
+        cooling = [(spread or 1.0) * share for share in CAREFUL_COOLING]
+        prices, temperature, _ = _cool(search, prices, cooling)
+        if market.n_starts == 1:
+            return market.by_start(prices), 0.0
+        return _cool_starts(search, prices, temperature) or (start_prices(market, prices), 0.0)
 
 
 def _cool(

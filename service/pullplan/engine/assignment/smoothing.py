@@ -243,11 +243,8 @@ def row_prices(market: Market, by_start: FloatArray) -> FloatArray:
 
     Shapes: (n_resources, n_starts) → (n_resources × n_starts,)
     """
-    prices = by_start
-    if market.is_stored is not None:
-        falling = -np.diff(by_start, axis=1, append=0.0)
-        prices = np.where(market.is_stored[:, None], falling, by_start)
-    return np.where(market.is_full, prices.ravel(), np.maximum(0.0, prices.ravel()))
+    prices = market.of_rows(by_start)
+    return np.where(market.is_full, prices, np.maximum(0.0, prices))
 
 
 def _of_stores(
