@@ -82,26 +82,32 @@ def assign_by_prices(
 
 
 def _stopped(
-    options: Options, measures: Sequence[StageMeasure], layout: Layout, row_prices: FloatArray | None
+    options: Options,
+    measures: Sequence[StageMeasure],
+    layout: Layout,
+    row_prices: Sequence[FloatArray],
 ) -> Solution:
-    """Let every need take its best option with room, prices by now counted or not, and prove what these prices prove."""
-    prices = np.zeros(options.capacities.available.shape)
-    if row_prices is not None:
-        prices = _by_capacity(options, layout, start_prices(layout.market, np.maximum(0.0, row_prices)))
+    """Let needs take their best options with room, prices by now counted or not, and prove what these prices prove."""
+    tried = [
+        _by_capacity(options, layout, start_prices(layout.market, np.maximum(0.0, prices)))
+        for prices in row_prices
+    ]
     nothing = np.empty((3, 0), dtype=np.int64), np.empty(0), options.need_units
-    plans = [serve_short(options, *nothing, prices=given) for given in (prices, None)]
+    plans = [serve_short(options, *nothing, prices=prices) for prices in (*tried, None)]
     made, units, shortfall_units = min(plans, key=lambda plan: measured(options, measures, *plan))
     need, capability, start_bucket = made
     cost = len(measures) - 2
-    by_stage = {k: prices if k == cost else np.zeros_like(prices) for k in range(len(measures))}
+    free = np.zeros(options.capacities.available.shape)
+    by_stage = {k: [free, *tried] if k == cost else [free] for k in range(len(measures))}
+    proved = prove_simply(options, measures, by_stage, shortfall_units)
     return Solution(
         need=need,
         capability=capability,
         start_bucket=start_bucket,
         units=units,
         shortfall_units=shortfall_units,
-        stage_prices=tuple(prove_simply(options, measures, by_stage, shortfall_units)),
-        capacity_savings=prices,
+        stage_prices=tuple(proved),
+        capacity_savings=proved[cost].capacity,
         method=METHOD + STOPPED,
         tie_break=NO_TIE_BREAK,
         is_complete=False,

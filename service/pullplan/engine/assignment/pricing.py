@@ -31,7 +31,7 @@ from pullplan.engine.assignment.smoothing import (
     search_block,
     start_prices,
 )
-from pullplan.engine.assignment.watching import Watch
+from pullplan.engine.assignment.watching import SearchStoppedError, Watch
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -41,6 +41,8 @@ WIDTH_BLOCKS = 400
 """Of so many is measured how far apart costs are."""
 SAMPLE_NEEDS_PER_BLOCK = 20
 SAMPLE_COOLING = (1.0, 1 / 3, 1 / 10, 1 / 30)
+SAMPLE_LOOKS = 30
+"""At most, at each temperature: about ten are enough where capacity is."""
 QUICK_COOLING = (1 / 300, 1 / 3_000, 1 / 30_000)
 SEASONAL_COOLING = tuple(np.geomspace(1 / 100, 1e-5, 7).tolist())
 """Starts that compete make the dual stiffer."""
@@ -214,16 +216,41 @@ def _cool(
 ) -> tuple[FloatArray, float, bool]:
     """Lower the temperature until no more needs are soft than the completion takes; say whether use fits capacity."""
     n_open, n_needs = needs_to_open(search.market), int(search.market.first_need[-1])
-    last, fits = np.inf, True
+    path, last, fits = _Path(search.market), np.inf, True
     for temperature in temperatures:
         search.settle(prices, SETTLED_WIDTHS * temperature)
         n_soft = n_needs if last == np.inf else search.count_soft(SOFT_WIDTHS * last)
         search.watch.note(needs_settled=n_needs - n_soft)
         if not fits or (last < np.inf and n_soft <= n_open):
             break
-        prices, fits = find_prices(search, prices, Temperature(temperature, temperature), TOLERANCE)
+        ahead, soft = path.ahead(prices, temperature), Temperature(temperature, temperature)
+        try:
+            prices, fits = find_prices(search, ahead, soft, TOLERANCE)
+        except SearchStoppedError as stopped:
+            raise SearchStoppedError(*stopped.row_prices, prices) from None
+        path.add(prices, temperature)
         last = temperature
     return prices, last, fits
+
+
+class _Path:
+    """Where prices went as the temperature fell: nearly on a straight line, so that the next are told ahead."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._places: list[tuple[FloatArray, float]] = []
+
+    def add(self, prices: FloatArray, temperature: float) -> None:
+        """Say where they came to."""
+        self._places = [*self._places[-1:], (prices, temperature)]
+
+    def ahead(self, prices: FloatArray, temperature: float) -> FloatArray:
+        """Guess where they will be; where they are, if they came from one place only."""
+        if len(self._places) < 2:
+            return prices
+        (before, warmer), (at, warm) = self._places
+        guess = at + (at - before) * ((temperature - warm) / (warm - warmer))
+        return np.where(self._market.is_full, guess, np.maximum(0.0, guess))
 
 
 def _cool_starts(
@@ -255,12 +282,14 @@ def _search_sample(market: Market, spread: float, watch: Watch) -> FloatArray | 
     share = sample.sum_units() / sum(float(block.units.sum()) for block in market.blocks)
     of_sample = replace(market, capacity=market.capacity * share)
     search = PriceSearch(HeldHere([sample]), of_sample, watch)
-    prices = np.zeros(len(market.capacity))
+    prices, path = np.zeros(len(market.capacity)), _Path(market)
     for cooling in SAMPLE_COOLING:
-        soft = Temperature(cooling * spread, cooling * spread)
-        prices, fits = find_prices(search, prices, soft, TOLERANCE)
+        temperature = cooling * spread
+        ahead, soft = path.ahead(prices, temperature), Temperature(temperature, temperature)
+        prices, fits = find_prices(search, ahead, soft, TOLERANCE, SAMPLE_LOOKS)
         if not fits:
             return None
+        path.add(prices, temperature)
     return prices
 
 

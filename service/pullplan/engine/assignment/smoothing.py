@@ -148,7 +148,11 @@ def search_block(
 
 
 def find_prices(
-    search: PriceSearch, start: FloatArray, temperature: Temperature, tolerance: float
+    search: PriceSearch,
+    start: FloatArray,
+    temperature: Temperature,
+    tolerance: float,
+    most_looks: int = MOST_LOOKS,
 ) -> tuple[FloatArray, bool]:
     """Climb to the smoothed dual's top; say as well whether use fits capacity there to within `tolerance`.
 
@@ -171,11 +175,14 @@ def find_prices(
         direction = _newton_direction(look, free, longest)
         step = 1.0
         while True:
-            if n_looks >= MOST_LOOKS or step < SHORTEST_STEP:
+            if n_looks >= most_looks or step < SHORTEST_STEP:
                 return prices, False
             trial = prices + step * direction
             trial = np.where(market.is_full, trial, np.maximum(0.0, trial))
-            seen = _look(search, trial, temperature)
+            try:
+                seen = _look(search, trial, temperature)
+            except SearchStoppedError:
+                raise SearchStoppedError(prices) from None
             n_looks += 1
             # The dual is concave: along a step its slope only falls, and says by its sign where the top is.
             rise, fall = float(look.slope @ (trial - prices)), float(seen.slope @ (trial - prices))

@@ -245,7 +245,7 @@ def _stopped(state: _State) -> Solution:
         if weights[k] > 0 and measures[k].n_joined == 1 and state.mixture is not None:
             capacity = state.mixture.capacity / weights[k]
             found[k] = StagePrices(names[k], capacity, weights[:k] / weights[k])
-    simply = {k: no_prices for k in range(len(names)) if k not in found}
+    simply = {k: [no_prices] for k in range(len(names)) if k not in found}
     found |= zip(simply, prove_simply(options, measures, simply, shortfall_units), strict=True)
     return Solution(
         need=need,

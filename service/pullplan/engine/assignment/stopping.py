@@ -23,36 +23,49 @@ NO_TIE_BREAK = "none: the search was stopped"
 def prove_simply(
     options: Options,
     measures: Sequence[StageMeasure],
-    prices: Mapping[int, FloatArray],
+    prices: Mapping[int, Sequence[FloatArray]],
     shortfall_units: FloatArray,
 ) -> list[StagePrices]:
-    """Prove stages by the prices at hand, (n_resources, n_buckets), which may be 0: no need does better than by its best option.
+    """Prove stages by the best of the prices at hand for each: no need does better than by its best option.
 
-    To stay short would be free; a multiplier makes it as dear as the dearest of the best options, where that proves more
-    than it costs for what the plan leaves short.
+    Prices are (n_resources, n_buckets), and may be 0. To stay short would be free; a multiplier makes it as dear as the
+    dearest of the best options, where that proves more than it costs for what the plan leaves short.
     """
-    by_start = {k: options.capability_prices(of_stage) for k, of_stage in prices.items()}
-    least = {k: np.full(len(options.needs), np.inf) for k in prices}
+    at_hand = [(k, of_stage) for k, several in prices.items() for of_stage in several]
+    by_start = [options.capability_prices(of_stage) for _, of_stage in at_hand]
+    least = [np.full(len(options.needs), np.inf) for _ in at_hand]
     for needs in _in_parts(np.arange(len(options.needs))):
         rows = options.rows_of(needs)
-        for k, of_stage in least.items():
+        for (k, _), of_start, of_need in zip(at_hand, by_start, least, strict=True):
             priced = measures[k].by_option(rows, options)
-            np.minimum.at(of_stage, rows.need, priced + by_start[k][rows.capability, rows.start_bucket])
-    proofs = []
-    for k, of_stage in least.items():
-        multipliers = np.zeros(k)
-        for j, earlier in enumerate(measures[:k]):
-            counted = earlier.counted
-            inside = np.isfinite(of_stage[counted.need]) if counted else np.empty(0, dtype=bool)
-            if counted is None or not inside.any():
-                continue
-            best = of_stage[counted.need][inside]
-            multiplier = float((best / counted.weight[inside]).max())
-            achieved = float(counted.weight @ counted.short_units(shortfall_units))
-            if float(best @ counted.units[inside]) > multiplier * achieved:
-                multipliers[j] = multiplier
-        proofs.append(StagePrices(measures[k].name, prices[k], multipliers))
-    return proofs
+            np.minimum.at(of_need, rows.need, priced + of_start[rows.capability, rows.start_bucket])
+    best: dict[int, tuple[float, StagePrices]] = {}
+    for (k, of_stage), of_need in zip(at_hand, least, strict=True):
+        multipliers, covered = _multipliers(measures[:k], of_need, shortfall_units)
+        bound = covered - float((of_stage * options.capacities.available).sum())
+        if k not in best or bound > best[k][0]:
+            best[k] = bound, StagePrices(measures[k].name, of_stage, multipliers)
+    return [proof for _, proof in best.values()]
+
+
+def _multipliers(
+    earlier: Sequence[StageMeasure], least: FloatArray, shortfall_units: FloatArray
+) -> tuple[FloatArray, float]:
+    """Weigh what may stay short, and add up what then must be paid: (n_earlier,)."""
+    multipliers, covered = np.zeros(len(earlier)), 0.0
+    for j, measure in enumerate(earlier):
+        counted = measure.counted
+        inside = np.isfinite(least[counted.need]) if counted else np.empty(0, dtype=bool)
+        if counted is None or not inside.any():
+            continue
+        best = least[counted.need][inside]
+        multiplier = float((best / counted.weight[inside]).max())
+        achieved = float(counted.weight @ counted.short_units(shortfall_units))
+        paid = float(best @ counted.units[inside]) - multiplier * achieved
+        if paid > 0:
+            multipliers[j] = multiplier
+            covered += paid
+    return multipliers, covered
 
 
 def serve_short(

@@ -15,8 +15,8 @@ ShouldStop = Callable[[], bool]
 class SearchStoppedError(Exception):
     """Time is up: what is known by now has to do."""
 
-    def __init__(self, row_prices: npt.NDArray[np.float64] | None = None) -> None:
-        """Say how it is known; `row_prices` are the best by now, where prices are searched for."""
+    def __init__(self, *row_prices: npt.NDArray[np.float64]) -> None:
+        """Say how it is known: `row_prices` are the good ones by now, where prices are searched for."""
         super().__init__()
         self.row_prices = row_prices
 
