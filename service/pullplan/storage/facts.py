@@ -160,13 +160,12 @@ async def _read[T: msgspec.Struct](
     facts: list[T] = []
     cursor = await connection.cursor(SQL[query], *arguments)
     while rows := await cursor.fetch(ROWS_AT_ONCE):
-        shared = [n for n, value in rows[0].items() if isinstance(value, str | date) and n != "external_id"]
-        for row in rows:
-            fields = dict(row)
-            for name in shared:
-                value = fields[name]
-                fields[name] = known.setdefault(value, value)
-            facts.append(kind(**fields))
+        names = tuple(rows[0].keys())
+        columns: list[Iterable[Any]] = list(zip(*rows, strict=True))
+        for place, (name, value) in enumerate(rows[0].items()):
+            if isinstance(value, str | date) and name != "external_id":
+                columns[place] = [known.setdefault(one, one) for one in columns[place]]
+        facts += [kind(**dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]
     return tuple(facts)
 
 

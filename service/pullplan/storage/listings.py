@@ -9,7 +9,7 @@ import asyncpg
 
 from pullplan.storage.database import Connection
 
-PREFETCHED_ROWS = 2000
+ROWS_AT_ONCE = 2000
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,17 @@ async def stream(
     connection: Connection, listing: Listing, owner_id: UUID, **filters: str | None
 ) -> AsyncIterator[asyncpg.Record]:
     """Read the whole list through a server-side cursor, in a read-only transaction of its own."""
+    async for rows in stream_many(connection, listing, owner_id, **filters):
+        for row in rows:
+            yield row
+
+
+async def stream_many(
+    connection: Connection, listing: Listing, owner_id: UUID, **filters: str | None
+) -> AsyncIterator[list[asyncpg.Record]]:
+    """Stream some thousand rows at a time: for whoever reads so many that waiting for each would tell."""
     arguments = listing.arguments(owner_id, None, None, filters)
     async with connection.transaction(readonly=True):
-        async for row in connection.cursor(listing.statement, *arguments, prefetch=PREFETCHED_ROWS):
-            yield row
+        cursor = await connection.cursor(listing.statement, *arguments)
+        while rows := await cursor.fetch(ROWS_AT_ONCE):
+            yield rows
