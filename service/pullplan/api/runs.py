@@ -22,8 +22,9 @@ from pullplan.storage.runs import Run, RunKind, RunState
 
 WAIT_SECONDS_MAX = 30
 POLL_SECONDS = 0.2
-FIRST_POLL_SECONDS = 0.02
-"""Many runs end soon: the pauses grow from here."""
+FIRST_POLL_SECONDS = 0.01
+POLL_GROWTH = 1.1
+"""Many runs end soon: the pauses grow from here, so that nobody waits a tenth longer than the run takes."""
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
 
 Prefer = Annotated[
@@ -79,7 +80,7 @@ async def respond_when_ended(pool: database.Pool, answer: Answer, prefer: str | 
         if asyncio.get_running_loop().time() >= deadline:
             return Response(run, status_code=202, headers=headers)
         await asyncio.sleep(pause)
-        pause = min(POLL_SECONDS, 1.2 * pause)
+        pause = min(POLL_SECONDS, POLL_GROWTH * pause)
 
 
 @get("/v1/runs", guards=[require("read")], operation_id="listRuns", tags=["runs"])
