@@ -78,14 +78,14 @@ async def test_a_remedy_says_how_much_more_of_what_would_serve_a_shortfall(
         },
     )
     assert near["sentence"] == (
-        "NEAR, with 130 more hours from 2026-04-13 on, would serve all 65 BREAD that TOWN is short of; "
+        "NEAR, with 130 more hours in the week of 2026-04-13, would serve all 65 BREAD that TOWN is short of; "
         "the plan would cost 650 unit-km more"
     )
     # Of 130 hours FAR has 35 in the week, once it is back.
     assert (far["node_code"], far["brings_online"]) == ("FAR", True)
     assert [extra["amount"] for extra in far["extra_capacity"]] == [pytest.approx(95.0)]
     assert far["sentence"].startswith(
-        "FAR, back online and with 95 more hours from 2026-04-13 on, would serve"
+        "FAR, back online and with 95 more hours in the week of 2026-04-13, would serve"
     )
 
     more = {

@@ -41,7 +41,7 @@ class NodeRemedy(msgspec.Struct, kw_only=True):
     qualifies: bool
     extra_capacity: list[LackingCapacity]
     stages: list[ConfirmedStage]
-    """What every stage would measure, solved anew with all of that: no other need is served less for it."""
+    """What every stage would measure, solved anew with all of that: none is worse unless one before it is better."""
     sentence: str
 
 

@@ -129,7 +129,7 @@ class Wording:
             *(["back online"] if remedy.brings_online else []),
             *([f"qualified for {short.product_code}"] if remedy.qualifies else []),
             *(
-                f"with {say_units(extra.amount)} more {extra.resource_code} from {day} on"
+                f"with {say_units(extra.amount)} more {extra.resource_code} {self._when(day)}"
                 if extra.product_code is None
                 else f"allowed to start {say_units(extra.amount)} more {extra.product_code}"
                 for extra, day in zip(remedy.extra_capacity, bucket_dates, strict=True)
@@ -143,6 +143,9 @@ class Wording:
             f"{would} serve all {say_units(short.units)} {short.product_code} that {short.region_code} is short of; "
             f"the plan would cost {say_units(abs(cost.extra))}{unit} {more}"
         )
+
+    def _when(self, day: date) -> str:
+        return f"in the week of {day}" if self.bucket == "week" else f"on {day}"
 
     def line(self, line: Line) -> str:
         """Say what a node makes for whom, and where it stands by distance."""

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pullplan.engine.assignment import Spread, assign, here
 from pullplan.engine.explanation.forcing import compare, with_forced
 from pullplan.engine.model import (
+    ConfirmedStage,
     ExtraCapacity,
     Forced,
     Plan,
@@ -60,7 +61,12 @@ def find_remedies(
     search = partial(assign, progress=progress, spread=spread)
     tried = [_solve(facts, plan, shortfall, one, search) for one in _worth_trying(facts, plan, shortfall)]
     found = [remedy for remedy in tried if remedy is not None]
-    return tuple(sorted(found, key=lambda remedy: [stage.forced_value for stage in remedy.stages[-3:]]))
+    return tuple(sorted(found, key=_least_late_then_costly))
+
+
+def _least_late_then_costly(remedy: Remedy) -> tuple[float, float]:
+    lateness, cost, _ = remedy.stages[-3:]
+    return lateness.extra if lateness.is_worse else 0.0, cost.extra
 
 
 def _worth_trying(facts: PlanningFacts, plan: Plan, shortfall: Shortfall) -> list[_Try]:
@@ -123,30 +129,39 @@ def _solve(
         if options.capabilities.rows[c].node_code == one.node_code
     )
     use = options.capabilities.use[[c]].toarray().ravel() * shortfall.units
-    added = _lacking(options, _use_of_plan(options, plan), use, one.start_bucket)
+    lacking = _lacking(options, _use_of_plan(options, plan), use, one.start_bucket)
+    brings_online, qualifies = node.status == "offline", not made_by.qualified
+    # What an able node takes over may have a place elsewhere: then nothing need be added.
+    for added in [np.zeros_like(lacking), lacking] if brings_online or qualifies else [lacking]:
+        able = _with_more(options, added)
+        solution = search(able)
+        stages = compare(able, solution, {stage.measure: stage.before_lots for stage in plan.stages})
+        is_missed = solution.shortfall_units[-1] > DUST_SHARE * forced.units
+        if is_missed or (not added.any() and any(map(_is_shorter, stages))):
+            continue
+        used = able.use_by_bucket(solution.capability, solution.start_bucket, solution.units)
+        needed = np.maximum(0.0, added - np.maximum(0.0, _room(able, used)))
+        return Remedy(
+            node_code=one.node_code,
+            brings_online=brings_online,
+            qualifies=qualifies,
+            extra_capacity=tuple(_told(able, needed, added)),
+            stages=stages,
+        )
+    return None
+
+
+def _is_shorter(stage: ConfirmedStage) -> bool:
+    return stage.is_worse and stage.measure.startswith("shortfall:")
+
+
+def _with_more(options: Options, added: FloatArray) -> Options:
+    """Add to what there is: (n_resources, n_buckets)."""
     capacities = options.capacities
-    options = dataclasses.replace(
-        options,
-        capacities=dataclasses.replace(
-            capacities,
-            calendar=capacities.calendar + added,
-            available=left_for_new_work(
-                capacities.calendar + added, capacities.released_use, capacities.is_stored
-            ),
-        ),
-    )
-    solution = search(options)
-    if solution.shortfall_units[-1] > DUST_SHARE * forced.units:
-        return None
-    used = options.use_by_bucket(solution.capability, solution.start_bucket, solution.units)
-    needed = np.maximum(0.0, added - np.maximum(0.0, _room(options, used)))
-    return Remedy(
-        node_code=one.node_code,
-        brings_online=node.status == "offline",
-        qualifies=not made_by.qualified,
-        extra_capacity=tuple(_told(options, needed, added)),
-        stages=compare(options, solution, {stage.measure: stage.before_lots for stage in plan.stages}),
-    )
+    calendar = capacities.calendar + added
+    available = left_for_new_work(calendar, capacities.released_use, capacities.is_stored)
+    more = dataclasses.replace(capacities, calendar=calendar, available=available)
+    return dataclasses.replace(options, capacities=more)
 
 
 def _use_of_plan(options: Options, plan: Plan) -> FloatArray:

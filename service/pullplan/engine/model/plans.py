@@ -110,7 +110,7 @@ class Remedy(Fact, frozen=True, kw_only=True):
     """The node would have to be qualified for the product."""
     extra_capacity: tuple[ExtraCapacity, ...]
     stages: tuple[ConfirmedStage, ...]
-    """Solved anew with all of that: no other need is served less for it."""
+    """Solved anew with all of that: none is worse than planned unless one before it is better."""
 
 
 class ProductionOrder(Fact, frozen=True, kw_only=True):
