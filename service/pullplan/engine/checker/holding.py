@@ -159,6 +159,12 @@ def _check_prices(plan: Plan, stability: Stability) -> Iterator[Finding]:
     prices = stability.churn_prices
     if len(prices) != len(plan.stages) or not all(math.isfinite(p) and p >= 0 for p in prices):
         yield _wrong(f"it needs one churn price ≥ 0 for each stage, and has {list(prices)}")
+    for name, said in (
+        ("churn budget", stability.churn_budget_units),
+        ("least saving", stability.least_saving_per_unit),
+    ):
+        if said is not None and not (math.isfinite(said) and said >= 0):
+            yield _wrong(f"its {name} is {said:g}")
 
 
 def _wrong(detail: str) -> Finding:

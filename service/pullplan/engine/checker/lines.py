@@ -111,7 +111,8 @@ def _check_numbers(
     report: Report,
 ) -> None:
     number_of = f"{kind}_id"
-    times = n_alike(whole_numbers(rows, number_of))
+    numbers = whole_numbers(rows, number_of)
+    times = n_alike(numbers)
 
     def wrong(is_wrong: BoolArray, code: FindingCode, words: Callable[[int], str]) -> None:
         def say(i: int) -> Finding:
@@ -126,6 +127,7 @@ def _check_numbers(
 
         report.add_where(is_wrong, say)
 
+    wrong(numbers < 1, "line_malformed", lambda _: f"{kind}s are numbered from 1")
     wrong(times > 1, "line_malformed", lambda i: f"it is one of {times[i]} with this number")
     wrong(
         need == UNKNOWN, "line_malformed", lambda i: f"it is for need {rows[i].need_id}, which there is not"

@@ -97,18 +97,24 @@ class LotChecker:
 
     def problem_of_stages(self) -> str:
         """Say what is wrong with where stages state a relaxation, if anything is."""
-        if all((stage.relaxation_value is not None) == self.has_lots for stage in self._plan.stages):
+        stated = [of for stage in self._plan.stages for of in (stage.relaxation_value, stage.price_of_lots)]
+        if all((of is not None) == self.has_lots for of in stated):
             return ""
-        return "stages state a relaxation's value where a capability has lot rules, and nowhere else"
+        return "stages state a relaxation's value and a price of lots where a capability has lot rules, and nowhere else"
 
     def check(self) -> Iterator[Finding]:
         """Look at every order, and for lines of products with lots that no order makes."""
         times = Counter(_place(order) for order in self._plan.production_orders)
+        numbered = Counter(order.production_order_id for order in self._plan.production_orders)
         for order in self._plan.production_orders:
             place = _place(order)
             problems = list(self._problems(order))
             if times[place] > 1:
                 problems.append(("order_malformed", "another order is of the same product, node and bucket"))
+            if order.production_order_id < 1 or numbered[order.production_order_id] > 1:
+                problems.append(
+                    ("order_malformed", f"its number is {order.production_order_id}, no number of its own")
+                )
             for code, words in problems:
                 yield self._finding(code, place, words)
         for place, units in sorted(self._taken.items()):
@@ -135,6 +141,7 @@ class LotChecker:
             or not all(math.isfinite(units) and units >= 0 for units in amounts)
             or order.n_lots < 1
             or order.n_smaller_lots < 0
+            or (order.n_smaller_lots == 0 and order.smaller_lot_units != 0)
             or order.units <= 0
         ):
             yield "order_malformed", "there can be no such order"

@@ -95,6 +95,7 @@ def check_needs(ground: Ground, needs: Needs, report: Report) -> None:
         )
 
     wrong(times > 1, lambda i, _: f"{times[i]} needs have this number")
+    wrong(needs.need_id < 1, lambda *_: "needs are numbered from 1")
     wrong(needs.product == UNKNOWN, lambda _, need: f"there is no product {need.product_code}")
     wrong(needs.region == UNKNOWN, lambda _, need: f"there is no region {need.region_code}")
     wrong(needs.tier == UNKNOWN, lambda _, need: f"there is no tier {need.tier}")
