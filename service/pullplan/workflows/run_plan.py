@@ -19,14 +19,14 @@ from pullplan.engine.model import (
 )
 from pullplan.engine.netting import forecast_steps, wants_forecast
 from pullplan.engine.plan import make_plan
-from pullplan.engine.replanning import Churn, replan
+from pullplan.engine.replanning import Churn, Warm
 from pullplan.storage import facts, forecasts, plans, replans, verifications
 from pullplan.storage.database import Connection
 from pullplan.storage.plan_reading import WholePlan
 from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
-from pullplan.workflows.known_plans import KnownPlans
+from pullplan.workflows.known_plans import KnownPlan, KnownPlans
 from pullplan.workflows.run_forecast import compute_forecast, store_forecast
 from pullplan.workflows.verify_plan import read_to_check, store_verification
 
@@ -57,13 +57,15 @@ class _Read(msgspec.Struct, frozen=True):
     """What a fresh forecast is to be made from, where one is needed."""
     forecast_id: UUID | None
     """The stored forecast that it was planned with."""
-    parent: WholePlan | None
+    parent: KnownPlan | None
     churn: Churn
 
 
 class _Made(msgspec.Struct, frozen=True):
     planning: PlanningFacts
     plan: Plan
+    warm: Warm | None
+    """What a re-plan has left for the next one."""
     fresh_forecast: Forecast | None
     forecasting_seconds: float
 
@@ -100,7 +102,8 @@ async def run_plan(desk: Desk, run: Claimed) -> None:
         if request.verify:
             await _verify(storing, run.run_id, desk)
     dates = bucket_dates(made.planning.horizon)[:-1]
-    desk.plans.keep(WholePlan(plan_id=run.run_id, facts=made.planning, plan=made.plan, bucket_dates=dates))
+    whole = WholePlan(plan_id=run.run_id, facts=made.planning, plan=made.plan, bucket_dates=dates)
+    desk.plans.keep(whole, made.warm)
 
 
 async def _verify(connection: Connection, plan_id: UUID, desk: Desk) -> None:
@@ -128,10 +131,10 @@ def _compute(read: _Read, request: PlanRequest, desk: Desk) -> _Made:
         planning = msgspec.structs.replace(planning, forecast=forecast)
     if read.parent is None:
         should_stop = _time_is_up(request.solve_seconds_max, desk.clock)
-        plan = make_plan(planning, desk.progress, should_stop, desk.spread)
+        plan, warm = make_plan(planning, desk.progress, should_stop, desk.spread), None
     else:
-        plan = replan(planning, read.parent.facts, read.parent.plan, read.churn, desk.progress)
-    return _Made(planning, plan, forecast, seconds)
+        plan, warm = read.parent.warm.replan(planning, read.churn, desk.progress)
+    return _Made(planning, plan, warm, forecast, seconds)
 
 
 def _time_is_up(seconds: float | None, clock: Callable[[], float]) -> Callable[[], bool] | None:
@@ -151,7 +154,7 @@ async def _store(connection: Connection, record: plans.PlanRecord, read: _Read, 
     if read.parent is None:
         await plans.insert(connection, record, made.plan, made.planning, dates)
     else:
-        await replans.insert(connection, record, made.plan, made.planning, dates, parent=read.parent)
+        await replans.insert(connection, record, made.plan, made.planning, dates, parent=read.parent.whole)
 
 
 async def _read(connection: Connection, request: PlanRequest, time_zone: str, known: KnownPlans) -> _Read:
@@ -183,14 +186,14 @@ async def _read(connection: Connection, request: PlanRequest, time_zone: str, kn
 
 async def _read_parent(
     connection: Connection, parent_plan_id: UUID, horizon: Horizon, known: KnownPlans
-) -> tuple[WholePlan, UUID | None]:
+) -> tuple[KnownPlan, UUID | None]:
     """Find the plan that is to be re-planned, and its forecast where that is of the same buckets."""
     head = await plans.find(connection, parent_plan_id)
     parent = await known.find(connection, parent_plan_id)
     if head is None or parent is None:
         raise ParentUnsuitableError(f"there is no plan {parent_plan_id}")
-    bucket = parent.facts.horizon.bucket
-    dates, wanted = bucket_dates(parent.facts.horizon), bucket_dates(horizon)
+    of_parent = parent.whole.facts.horizon
+    bucket, dates, wanted = of_parent.bucket, bucket_dates(of_parent), bucket_dates(horizon)
     if bucket != horizon.bucket or dates[-1] <= wanted[0] or wanted[-1] <= dates[0]:
         raise ParentUnsuitableError(
             f"the plan {parent_plan_id} is of {dates[0]} to {dates[-1]} by {bucket}; "

@@ -62,7 +62,8 @@ async def read_to_check(connection: Connection, plan_id: UUID, known: KnownPlans
     if head is None or whole is None:
         raise ResourceUnknownError("plan", plan_id)
     parent_plan_id = head["parent_plan_id"]
-    return Stored(whole, parent_plan_id and await known.find(connection, parent_plan_id))
+    parent = await known.find(connection, parent_plan_id) if parent_plan_id else None
+    return Stored(whole, None if parent is None else parent.whole)
 
 
 async def store_verification(
