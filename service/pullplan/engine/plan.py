@@ -67,7 +67,9 @@ def make_plan(
         should_stop=should_stop,
         spread=spread,
     )
-    lots = cut_into_lots(options, relaxation, lambda done: tell("cutting into lots", done))
+    lots = cut_into_lots(
+        options, relaxation, lambda done: tell("cutting into lots", done), should_stop=should_stop
+    )
     solution = relaxation if lots is None else lots.solution
     tell("explaining", 0.0)
     stages = certify(options, relaxation, None if lots is None else lots.values)

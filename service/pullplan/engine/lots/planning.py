@@ -1,21 +1,21 @@
 """Which production orders make a plan, cut into which lots, and who gets their units?"""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.certificate import stage_values
+from pullplan.engine.lots.problem import Problem
 from pullplan.engine.lots.rules import lot_rules
-from pullplan.engine.lots.search import search
-from pullplan.engine.lots.serving import serve
-from pullplan.engine.lots.sizing import Problem, Weights
-from pullplan.engine.lots.ways import gather, lay_out_orders, take
+from pullplan.engine.lots.search import Search
+from pullplan.engine.lots.ways import Weights, lay_out_orders
 from pullplan.engine.model import ProductionOrder
-from pullplan.engine.options import OptionRows, Options, Solution, shortfall_weight, stage_measures
+from pullplan.engine.options import Options, Solution, shortfall_weight, stage_measures
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 DEAREST = 3.0
 SHORT_WEIGHT, LATENESS_WEIGHT, EXCESS_WEIGHT = 100.0, 40.0, 20.0
@@ -26,7 +26,7 @@ EARLINESS_WEIGHT = 1e-4
 """Of the mean option."""
 
 
-METHOD = "orders of whole lots product by product in HiGHS within the room that others leave"
+METHOD = "orders of whole lots product by product within the room that others leave"
 
 
 @dataclass(frozen=True)
@@ -49,29 +49,35 @@ class LotPlan:
 
 
 def cut_into_lots(
-    options: Options, relaxation: Solution, progress: Callable[[float], None] | None = None
+    options: Options,
+    relaxation: Solution,
+    progress: Callable[[float], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> LotPlan | None:
     """Gather assignments into production orders of whole lots; None where no capability has lot rules.
 
-    Raises: LotRulesContradictoryError, AssignmentFailedError.
+    Once `should_stop` says so, the best orders found by then have to do; they are feasible.
+
+    Raises: LotRulesContradictoryError.
     """
     rules = lot_rules(options)
     if rules is None:
         return None
-    tables = {
-        product: options.rows_of(np.flatnonzero(options.need_product == product))
-        for product in rules.products.tolist()
-    }
     problem = Problem(
         options=options,
         rules=rules,
-        orders=lay_out_orders(options, list(tables.values())),
-        units=options.need_units - relaxation.shortfall_units,
+        orders=lay_out_orders(options, rules.products.tolist()),
+        left_short=np.where(
+            relaxation.shortfall_units > DUST_SHARE * options.need_units, relaxation.shortfall_units, 0.0
+        ),
         weights=_weights(options),
         make_minimum=options.parameters.make_minimum,
     )
-    size = search(problem, relaxation, tables, progress or (lambda _done_share: None))
-    return _serve_all(problem, relaxation, tables, size)
+    search = Search(
+        problem, relaxation, progress or (lambda _done_share: None), should_stop or (lambda: False)
+    )
+    search.run()
+    return _gather(problem, relaxation, search)
 
 
 def _weights(options: Options) -> Weights:
@@ -80,49 +86,49 @@ def _weights(options: Options) -> Weights:
     _, level = np.unique(np.stack([options.need_tier, options.need_rank]), axis=1, return_inverse=True)
     weight = shortfall_weight(options)
     before_all = (1 + level.max(initial=0) - level.ravel()) * weight / (weight.max(initial=0.0) or 1.0)
+    lateness = LATENESS_WEIGHT * dearest
     return Weights(
-        short=SHORT_WEIGHT * dearest * (0.5 + before_all),
-        lateness=LATENESS_WEIGHT * dearest,
+        # No unit is left short so that another comes earlier.
+        short=SHORT_WEIGHT * dearest * (0.5 + before_all) + 2 * options.horizon.horizon_buckets * lateness,
+        lateness=lateness,
         excess=EXCESS_WEIGHT * dearest,
         earliness=EARLINESS_WEIGHT * mean,
     )
 
 
-def _serve_all(
-    problem: Problem, relaxation: Solution, tables: Mapping[int, OptionRows], size: FloatArray
-) -> LotPlan:
+def _gather(problem: Problem, relaxation: Solution, search: Search) -> LotPlan:
+    """Put the products' lines, and those of products without lots, together."""
     options, orders = problem.options, problem.orders
     shortfall = relaxation.shortfall_units.copy()
-    kept = ~np.isin(options.need_product[relaxation.need], problem.rules.products)
-    names = ("need", "capability", "start_bucket", "units")
-    columns = {name: [getattr(relaxation, name)[kept]] for name in names}
+    has_lots = np.isin(options.need_product, problem.rules.products)
+    kept = ~has_lots[relaxation.need]
+    sized = search.sized.values()
+    order = np.concatenate([np.empty(0, dtype=np.int64), *(of.line_order for of in sized)])
+    need = np.concatenate([relaxation.need[kept], *(of.line_need for of in sized)])
+    capability = np.concatenate([relaxation.capability[kept], orders.capability[order]])
+    start = np.concatenate([relaxation.start_bucket[kept], orders.start[order]])
+    units = np.concatenate([relaxation.units[kept], *(of.line_units for of in sized)])
+    size = np.zeros(len(orders.capability))
+    for of in sized:
+        size[of.order] = of.size
+    lines = _Lines.of(options, need, capability, start, units)
+    shortfall[has_lots] = lines.shortfall_units[has_lots]
     surplus = size.copy()
-    for product, rows in tables.items():
-        need = np.flatnonzero(options.need_product == product)
-        is_made = size[orders.number(rows.capability, rows.start_bucket)] > 0
-        if not is_made.any():
-            shortfall[need] = options.need_units[need]
-            continue
-        ways = gather(options, orders, need, take([rows], [is_made]))
-        served = serve(problem, ways, size[ways.order])
-        shortfall[need] = served.shortfall_units
-        np.subtract.at(surplus, orders.number(served.capability, served.start_bucket), served.units)
-        for name, parts in columns.items():
-            parts.append(getattr(served, name))
-    lines = {name: np.concatenate(parts) for name, parts in columns.items()}
-    order = np.lexsort((lines["start_bucket"], lines["capability"], lines["need"]))
+    own = has_lots[lines.need]
+    number = orders.number(lines.capability[own], lines.start_bucket[own])
+    np.subtract.at(surplus, number, lines.units[own])
     is_dust = surplus <= DUST_SHARE * size
     of_any_size = problem.rules.multiple[orders.capability] == 0
     size = np.where(is_dust & of_any_size, size - surplus, size)
     surplus[is_dust] = 0.0
-    need, capability, start, units = (lines[name][order] for name in names)
     solution = replace(
         relaxation,
-        need=need,
-        capability=capability,
-        start_bucket=start,
-        units=units,
+        need=lines.need,
+        capability=lines.capability,
+        start_bucket=lines.start_bucket,
+        units=lines.units,
         shortfall_units=shortfall,
+        is_complete=relaxation.is_complete and search.is_complete,
     )
     return LotPlan(
         relaxation=relaxation,
@@ -131,6 +137,41 @@ def _serve_all(
         extra_use=_extra_use(problem, size, surplus),
         production_orders=_production_orders(problem, size, surplus),
     )
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """One line per need × capability × start bucket, ordered so, every need adding up exactly."""
+
+    need: IntArray
+    capability: IntArray
+    start_bucket: IntArray
+    units: FloatArray
+    shortfall_units: FloatArray
+    """(n_needs,)"""
+
+    @classmethod
+    def of(
+        cls, options: Options, need: IntArray, capability: IntArray, start: IntArray, units: FloatArray
+    ) -> "_Lines":
+        """Join lines, drop what is the arithmetic's rounding, and let the largest of a need take the rest."""
+        n_buckets = options.horizon.horizon_buckets
+        way = capability * n_buckets + start
+        order = np.lexsort((way, need))
+        need, way, units = need[order], way[order], units[order]
+        first = np.flatnonzero((np.diff(need, prepend=-1) != 0) | (np.diff(way, prepend=-1) != 0))
+        need, way = need[first], way[first]
+        units = np.add.reduceat(units, first) if len(first) else units
+        is_line = units > DUST_SHARE * options.need_units[need]
+        need, way, units = need[is_line], way[is_line], units[is_line]
+        n_needs = len(options.needs)
+        shortfall = options.need_units - np.bincount(need, weights=units, minlength=n_needs)
+        shortfall[shortfall <= DUST_SHARE * options.need_units] = 0.0
+        rest = options.need_units - shortfall - np.bincount(need, weights=units, minlength=n_needs)
+        by_size = np.lexsort((units, need))
+        largest = by_size[np.flatnonzero(np.diff(need[by_size], append=-1))]
+        units[largest] += rest[need[largest]]
+        return cls(need, way // n_buckets, way % n_buckets, units, shortfall)
 
 
 def _values(problem: Problem, solution: Solution, surplus: FloatArray) -> Iterator[float]:
@@ -144,13 +185,11 @@ def _values(problem: Problem, solution: Solution, surplus: FloatArray) -> Iterat
 
 
 def _extra_use(problem: Problem, size: FloatArray, surplus: FloatArray) -> FloatArray:
-    capabilities, orders = problem.options.capabilities, problem.orders
-    units = np.zeros((len(capabilities.rows), orders.n_buckets))
-    made = np.zeros(units.shape)
-    units[orders.capability, orders.start] = surplus
+    options, orders = problem.options, problem.orders
+    made = np.zeros((len(options.capabilities.rows), options.horizon.horizon_buckets))
     made[orders.capability, orders.start] = size > 0
-    used: FloatArray = capabilities.use.T @ units + problem.rules.setup.T @ made
-    return used
+    used: FloatArray = problem.rules.setup.T @ made
+    return used + options.use_by_bucket(orders.capability, orders.start, surplus)
 
 
 def _production_orders(

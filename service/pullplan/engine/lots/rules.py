@@ -48,6 +48,44 @@ class LotRules:
             return n_lots, multiple * each, 0, 0.0
         return n_larger, multiple * (each + 1), n_lots - n_larger, multiple * each
 
+    def of(self, capability: IntArray) -> "Sizes":
+        """Look up what orders of some capabilities may be of."""
+        return Sizes(self.minimum[capability], self.multiple[capability], self.maximum[capability])
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of which units some orders may be; arrays are (n_orders,), as in `LotRules`."""
+
+    minimum: FloatArray
+    multiple: FloatArray
+    maximum: FloatArray
+
+    def down(self, units: FloatArray) -> FloatArray:
+        """Find the largest size that is no larger; 0 where there is none."""
+        size = self._whole(units, np.floor, WHOLE_WITHIN)
+        n_lots = self._lots(size)
+        # Between the most that some lots make and the least that one more does, there is no size.
+        size = np.where(size < n_lots * self.minimum * (1 - WHOLE_WITHIN), self._full(n_lots - 1), size)
+        return np.where(size < self.minimum * (1 - WHOLE_WITHIN), 0.0, size)
+
+    def up(self, units: FloatArray) -> FloatArray:
+        """Find the smallest size that is no smaller; 0 for 0."""
+        size = self._whole(np.maximum(units, self.minimum), np.ceil, -WHOLE_WITHIN)
+        size = np.maximum(size, self._lots(size) * self.minimum)
+        return np.where(units > 0, size, 0.0)
+
+    def _whole(self, units: FloatArray, rounded: np.ufunc, within: float) -> FloatArray:
+        multiple = np.where(self.multiple > 0, self.multiple, 1.0)
+        return np.where(self.multiple > 0, multiple * rounded(units / multiple + within), units)
+
+    def _lots(self, size: FloatArray) -> FloatArray:
+        lots: FloatArray = np.maximum(1.0, np.ceil(size / self.maximum - WHOLE_WITHIN))
+        return lots
+
+    def _full(self, n_lots: FloatArray) -> FloatArray:
+        return np.where(n_lots > 0, n_lots * np.where(n_lots > 0, self.maximum, 0.0), 0.0)
+
 
 def lot_rules(options: Options) -> LotRules | None:
     """Fill in what products say; None where nobody has a rule.

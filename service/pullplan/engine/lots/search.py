@@ -6,143 +6,166 @@ node is so offered to the next product at the relaxation's price, and rounding e
 products are sized together again, those that lots leave short first, as long as that is worth its time.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from pullplan.engine.lots.sizing import Problem, size_orders
-from pullplan.engine.lots.ways import gather, take
-from pullplan.engine.options import OptionRows, Solution
+from pullplan.engine.lots.problem import Problem, Sized
+from pullplan.engine.lots.sizing import LEAST_SAVING_SHARE, size_orders
+from pullplan.engine.lots.stopping import round_down
+from pullplan.engine.lots.ways import Table, tabulate
+from pullplan.engine.options import Solution, runs
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-SMALL_OPTIONS = 12_000
-"""Up to so many options of all products together, every one is looked at."""
-NEAREST_WAYS = 4
-"""Above: the capabilities looked at for every need, by cost and worth of capacity."""
 RESERVED_SHARE = 0.95
 """Of what the relaxation gives a product that is still to be sized: so much nobody else takes."""
 ROUNDING_SHARE = 1e-7
 """Of what products need: a smaller shortage is the solver's rounding."""
+SHORT_ROUNDS = 3
+"""How often each product that lots leave short is sized again."""
+ROUND_CELLS = 3_000_000
+"""Cells of all products' tables × rounds, at most: small instances get many rounds, large ones none."""
+MOST_ROUNDS, ROUNDS_IN_VAIN = 200, 40
+FEWEST_IN_VAIN = 10
+"""Rounds without a saving, besides one for every order made, after which there are no more."""
 TOGETHER = 3
-"""Products that are sized together again."""
+"""Products that are sized together again, at most."""
+CLOSED_SHARE = 0.2
+"""Of the orders of a group: so many must not be made in a round, so that others are tried."""
+FIRST_PRICE_FACTOR = 0.99
+"""Of the relaxation's prices: at just these prices a full node ties with the next, and may be left idle."""
+PRICE_FACTORS = (0.0, 0.5, 0.99, 1.5)
+"""How dear room is to a product in a round."""
 
 
-def search(
-    problem: Problem,
-    relaxation: Solution,
-    tables: Mapping[int, OptionRows],
-    progress: Callable[[float], None],
-) -> FloatArray:
-    """Size every order.
+class Search:
+    """Sizes orders round by round; the best so far is kept."""
 
-    Shapes: `tables` lists each product's options → (n_orders,) units
-    """
-    return _Search(problem, relaxation, tables).run(progress)
+    def __init__(
+        self,
+        problem: Problem,
+        relaxation: Solution,
+        progress: Callable[[float], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._problem, self._relaxation = problem, relaxation
+        self._progress, self._should_stop = progress, should_stop
+        self._prices = relaxation.capacity_savings
+        self._needs = dict(runs(problem.options.need_product))
+        self.sized: dict[int, Sized] = {}
+        self._free = self._left_to_lots()
+        self._lines = dict(runs(problem.options.need_product[relaxation.need]))
+        self.is_complete = True
 
+    def run(self) -> None:
+        products = [p for p in self._problem.rules.products.tolist() if p in self._needs]
+        self._first(products)
+        if self.is_complete:
+            self._again(products)
 
-class _Search:
-    def __init__(self, problem: Problem, relaxation: Solution, tables: Mapping[int, OptionRows]) -> None:
-        self._problem, self._relaxation, self._tables = problem, relaxation, tables
-        cost = next(p for p in relaxation.stage_prices if p.measure.startswith("cost:"))
-        self._prices = cost.capacity
-        self._is_small = sum(len(rows.need) for rows in tables.values()) <= SMALL_OPTIONS
-        self._size = np.zeros(len(problem.orders.capability))
-        options = problem.options
-        self._free = options.capacities.available - options.use_by_bucket(
-            relaxation.capability, relaxation.start_bucket, relaxation.units
-        )
+    def _first(self, products: Sequence[int]) -> None:
+        for done, product in enumerate(products):
+            self._progress(done / len(products))
+            own = self._lines.get(product, np.empty(0, dtype=np.int64))
+            lines = self._relaxation
+            rows, use = self._problem.use(
+                product, lines.capability[own], lines.start_bucket[own], lines.units[own], setups=False
+            )
+            np.add.at(self._free, rows, RESERVED_SHARE * use)
+            if self._is_stopped():
+                free = np.maximum(0.0, self._free)
+                self._put(product, round_down(self._problem, product, lines, own, free))
+            else:
+                self._put(product, self._size(product, FIRST_PRICE_FACTOR * self._prices, None))
 
-    def run(self, progress: Callable[[float], None]) -> FloatArray:
-        reserved = {product: self._relaxed_use(product) for product in self._tables}
-        self._free += (1 - RESERVED_SHARE) * sum(reserved.values())
-        missing = dict.fromkeys(self._tables, 0.0)
-        for done, product in enumerate(self._tables):
-            progress(done / len(self._tables))
-            self._free += RESERVED_SHARE * reserved[product]
-            if not (self._is_small and len(self._tables) <= TOGETHER):
-                missing[product] = self._resize([product], self._prices)
-        for product in self._again(missing):
-            if missing[product] > 0 or self._is_small:
-                group = self._together(product)
-                left = self._resize(group, None)
-                missing |= dict.fromkeys(group, left)
-                if len(group) == len(self._tables):
-                    break
-        return self._size
+    def _again(self, products: Sequence[int]) -> None:
+        """Size products again, alone or together: those that lots leave short, then any."""
+        chance = np.random.default_rng(0)
+        short = [p for p in products if self._is_short(p)]
+        for product in [p for _ in range(SHORT_ROUNDS) for p in short]:
+            if self._is_stopped():
+                return
+            if self._is_short(product):
+                self._retry(product, products, chance)
+        cells = sum(len(self._needs[p]) * len(self._problem.orders.of_product[p]) for p in products)
+        n_rounds = min(MOST_ROUNDS, ROUND_CELLS // max(1, cells))
+        in_vain = 0
+        for round_ in range(n_rounds):
+            self._progress(round_ / n_rounds)
+            n_made = sum(int((sized.size > 0).sum()) for sized in self.sized.values())
+            if in_vain >= min(ROUNDS_IN_VAIN, FEWEST_IN_VAIN + n_made) or self._is_stopped():
+                return
+            was_better = self._retry(int(chance.choice(products)), products, chance)
+            in_vain = 0 if was_better else in_vain + 1
 
-    def _again(self, missing: Mapping[int, float]) -> list[int]:
-        """Name products to be sized again: of a small instance all, else those that lots leave short."""
-        chosen = [product for product in self._tables if missing[product] > 0 or self._is_small]
-        return sorted(chosen, key=lambda product: (-missing[product], product))
+    def _is_stopped(self) -> bool:
+        self.is_complete = self.is_complete and not self._should_stop()
+        return not self.is_complete
 
-    def _together(self, product: int) -> tuple[int, ...]:
-        """Join a product with those that take most of what it could use where little of that is left."""
+    def _retry(self, product: int, products: Sequence[int], chance: np.random.Generator) -> bool:
+        """Size a product again together with some that could be in its way; tell whether that was better."""
+        others = [p for p in products if p != product]
+        n_others = min(len(others), int(chance.integers(0, TOGETHER)))
+        group = [product, *chance.choice(others, n_others, replace=False).tolist()] if n_others else [product]
+        before = {p: self.sized[p] for p in group}
+        for p in group:
+            self._take_out(p)
+        for p in chance.permutation(group).tolist():
+            own = before[p]
+            closed = (own.size > 0) & (chance.random(len(own.size)) < CLOSED_SHARE * chance.random())
+            self._put(p, self._size(p, float(chance.choice(PRICE_FACTORS)) * self._prices, closed))
+        value = sum(own.value for own in before.values())
+        if sum(self.sized[p].value for p in group) < value - LEAST_SAVING_SHARE * abs(value):
+            return True
+        for p, own in before.items():
+            self._take_out(p)
+            self._put(p, own)
+        return False
+
+    def _size(self, product: int, prices: FloatArray, closed: BoolArray | None) -> Sized:
+        return size_orders(self._problem, self._table(product), np.maximum(0.0, self._free), prices, closed)
+
+    def _table(self, product: int) -> Table:
         problem = self._problem
-        orders, use = problem.orders, problem.options.capabilities.use
-        wanted = np.zeros(self._free.shape)
-        own = orders.product == product
-        wanted[:, :] = (use[orders.capability[own]] > 0).sum(axis=0)[:, None] > 0
-        there = np.maximum(self._free + 1e-9, 1e-3 * problem.options.capacities.available + 1e-9)
-        shares = {}
-        for other in self._tables:
-            made = np.flatnonzero((orders.product == other) & (self._size > 0))
-            shares[other] = float((wanted * problem.use(made, self._size[made]) / there).sum())
-        shares[product] = np.inf
-        return tuple(sorted(sorted(shares, key=lambda other: (-shares[other], other))[:TOGETHER]))
-
-    def _resize(self, products: Sequence[int], prices: FloatArray | None) -> float:
-        """Size all orders of some products anew, thoroughly where room is not to be left to others at prices.
-
-        Returns what of their needs lots leave short.
-        """
-        problem = self._problem
-        rows = take([self._tables[p] for p in products], [self._is_looked_at(p) for p in products])
-        if len(rows.need) == 0:
-            return 0.0
-        ways = gather(problem.options, problem.orders, np.unique(rows.need), rows)
-        own = np.flatnonzero(np.isin(problem.orders.product, products))
-        self._free += problem.use(own, self._size[own])
-        sized = size_orders(
-            problem,
-            ways,
-            self._free,
-            np.zeros(self._prices.shape) if prices is None else prices,
-            self._size[ways.order],
-            thorough=prices is None,
+        return tabulate(
+            problem.options,
+            problem.orders,
+            product,
+            self._needs[product],
+            problem.left_short,
+            problem.weights,
         )
-        self._size[own] = 0.0
-        self._size[sized.order] = sized.size
-        self._free -= problem.use(own, self._size[own])
-        wanted = float(problem.units[ways.need].sum())
-        return sized.shortage if sized.shortage > ROUNDING_SHARE * wanted else 0.0
 
-    def _is_looked_at(self, product: int) -> BoolArray:
-        """Mark the options of the nearest ways, and of those that the relaxation takes or an order is made on."""
-        rows, options, weights = self._tables[product], self._problem.options, self._problem.weights
-        if self._is_small:
-            return np.ones(len(rows.need), dtype=bool)
-        price = options.capability_prices(self._prices)[rows.capability, rows.start_bucket]
-        cost = rows.cost + price + weights.lateness * rows.late_buckets
-        pair = rows.need * len(options.capabilities.rows) + rows.capability
-        first = np.flatnonzero(np.diff(pair, prepend=-1))
-        least = np.minimum.reduceat(cost, first) if len(first) else np.empty(0)
-        need = rows.need[first]
-        order = np.lexsort((least, need))
-        is_near = np.zeros(len(first), dtype=bool)
-        is_near[order[np.arange(len(order)) - np.searchsorted(need[order], need[order]) < NEAREST_WAYS]] = (
-            True
-        )
-        used = self._relaxation.need * len(options.capabilities.rows) + self._relaxation.capability
-        is_near |= np.isin(pair[first], used[options.need_product[self._relaxation.need] == product])
-        return np.repeat(is_near, np.diff(first, append=len(pair)))
+    def _put(self, product: int, sized: Sized) -> None:
+        self.sized[product] = sized
+        rows, use = self._use(product)
+        np.subtract.at(self._free, rows, use)
 
-    def _relaxed_use(self, product: int) -> FloatArray:
-        solution = self._relaxation
-        of = self._problem.options.need_product[solution.need] == product
-        return self._problem.options.use_by_bucket(
-            solution.capability[of], solution.start_bucket[of], solution.units[of]
+    def _take_out(self, product: int) -> None:
+        rows, use = self._use(product)
+        np.add.at(self._free, rows, use)
+
+    def _use(self, product: int) -> tuple[IntArray, FloatArray]:
+        orders, sized = self._problem.orders, self.sized[product]
+        return self._problem.use(
+            product, orders.capability[sized.order], orders.start[sized.order], sized.size, setups=True
         )
+
+    def _is_short(self, product: int) -> bool:
+        sized = self.sized[product]
+        return sized.short_units > ROUNDING_SHARE * float(sized.line_units.sum() + sized.short_units)
+
+    def _left_to_lots(self) -> FloatArray:
+        """Tell what the relaxation leaves free, and what of its own use it does not keep for products still to come."""
+        options, lines = self._problem.options, self._relaxation
+        has_lots = np.isin(options.need_product[lines.need], self._problem.rules.products)
+        taken = options.use_by_bucket(
+            lines.capability,
+            lines.start_bucket,
+            np.where(has_lots, RESERVED_SHARE, 1.0) * lines.units,
+        )
+        return options.capacities.available - taken

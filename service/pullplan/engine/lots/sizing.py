@@ -1,336 +1,384 @@
-"""Of how many units should the orders of some products be, given room on every capacity and what it is worth?
+"""Of how many units should the orders of one product be, given room on every capacity and what it is worth?
 
-A mixed-integer programme in HiGHS: an order is of a whole number of multiples, cut into a whole number of lots, serves
-at least its minimum, and takes its setup.
+First orders of any size: every need at its cheapest order, then what has no room there moves on. Then orders that are
+too small are closed, raised or moved, one by one, whichever is cheapest. Last, all are rounded up, and multiples are
+taken away again as long as others have the units left over.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
+from itertools import count
 
-import highspy
 import numpy as np
 import numpy.typing as npt
 
-from pullplan.engine.lots.rules import WHOLE_WITHIN, LotRules
-from pullplan.engine.lots.ways import Columns, Orders, Rows, Ways, add_flow
-from pullplan.engine.options import Options
+from pullplan.engine.lots.flow import Flow
+from pullplan.engine.lots.problem import Problem, Sized
+from pullplan.engine.lots.room import Room
+from pullplan.engine.lots.ways import Table
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-FEASIBILITY_TOLERANCE = 1e-9
-GAP = 1e-3
-"""Of the programme's value: a smaller saving is not searched for."""
+Move = Callable[[], bool]
+"""Changes orders, and tells whether that was possible."""
+
 NEVER_SHARE = 0.5
 """What a unit that the relaxation leaves short counts, of one that it serves."""
-QUICK_NODES, THOROUGH_NODES = 10, 20
-"""Of the search tree."""
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What a unit of each measure counts in the one sum that sizes are chosen by.
-
-    Far enough apart that a saving in a later measure never pays for an earlier one; the plan's stages are measured, not
-    taken from here.
-    """
-
-    short: FloatArray
-    """(n_needs,)"""
-    lateness: float
-    excess: float
-    """Of surplus above one multiple a product."""
-    earliness: float
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What stays the same whichever orders are sized."""
-
-    options: Options
-    rules: LotRules
-    orders: Orders
-    units: FloatArray
-    """(n_needs,): what the relaxation serves of every need."""
-    weights: Weights
-    make_minimum: bool
-
-    def use(self, order: IntArray, size: FloatArray) -> FloatArray:
-        """Add up what orders take, setups included: (n_resources, n_buckets)."""
-        capabilities = self.options.capabilities
-        shape = (len(capabilities.rows), self.options.horizon.horizon_buckets)
-        units, made = np.zeros(shape), np.zeros(shape)
-        at = self.orders.capability[order], self.orders.start[order]
-        units[at], made[at] = size, size > 0
-        used: FloatArray = capabilities.use.T @ units + self.rules.setup.T @ made
-        return used
-
-
-@dataclass(frozen=True)
-class Sized:
-    """Orders with their units, and the sum that they were chosen by, without the worth of room."""
-
-    order: IntArray
-    size: FloatArray
-    value: float
-    shortage: float
-    excess: float
-
-
-def room_up_to(options: Options, room: FloatArray) -> FloatArray:
-    """Lay out what the capacity rows allow: renewed by bucket, stored up to each bucket."""
-    return np.where(options.capacities.is_stored[:, None], np.cumsum(room, axis=1), room)
+WHOLE = 1 - 1e-9
+"""Of a size: so much of it is all of it."""
+LEAST_SAVING_SHARE = 1e-9
+"""Of what all needs cost: a smaller saving is not worth a change."""
+MOVES_AN_ORDER = 4
+"""After so many an order, on average, orders below their target are closed."""
+WORK_CELLS = 1_000_000
+"""Of a product's table, looked at in all while trying to close and open orders: what bounds the time."""
 
 
 def size_orders(
-    problem: Problem,
-    ways: Ways,
-    room: FloatArray,
-    prices: FloatArray,
-    known: FloatArray,
-    *,
-    thorough: bool,
+    problem: Problem, table: Table, free: FloatArray, prices: FloatArray, closed: BoolArray | None = None
 ) -> Sized:
-    """Choose the sizes of all orders of `ways`, whatever its needs can't get being short; no worse than `known`.
+    """Choose the sizes of all orders of a product, whatever its needs can't get being short.
 
-    Shapes: `room` and `prices` (n_resources, n_buckets), a price being what a unit of room is worth to others;
-    `known` (n_orders of `ways`,) sizes that fit. `thorough`: with HiGHS's own searches in neighbourhoods, which take
-    most of the time
+    Shapes: `free` and `prices` (n_resources, n_buckets), a price being what a unit of room is worth to others;
+    `closed` (n_orders of the table,) must not be made
     """
-    return _Sizing(problem, ways, room, prices).solve(known, thorough=thorough)
+    return _Sizing(problem, table, free, prices, closed).run()
 
 
 class _Sizing:
-    def __init__(self, problem: Problem, ways: Ways, room: FloatArray, prices: FloatArray) -> None:
-        self._problem, self._ways, self._prices = problem, ways, prices
+    def __init__(
+        self,
+        problem: Problem,
+        table: Table,
+        free: FloatArray,
+        prices: FloatArray,
+        closed: BoolArray | None,
+    ) -> None:
         options, rules, orders = problem.options, problem.rules, problem.orders
-        self._up_to = np.maximum(0.0, room_up_to(options, room))
-        self._capability = orders.capability[ways.order]
-        self._start = orders.start[ways.order]
-        self._products, self._product = np.unique(orders.product[ways.order], return_inverse=True)
-        self._need_product = options.need_product[ways.need]
-        self._minimum = rules.minimum[self._capability]
-        self._multiple = rules.multiple[self._capability]
-        self._maximum = rules.maximum[self._capability]
-        self._unit = np.where(self._multiple > 0, self._multiple, 1.0)
-        self._is_one = (self._minimum > 0) | rules.has_setup[self._capability]
-        """An order either is, and then takes or serves something, or is not."""
-        # Lots between minimum and maximum may leave sizes that no number of them adds up to.
-        self._has_gaps = 2 * self._minimum > self._maximum + self._multiple
-        columns = Columns()
-        n_orders = len(ways.order)
-        self._shipments = columns.block(len(ways.shipment_need))
-        self._starts = columns.block(len(ways.start_batch))
-        self._short, self._never = columns.block(len(ways.need)), columns.block(len(ways.need))
-        self._size = columns.block(n_orders)
-        self._made = columns.block(n_orders)
-        self._lots = columns.block(n_orders)
-        self._surplus = columns.block(n_orders)
-        self._excess = columns.block(len(self._products))
-        self._n_columns = columns.n
-        self._most = self._most_units()
-
-    def _most_units(self) -> FloatArray:
-        """Bound each order by what its product could need of it and what the room allows."""
-        options, ways = self._problem.options, self._ways
-        total = np.bincount(
-            np.searchsorted(self._products, self._need_product),
-            weights=options.need_units[ways.need],
-            minlength=len(self._products),
+        self._problem, self._table = problem, table
+        capability, start = orders.capability[table.order], orders.start[table.order]
+        self._sizes = rules.of(capability)
+        self._room = Room(options, rules, capability, start, free)
+        self._most = np.append(self._sizes.down(self._room.most), np.inf)
+        if closed is not None:
+            self._most[:-1][closed] = 0.0
+        every = np.arange(len(capability))
+        self._unit_price = np.append((options.capabilities.use[capability] @ prices)[every, start], 0.0)
+        self._fixed = np.append((rules.setup[capability] @ prices)[every, start], 0.0)
+        self._surplus = np.append(orders.surplus_cost[table.order], 0.0) + self._unit_price
+        self._least = np.append(np.zeros(len(every)) if problem.make_minimum else self._sizes.minimum, 0.0)
+        """What an order must serve at least."""
+        self._target = np.append(np.maximum(self._sizes.minimum, self._sizes.multiple), 0.0)
+        self._allowance = float(self._sizes.multiple.max(initial=0.0))
+        """Of surplus."""
+        short = problem.weights.short[table.need] * np.where(table.is_left_short, NEVER_SHARE, 1.0)
+        cost = np.concatenate([table.cost + self._unit_price[:-1, None], short[None]])
+        self._flow = Flow(cost, table.units)
+        self._is_held = np.zeros(len(self._most), dtype=bool)
+        """Orders that may stay below their target."""
+        self._is_open = self._most > 0
+        self._may_begin = (
+            (self._target == 0) & (self._fixed == 0) & ~rules.has_setup[np.append(capability, 0)]
         )
-        most = total[self._product] + np.maximum(self._multiple, self._minimum)
-        for i, k, use in self._uses():
-            if use > 0:
-                most[i] = min(most[i], self._least_room(i, k) / use)
-        whole = self._multiple * np.floor(most / self._unit + WHOLE_WITHIN)
-        most = np.where(self._multiple > 0, whole, most)
-        return np.where(most >= self._minimum * (1 - WHOLE_WITHIN), most, 0.0)
+        """Orders that may be of any size."""
+        self._nothing = np.zeros(len(self._most))
+        self._work = 0
+        self._least_saving = LEAST_SAVING_SHARE * self._flow.value()
 
-    def _uses(self) -> list[tuple[int, int, float]]:
-        use = self._problem.options.capabilities.use[self._capability].tocoo()
-        return list(zip(use.coords[0].tolist(), use.coords[1].tolist(), use.data.tolist(), strict=True))
+    @property
+    def _made(self) -> FloatArray:
+        return self._flow.made
 
-    def _setups(self) -> list[tuple[int, int, float]]:
-        use = self._problem.rules.setup[self._capability].tocoo()
-        return list(zip(use.coords[0].tolist(), use.coords[1].tolist(), use.data.tolist(), strict=True))
+    @property
+    def _is_made(self) -> BoolArray:
+        is_made = self._made > self._flow.dust
+        is_made[-1] = True
+        return is_made
 
-    def _least_room(self, order: int, row: int) -> float:
-        start = int(self._start[order])
-        if self._problem.options.capacities.is_stored[row]:
-            return float(self._up_to[row, start:].min())
-        return float(self._up_to[row, start])
+    def run(self) -> Sized:
+        self._make_room()
+        self._legalise()
+        self._improve()
+        size = self._round()
+        return self._sized(size)
 
-    def solve(self, known: FloatArray, *, thorough: bool) -> Sized:
-        highs = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy's class has an untyped constructor
-        highs.silent()
-        for option, value in (
-            ("threads", 1),
-            ("random_seed", 0),
-            ("mip_rel_gap", GAP),
-            ("mip_max_nodes", THOROUGH_NODES if thorough else QUICK_NODES),
-            ("mip_feasibility_tolerance", FEASIBILITY_TOLERANCE),
-            ("primal_feasibility_tolerance", FEASIBILITY_TOLERANCE),
-        ):
-            highs.setOptionValue(option, value)
-        if not thorough:
-            for option in ("rins", "rens", "root_reduced_cost"):
-                highs.setOptionValue(f"mip_heuristic_run_{option}", False)
-        cost = self._cost()
-        highs.passModel(self._lp(cost))
-        whole = np.concatenate([self._size, self._made, self._lots])
-        lots = np.ceil(known / self._maximum - WHOLE_WITHIN) * self._has_gaps
-        values = np.concatenate([known / self._unit, self._is_one & (known > 0), lots])
-        highs.setSolution(len(whole), whole.astype(np.int32), values)
-        highs.run()
-        columns = np.array(highs.getSolution().col_value)
-        size = columns[self._size]
-        size = np.where(self._multiple > 0, np.round(size), size) * self._unit
-        size[self._is_one & (np.round(columns[self._made]) == 0)] = 0.0
-        size[size < WHOLE_WITHIN * self._unit] = 0.0
-        n_lots = np.maximum(1.0, np.ceil(size / self._maximum - WHOLE_WITHIN))
-        size[size > 0] = np.clip(size, n_lots * self._minimum, n_lots * self._maximum)[size > 0]
-        cost[self._size] = cost[self._made] = 0.0
-        return Sized(
-            order=self._ways.order,
-            size=size,
-            value=float(cost @ columns),
-            shortage=float(columns[self._short].sum()),
-            excess=float(columns[self._excess].sum()),
-        )
+    # --- room -------------------------------------------------------------------------------------------------
 
-    def _cost(self) -> FloatArray:
-        problem, ways = self._problem, self._ways
-        options, weights = problem.options, problem.weights
-        at = np.arange(len(ways.order)), self._start
-        cost = np.zeros(self._n_columns)
-        cost[self._shipments] = ways.shipment_cost
-        cost[self._starts] = (
-            ways.start_holding + weights.lateness * ways.start_late + weights.earliness * ways.start_early
-        )
-        cost[self._short] = weights.short[ways.need]
-        cost[self._never] = NEVER_SHARE * weights.short[ways.need]
-        cost[self._size] = self._unit * (options.capabilities.use[self._capability] @ self._prices)[at]
-        cost[self._made] = (problem.rules.setup[self._capability] @ self._prices)[at]
-        cost[self._surplus] = problem.orders.surplus_cost[ways.order]
-        cost[self._excess] = weights.excess
+    def _receivers(self, giver: int) -> tuple[FloatArray, FloatArray]:
+        """Tell what open orders may still make."""
+        left = np.append(self._room.left(self._made[:-1], self._most[:-1], giver), np.inf)
+        return np.where(self._is_open, left, 0.0), self._nothing
+
+    def _givers(self, _taker: int) -> tuple[FloatArray, FloatArray]:
+        """Tell what orders may give up, and what that costs of those that then have a surplus."""
+        is_above = self._made > self._target / WHOLE
+        is_settled = self._is_held | (self._made >= self._target * WHOLE)
+        lower = np.where(is_above, self._target, self._least * is_settled)
+        spare = np.where(self._is_open, np.maximum(0.0, self._made - lower), 0.0)
+        return spare, np.where(is_settled & ~is_above, self._surplus, 0.0)
+
+    def _make_room(self) -> None:
+        for at in np.flatnonzero(self._made > self._most).tolist():
+            self._flow.push(at, float(self._made[at] - self._most[at]), self._receivers)
+        at, units = self._room.overload(self._made[:-1])
+        while at >= 0:
+            self._flow.push(at, min(units, float(self._made[at])), self._receivers)
+            at, units = self._room.overload(self._made[:-1])
+
+    # --- which orders are made --------------------------------------------------------------------------------
+
+    def _legalise(self) -> None:
+        """Close, raise or move the orders that are below their targets, the emptiest first; in the end, only close."""
+        start = np.append(self._problem.orders.start[self._table.order], 0)
+        for step in count():
+            self._is_open &= self._is_made
+            below = self._is_open & (self._target > 0) & (self._made < self._target * WHOLE) & ~self._is_held
+            at = np.flatnonzero(below)
+            if len(at) == 0:
+                return
+            filled = self._made[at] / self._target[at]
+            order = int(at[np.lexsort((-start[at], np.round(filled, 6)))[0]])
+            moves: list[Move] = [partial(self._close, order)]
+            if step < MOVES_AN_ORDER * len(self._most):
+                moves += [partial(self._raise, order), *self._replacements(order)]
+            self._take_best(moves)
+
+    def _take_best(self, moves: list[Move], *, saving: float = -np.inf) -> bool:
+        """Make the move after which all costs least, if one is possible that saves so much."""
+        best, least = None, self._cost() - saving
+        for move in moves:
+            cost = self._tried(move)
+            if cost < least:
+                best, least = move, cost
+        return best is not None and best()
+
+    def _tried(self, move: Move) -> float:
+        """Tell what all would cost after a move; ∞ where it is not possible."""
+        then, is_open, is_held = self._flow.now, self._is_open.copy(), self._is_held.copy()
+        cost = self._cost() if move() else np.inf
+        self._flow.go_back(then)
+        self._is_open, self._is_held = is_open, is_held
+        self._work += self._flow.cost.size
         return cost
 
-    def _lp(self, cost: FloatArray) -> highspy.HighsLp:
-        problem, ways = self._problem, self._ways
-        units, wanted = problem.options.need_units[ways.need], problem.units[ways.need]
-        need = np.arange(len(units))
-        rows = Rows()
-        add_flow(
-            rows,
-            ways,
-            units,
-            (self._shipments, self._starts),
-            (np.append(need, need), np.append(self._short, self._never), 1.0),
-        )
-        self._add_sizes(rows)
-        self._add_links(rows)
-        self._add_capacities(rows)
-        lower, upper = np.zeros(self._n_columns), np.full(self._n_columns, highspy.kHighsInf)
-        upper[self._short], upper[self._never] = wanted, units - wanted
-        upper[self._size] = self._most / self._unit
-        upper[self._made] = self._is_one & (self._most > 0)
-        upper[self._lots] = np.where(self._has_gaps, self._most / np.maximum(self._minimum, 1e-300), 0.0)
-        upper[self._surplus] = np.maximum(self._multiple, self._minimum if problem.make_minimum else 0.0)
-        lp = rows.to_lp(cost, lower, upper)
-        is_whole = np.zeros(self._n_columns, dtype=bool)
-        is_whole[self._size] = self._multiple > 0
-        is_whole[self._made] = self._is_one
-        is_whole[self._lots] = self._has_gaps
-        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
-        lp.integrality_ = [kinds[whole] for whole in is_whole.tolist()]
-        return lp
+    def _cost(self) -> float:
+        """Add up what needs, setups, and the surplus of orders below their target cost."""
+        is_made = self._is_open & self._is_made
+        below = np.flatnonzero(is_made & (self._made < self._target))
+        missing = self._target[below] - self._made[below]
+        excess = max(0.0, float(missing.sum()) - self._allowance)
+        surplus = float(missing @ self._surplus[below]) + excess * self._problem.weights.excess
+        return self._flow.total + float(self._fixed[is_made].sum()) + surplus
 
-    def _add_sizes(self, rows: Rows) -> None:
-        """What is started and the surplus make the size; an order that is made keeps to its rules."""
-        ways, size, made = self._ways, self._size, self._made
-        n_orders = np.arange(len(size))
-        rows.add(
-            len(size),
-            0.0,
-            0.0,
-            (ways.start_order, self._starts, 1.0),
-            (n_orders, self._surplus, 1.0),
-            (n_orders, size, -self._unit),
-        )
-        one = np.flatnonzero(self._is_one)
-        at = np.arange(len(one))
-        rows.add(len(one), -np.inf, 0.0, (at, size[one], self._unit[one]), (at, made[one], -self._most[one]))
-        least = np.flatnonzero(self._minimum > 0)
-        at = np.arange(len(least))
-        serves = np.flatnonzero(self._minimum[ways.start_order] > 0)
-        counted = (
-            (at, size[least], self._unit[least])
-            if self._problem.make_minimum
-            else (np.searchsorted(least, ways.start_order[serves]), self._starts[serves], 1.0)
-        )
-        rows.add(len(least), 0.0, np.inf, counted, (at, made[least], -self._minimum[least]))
-        gaps = np.flatnonzero(self._has_gaps)
-        at = np.arange(len(gaps))
-        size_of = (at, size[gaps], self._unit[gaps])
-        rows.add(len(gaps), 0.0, np.inf, size_of, (at, self._lots[gaps], -self._minimum[gaps]))
-        rows.add(len(gaps), -np.inf, 0.0, size_of, (at, self._lots[gaps], -self._maximum[gaps]))
-        most_surplus = np.zeros(len(self._products))
-        np.maximum.at(most_surplus, self._product, self._multiple)
-        rows.add(
-            len(most_surplus),
-            -np.inf,
-            most_surplus,
-            (self._product, self._surplus, 1.0),
-            (np.arange(len(most_surplus)), self._excess, -1.0),
-        )
+    def _close(self, order: int) -> bool:
+        """Let other orders make what one makes; the last resort is to be short."""
+        self._flow.push(order, float(self._made[order]), self._receivers)
+        self._is_open[order] = self._is_held[order] = False
+        return True
 
-    def _add_links(self, rows: Rows) -> None:
-        """No shipment, and no start, without its order: implied, but without it fractions of orders bound nothing."""
-        ways = self._ways
-        units = self._problem.options.need_units[ways.need]
-        is_one = self._is_one[ways.start_order]
-        n_batches = int(ways.start_batch.max(initial=-1)) + 1
-        n_starts = np.bincount(ways.start_batch, minlength=n_batches)
-        all_are = np.bincount(ways.start_batch, weights=is_one, minlength=n_batches) == n_starts
-        linked = np.flatnonzero(all_are[ways.shipment_batch])
-        batch = ways.shipment_batch[linked]
-        by_batch = np.argsort(ways.start_batch, kind="stable")
-        first = np.cumsum(n_starts) - n_starts
-        row = np.repeat(np.arange(len(linked)), n_starts[batch])
-        nth = np.arange(len(row)) - np.repeat(np.cumsum(n_starts[batch]) - n_starts[batch], n_starts[batch])
-        made = self._made[ways.start_order[by_batch[np.repeat(first[batch], n_starts[batch]) + nth]]]
-        rows.add(
-            len(linked),
-            -np.inf,
-            0.0,
-            (np.arange(len(linked)), self._shipments[linked], 1.0),
-            (row, made, -np.repeat(units[ways.shipment_need[linked]], n_starts[batch])),
-        )
-        if n_starts.max(initial=0) > 1:
-            of_batch = np.bincount(
-                ways.shipment_batch, weights=units[ways.shipment_need], minlength=n_batches
-            )
-            start = np.flatnonzero(is_one)
-            at, order = np.arange(len(start)), ways.start_order[start]
-            most = np.minimum(of_batch[ways.start_batch[start]], self._most[order])
-            rows.add(len(start), -np.inf, 0.0, (at, self._starts[start], 1.0), (at, self._made[order], -most))
+    def _raise(self, order: int) -> bool:
+        """Let an order make what others make, as far as it must, and more where that is cheaper."""
+        self._is_open[order] = True
+        self._take_over(order, float(self._least[order] - self._made[order]))
+        if self._made[order] < self._least[order] * WHOLE:
+            return False
+        # Less of its own surplus is worth as much.
+        saved = float(self._surplus[order])
+        self._take_over(order, float(self._target[order] - self._made[order]), worth=saved)
+        self._is_held[order] = self._made[order] < self._target[order] * WHOLE
+        if not self._is_held[order]:
+            self._take_over(order, np.inf, worth=0.0)
+        return True
 
-    def _add_capacities(self, rows: Rows) -> None:
-        is_stored = self._problem.options.capacities.is_stored
-        n_buckets = self._up_to.shape[1]
-        units = [(i, k, use * self._unit[i], int(self._size[i])) for i, k, use in self._uses()]
-        setups = [(i, k, use, int(self._made[i])) for i, k, use in self._setups()]
-        terms = [
-            (k * n_buckets + b, column, use)
-            for i, k, use, column in (*units, *setups)
-            if use > 0
-            for b in range(int(self._start[i]), n_buckets if is_stored[k] else int(self._start[i]) + 1)
-        ]
-        if not terms:
+    def _take_over(self, order: int, units: float, worth: float | None = None) -> None:
+        """Let an order make what others have made, where a unit more is worth something as far as that pays."""
+        units = min(units, float(self._receivers(-1)[0][order]))
+        if worth is None:
+            self._flow.pull(order, units, self._givers)
             return
-        row, column, use = zip(*terms, strict=True)
-        capacity, at = np.unique(np.array(row), return_inverse=True)
-        scale = np.zeros(len(capacity))
-        np.maximum.at(scale, at, np.array(use))
-        limit = self._up_to.ravel()[capacity] / scale
-        rows.add(len(capacity), -np.inf, limit, (at, np.array(column), np.array(use) / scale[at]))
+
+        def ends(taker: int) -> tuple[FloatArray, FloatArray]:
+            spare, cost = self._givers(taker)
+            return spare, cost - worth
+
+        self._flow.pull(order, units, ends, gain=True)
+
+    def _replace(self, order: int, to: int) -> bool:
+        """Make an order elsewhere."""
+        if self._is_open[to]:
+            return False
+        self._is_open[to] = True
+        return self._close(order) and self._raise(to)
+
+    def _replacements(self, order: int) -> list[Move]:
+        """Move to the order that is not made and could take another's needs at least cost, if there is one."""
+        flow = self._flow
+        needs = np.flatnonzero(flow.amount[order])
+        closed = np.flatnonzero(~self._is_open & (self._most >= np.maximum(self._target, self._made[order])))
+        if len(closed) == 0 or len(needs) == 0:
+            return []
+        cost = (flow.cost[np.ix_(closed, needs)] - flow.cost[order, needs]) @ flow.amount[order, needs]
+        best = int(cost.argmin())
+        return [partial(self._replace, order, int(closed[best]))] if np.isfinite(cost[best]) else []
+
+    def _improve(self) -> None:
+        """Try to close, open and move orders as long as that saves something."""
+        self._work = 0
+        tried_in_vain = 0
+        at = 0
+        n_orders = len(self._most) - 1
+        while n_orders and tried_in_vain < n_orders and self._work < WORK_CELLS:
+            order = at % n_orders
+            at += 1
+            tried_in_vain += 1
+            moves: list[Move] = []
+            if not self._is_open[order]:
+                if self._most[order] >= self._target[order] and self._could_gain(order):
+                    moves = [partial(self._raise, order)]
+            elif self._made[order] <= self._target[order] / WHOLE or self._fixed[order] > 0:
+                moves = [partial(self._close, order), *self._replacements(order)]
+            if moves and self._take_best(moves, saving=self._least_saving):
+                tried_in_vain = 0
+            self._is_open &= self._is_made
+
+    def _could_gain(self, order: int) -> bool:
+        """Tell whether the first unit of an order that is not made would save anything."""
+        avoided = float(self._surplus[order]) if self._least[order] < self._target[order] else 0.0
+        return self._flow.first_cost(order, *self._givers(order)) < avoided - self._flow.rounding
+
+    # --- whole lots -------------------------------------------------------------------------------------------
+
+    def _round(self) -> FloatArray:
+        """Round all up, then take away what others have left over, those first that are least above a size."""
+        self._leave_gaps()
+        size = np.append(self._up(), np.inf)
+        is_free = np.append(self._sizes.multiple == 0, False)
+        overhang = self._made[:-1] - self._sizes.down(self._made[:-1])
+        for order in np.argsort(overhang, kind="stable").tolist():
+            if size[order] > 0 and not is_free[order]:
+                self._round_down(order, size, is_free)
+        at, _ = self._room.overload(size[:-1])
+        while at >= 0:
+            self._reduce(at, size)
+            at, _ = self._room.overload(size[:-1])
+        self._settle(size, is_free)
+        size[is_free] = self._up()[is_free[:-1]]
+        return size[:-1]
+
+    def _up(self) -> FloatArray:
+        """Round up what orders make: (n_orders,)."""
+        made = self._made[:-1]
+        return self._sizes.up(np.where(made > self._flow.dust, made, 0.0))
+
+    def _leave_gaps(self) -> None:
+        """Make less, or more, of what no number of lots between minimum and maximum adds up to."""
+        may_leave = np.maximum(self._sizes.multiple, 0 if self._least.any() else self._sizes.minimum)
+        for attempt in range(2 * len(may_leave)):
+            gap = np.flatnonzero(self._up() - self._made[:-1] > may_leave + self._flow.dust)
+            if len(gap) == 0:
+                return
+            order = int(gap[0])
+            below, above = (float(of(self._made[:-1])[order]) for of in (self._sizes.down, self._sizes.up))
+            if attempt < len(may_leave):
+                self._take_best([partial(self._lower, order, below), partial(self._lift, order, above)])
+            else:
+                self._leave_short(order, below)
+
+    def _left_over(
+        self, size: FloatArray, is_free: BoolArray, *, besides: int = -1, short: float = 0.0
+    ) -> FloatArray:
+        """Tell what orders of a size have left over, and what those without a multiple may still make."""
+        left = np.append(np.maximum(0.0, size[:-1] - self._made[:-1]), short)
+        may = np.append(self._room.left(self._made[:-1], self._most[:-1], besides), 0.0)
+        left = np.where(is_free & (self._is_open | self._may_begin), may, left)
+        left[besides] = short if besides < 0 else 0.0
+        return left
+
+    def _lower(self, order: int, size: float) -> bool:
+        self._flow.push(order, float(self._made[order]) - size, self._receivers)
+        self._is_open[order] = size > 0
+        return True
+
+    def _lift(self, order: int, size: float) -> bool:
+        if size <= self._most[order]:
+            self._take_over(order, size - float(self._made[order]))
+        return bool(self._made[order] >= size * WHOLE)
+
+    def _leave_short(self, order: int, size: float) -> None:
+        """Make less, and let nobody make it instead."""
+        nobody = np.append(np.zeros(len(self._most) - 1), np.inf)
+        self._flow.push(order, float(self._made[order]) - size, lambda _giver: (nobody, self._nothing))
+
+    def _round_down(self, order: int, size: FloatArray, is_free: BoolArray) -> None:
+        """Make an order of one multiple less, or close it, if others have enough left over and that is cheaper."""
+        below = self._size_below(order, size[order])
+        overhang = max(0.0, float(self._made[order]) - below)
+        left = self._left_over(size, is_free)
+        if left[:-1].sum() - left[order] < overhang:
+            return
+        surplus = max(0.0, float(size[order] - self._made[order]))
+        excess = max(0.0, float(np.maximum(0.0, size - self._made)[:-1].sum()) - self._allowance)
+        saved = surplus * float(self._surplus[order])
+        saved += min(excess, surplus + overhang) * self._problem.weights.excess
+        then = self._flow.now
+        avoided = np.where(is_free, 0.0, -self._surplus)
+        cost = self._flow.push(
+            order, overhang, lambda giver: (self._left_over(size, is_free, besides=giver), avoided)
+        )
+        if cost < saved and self._made[order] <= below / WHOLE:
+            size[order] = below
+        else:
+            self._flow.go_back(then)
+
+    def _reduce(self, order: int, size: FloatArray) -> None:
+        """Make an order smaller by force, whatever nobody has left over being short."""
+        size[order] = self._size_below(order, size[order])
+        nothing_free = np.zeros(len(size), dtype=bool)
+        self._flow.push(
+            order,
+            max(0.0, float(self._made[order] - size[order])),
+            lambda giver: (
+                self._left_over(size, nothing_free, besides=giver, short=np.inf),
+                self._nothing,
+            ),
+        )
+
+    def _size_below(self, order: int, size: float) -> float:
+        """Find the next smaller size of an order, for one without a multiple what it makes less a little."""
+        sizes, step = self._sizes, float(self._sizes.multiple[order])
+        units = np.zeros(len(sizes.multiple))
+        units[order] = size - step if step > 0 else size / 2
+        return float(sizes.down(np.maximum(units, 0.0))[order])
+
+    def _settle(self, size: FloatArray, is_free: BoolArray) -> None:
+        """Leave over what is cheapest to leave over."""
+        cost = np.where(is_free | np.isinf(size), 0.0, self._surplus)
+
+        def givers(taker: int) -> tuple[FloatArray, FloatArray]:
+            spare = np.maximum(0.0, self._made - np.minimum(self._least, size))
+            return np.where((size > 0) | is_free, spare, 0.0), cost - self._surplus[taker]
+
+        leaves = (size[:-1] - self._made[:-1] > self._flow.dust) & ~is_free[:-1]
+        for order in np.flatnonzero(leaves).tolist():
+            self._flow.pull(order, float(size[order] - self._made[order]), givers, gain=True)
+
+    def _sized(self, size: FloatArray) -> Sized:
+        table, flow = self._table, self._flow
+        at, column = np.nonzero(flow.amount[:-1])
+        units = flow.amount[at, column]
+        short = flow.amount[-1]
+        surplus = np.maximum(0.0, size - flow.made[:-1])
+        value = flow.value() - float(self._unit_price @ flow.made)
+        value += float((self._surplus - self._unit_price)[:-1] @ surplus)
+        value += self._problem.weights.excess * max(0.0, float(surplus.sum()) - self._allowance)
+        return Sized(
+            order=table.order,
+            size=size,
+            line_need=table.need[column],
+            line_order=table.order[at],
+            line_units=units,
+            value=value,
+            short_units=float(short[~table.is_left_short].sum()),
+        )
