@@ -1,7 +1,10 @@
 """Is what prices find over several buckets the same as what the whole programme proves, and does it hold?"""
 
+from collections import Counter
+
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from tests.engine.instances import MONDAY, networks
@@ -9,7 +12,9 @@ from tests.engine.oracle import is_close
 from tests.engine.planned import stated
 from tests.engine.test_priced_assignment import assert_equal_stages, assert_holds
 
+from pullplan.engine.assignment import shortage, sifting, sifting_starts
 from pullplan.engine.assignment.priced import assign_by_prices
+from pullplan.engine.assignment.stages import Search
 from pullplan.engine.certificate import certify
 from pullplan.engine.checker import check
 from pullplan.engine.model import (
@@ -202,6 +207,25 @@ def test_where_time_is_short_prices_are_as_good_as_the_whole_programme_stage_by_
     assert n_late > len(seeds) / 5
     assert n_short > len(seeds) / 5
     assert n_early > len(seeds) / 2
+
+
+def test_few_pairs_lead_to_the_same_shortfall_and_lateness_as_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shortage, "SIFTED_FROM_PAIRS", 0)
+    monkeypatch.setattr(sifting_starts, "NEAR_TIES_PER_ROW", 0)
+    joined = Counter[bool]()
+
+    def counted(search: Search, columns: npt.NDArray[np.int64], upper: float) -> None:
+        joined[upper > 0] += 1
+        sifting.bound(search, columns, upper)
+
+    monkeypatch.setattr(sifting_starts, "bound", counted)
+    for seed in range(0, 50, 5):  # in these some regions are reached later than others
+        options = build_options(*short_of_time(seed))
+        solution = assign_by_prices(options)
+        assert solution is not None
+        assert_equal_stages(options, solution)
+    assert joined[False] > 2
+    assert joined[True] > 2 * joined[False]  # pairs that were left out joined, before all did at the end
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))

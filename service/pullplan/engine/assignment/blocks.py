@@ -40,6 +40,17 @@ class Timing:
         """Let a bucket early cost so much."""
         return replace(self, start_cost=self.start_cost + early_weight * self.early_buckets)
 
+    def with_short_way(self) -> "Timing":
+        """Let staying short be the last way: it has one start, which costs nothing."""
+        nothing = np.zeros((1, *self.start_cost.shape[1:]))
+        once = np.where(np.arange(nothing.shape[2]) == 0, nothing, np.inf)
+        return Timing(
+            due=self.due,
+            start_cost=np.concatenate([self.start_cost, once]),
+            early_buckets=np.concatenate([self.early_buckets, nothing]),
+            late_buckets=np.concatenate([self.late_buckets, nothing]),
+        )
+
 
 @dataclass(frozen=True)
 class Block:

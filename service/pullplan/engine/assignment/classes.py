@@ -87,6 +87,11 @@ class ClassProgramme:
         """Number the column of what stays short: (n_classes,)."""
         return np.flatnonzero(self.pair_batch < 0)
 
+    @cached_property
+    def class_of_pair(self) -> IntArray:
+        """Name every pair's class: (n_pairs,)."""
+        return np.repeat(np.arange(len(self.short_column)), np.diff(self.short_column, prepend=-1))
+
     def by_stage(self, n_stages: int) -> list[IntArray]:
         """Gather the classes of each tier and rank."""
         order = np.argsort(self.stage, kind="stable")
@@ -130,12 +135,11 @@ class ClassProgramme:
         market, use = self.market, self._use()
         units, capacity = self.edges[:, -1] / scale, market.up_to_start(market.capacity) / scale
         n_classes, n_joined = len(units), len(self.joined)
-        class_of_pair = np.repeat(np.arange(n_classes), np.diff(self.short_column, prepend=-1))
         entry = use.tocoo()
         of_joined = np.searchsorted(self.joined, self.pair_batch)
         pair = np.flatnonzero((self._direct_start < 0) & (self.pair_batch >= 0))
         entries = [
-            (np.ones(self.n_pairs), class_of_pair, np.arange(self.n_pairs)),
+            (np.ones(self.n_pairs), self.class_of_pair, np.arange(self.n_pairs)),
             (-np.ones(len(pair)), n_classes + of_joined[pair], pair),
             (
                 np.ones(len(self.start)),
@@ -152,7 +156,7 @@ class ClassProgramme:
         lower = np.concatenate([units, balanced, np.full(len(capacity), -np.inf)])
         upper = np.concatenate([units, balanced, capacity])
         search = open_search(lp_of(matrix, lower, upper), n_classes + n_joined, watch)
-        return search, None if n_joined else Columns(class_of_pair, use, units, capacity)
+        return search, None if n_joined else Columns(self.class_of_pair, use, units, capacity)
 
 
 def gather(market: Market) -> ClassProgramme:

@@ -147,7 +147,7 @@ def _split(
         use=np.vstack([block.use, np.zeros(len(block.rows))]),
         stage=block.stage[need],
         slice_units=None,
-        timing=None if timing is None else _with_short_way(timing, need),
+        timing=None if timing is None else replace(timing, due=timing.due[need]).with_short_way(),
     )
     return left, need, never
 
@@ -156,18 +156,6 @@ def _only(timing: Timing | None, starts: BoolArray) -> Timing | None:
     if timing is None:
         return None
     return replace(timing, start_cost=np.where(starts, timing.start_cost, np.inf))
-
-
-def _with_short_way(timing: Timing, need: IntArray) -> Timing:
-    """Let staying short have one start, which costs nothing."""
-    nothing = np.zeros((1, *timing.start_cost.shape[1:]))
-    once = np.where(np.arange(nothing.shape[2]) == 0, nothing, np.inf)
-    return Timing(
-        due=timing.due[need],
-        start_cost=np.concatenate([timing.start_cost, once]),
-        early_buckets=np.concatenate([timing.early_buckets, nothing]),
-        late_buckets=np.concatenate([timing.late_buckets, nothing]),
-    )
 
 
 def join_parts(market: Market, left: Left, lines: Completion) -> Completion:

@@ -5,7 +5,7 @@ Source: the planning model, section 6.1.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +20,14 @@ from pullplan.engine.assignment.completing import (
     needs_to_open,
 )
 from pullplan.engine.assignment.leaving import join_parts, market_left, prove_left
-from pullplan.engine.assignment.sharding import HeldHere, Spread, cut, here
+from pullplan.engine.assignment.sampling import SAMPLE_COOLING, TOLERANCE, Path, search_sample, some
+from pullplan.engine.assignment.sharding import Spread, cut, here
 from pullplan.engine.assignment.shortage import Shortage, least_shortage
 from pullplan.engine.assignment.smoothing import (
     PriceSearch,
-    Settled,
     Temperature,
     find_prices,
     row_prices,
-    search_block,
     start_prices,
 )
 from pullplan.engine.assignment.watching import SearchStoppedError, Watch
@@ -36,13 +35,8 @@ from pullplan.engine.assignment.watching import SearchStoppedError, Watch
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-SAMPLE_BLOCKS = 60
 WIDTH_BLOCKS = 400
 """Of so many is measured how far apart costs are."""
-SAMPLE_NEEDS_PER_BLOCK = 20
-SAMPLE_COOLING = (1.0, 1 / 3, 1 / 10, 1 / 30)
-SAMPLE_LOOKS = 30
-"""At most, at each temperature: about ten are enough where capacity is."""
 QUICK_COOLING = (1 / 300, 1 / 3_000, 1 / 30_000)
 SEASONAL_COOLING = tuple(np.geomspace(1 / 100, 1e-5, 7).tolist())
 """Starts that compete make the dual stiffer."""
@@ -52,8 +46,6 @@ SETTLED_WIDTHS = 40.0
 """Of the temperature: a need whose second way is dearer by more takes its first, whatever else happens."""
 EVEN_SHARE = 1e-12
 """Of the mean cost: ways that differ by less cost the same."""
-TOLERANCE = 1e-3
-"""Of the mean capacity: the completion makes capacity hold exactly."""
 WARM_COOLING = tuple(np.geomspace(1 / 300, 1e-5, 6).tolist())
 SOFT_WIDTHS = 10.0
 """Of the temperature: what ties within so much is still spread softly, and must be open in the completion."""
@@ -171,7 +163,7 @@ def _search_quickly(
             found = _cool_to_starts(search, row_prices(market, warm_prices), spread, WARM_COOLING)
             if found is not None:
                 return found
-        prices = _search_sample(market, spread, watch)
+        prices = search_sample(market, spread, watch)
         if prices is None:
             return None
         cooling = QUICK_COOLING if market.n_starts == 1 else SEASONAL_COOLING
@@ -216,7 +208,7 @@ def _cool(
 ) -> tuple[FloatArray, float, bool]:
     """Lower the temperature until no more needs are soft than the completion takes; say whether use fits capacity."""
     n_open, n_needs = needs_to_open(search.market), int(search.market.first_need[-1])
-    path, last, fits = _Path(search.market), np.inf, True
+    path, last, fits = Path(search.market), np.inf, True
     for temperature in temperatures:
         search.settle(prices, SETTLED_WIDTHS * temperature)
         n_soft = n_needs if last == np.inf else search.count_soft(SOFT_WIDTHS * last)
@@ -231,26 +223,6 @@ def _cool(
         path.add(prices, temperature)
         last = temperature
     return prices, last, fits
-
-
-class _Path:
-    """Where prices went as the temperature fell: nearly on a straight line, so that the next are told ahead."""
-
-    def __init__(self, market: Market) -> None:
-        self._market = market
-        self._places: list[tuple[FloatArray, float]] = []
-
-    def add(self, prices: FloatArray, temperature: float) -> None:
-        """Say where they came to."""
-        self._places = [*self._places[-1:], (prices, temperature)]
-
-    def ahead(self, prices: FloatArray, temperature: float) -> FloatArray:
-        """Guess where they will be; where they are, if they came from one place only."""
-        if len(self._places) < 2:
-            return prices
-        (before, warmer), (at, warm) = self._places
-        guess = at + (at - before) * ((temperature - warm) / (warm - warmer))
-        return np.where(self._market.is_full, guess, np.maximum(0.0, guess))
 
 
 def _cool_starts(
@@ -273,34 +245,10 @@ def _cool_starts(
     return start_prices(market, prices), early_weight
 
 
-def _search_sample(market: Market, spread: float, watch: Watch) -> FloatArray | None:
-    some = _some(market.blocks, SAMPLE_BLOCKS)
-    most_needs = max(len(block.units) / block.n_dues for block in some)
-    every = max(1, int(most_needs) // SAMPLE_NEEDS_PER_BLOCK)
-    free = np.zeros((len(market.capacity) // market.n_starts, market.n_starts))
-    sample = Settled([search_block(block, free, np.inf, every)[0] for block in some], np.empty(0))
-    share = sample.sum_units() / sum(float(block.units.sum()) for block in market.blocks)
-    of_sample = replace(market, capacity=market.capacity * share)
-    search = PriceSearch(HeldHere([sample]), of_sample, watch)
-    prices, path = np.zeros(len(market.capacity)), _Path(market)
-    for cooling in SAMPLE_COOLING:
-        temperature = cooling * spread
-        ahead, soft = path.ahead(prices, temperature), Temperature(temperature, temperature)
-        prices, fits = find_prices(search, ahead, soft, TOLERANCE, SAMPLE_LOOKS)
-        if not fits:
-            return None
-        path.add(prices, temperature)
-    return prices
-
-
-def _some(blocks: Sequence[Block], n_blocks: int) -> Sequence[Block]:
-    return blocks[:: max(1, len(blocks) // n_blocks)]
-
-
 def _spread(blocks: Sequence[Block]) -> float:
     """Take how much dearer the mean way is than the cheapest, in the mean."""
     above = costs = n_needs = 0.0
-    for block in _some(blocks, WIDTH_BLOCKS):
+    for block in some(blocks, WIDTH_BLOCKS):
         finite = np.isfinite(block.cost)
         reachable = finite.any(axis=0)
         cost = np.where(finite, block.cost, 0.0)[:, reachable].sum(axis=0) / finite[:, reachable].sum(axis=0)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pullplan.engine.assignment.blocks import Market
 from pullplan.engine.assignment.classes import ClassProgramme, gather
 from pullplan.engine.assignment.sifting import SIFTED_FROM_COLUMNS, sift
+from pullplan.engine.assignment.sifting_starts import SIFTED_FROM_PAIRS, sift_starts
 from pullplan.engine.assignment.slices import ProvedSlices, SharedShortfall, Shortages
 from pullplan.engine.assignment.stages import Proof, close, prove, solve, typical_scale
 from pullplan.engine.assignment.watching import Watch
@@ -43,6 +44,7 @@ def least_shortage(market: Market, n_stages: int, watch: Watch | None = None) ->
 
     Raises: SearchStoppedError, AssignmentFailedError where HiGHS ends without an optimum.
     """
+    watch = watch or Watch()
     programme = gather(market)
     scale = float(programme.edges[:, -1].mean()) or 1.0
     search, columns = programme.open(scale, watch)
@@ -56,7 +58,11 @@ def least_shortage(market: Market, n_stages: int, watch: Watch | None = None) ->
         sift(search, columns, start / typical_scale(start))
     elif n_stages > 1 or late.any():
         start += LATENESS_WEIGHT * late
-        solve(search, start / typical_scale(start))
+        scale_of_start = typical_scale(start)
+        if programme.n_pairs >= SIFTED_FROM_PAIRS:
+            sift_starts(search, programme, start / scale_of_start, LATENESS_WEIGHT / scale_of_start, watch)
+        else:
+            solve(search, start / scale_of_start)
     slice_columns = np.repeat(column[None], market.n_slices, axis=0)
     stages = []
     for of_stage in programme.by_stage(n_stages):

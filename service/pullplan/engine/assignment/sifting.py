@@ -91,18 +91,19 @@ def sift(search: Search, columns: Columns, costs: FloatArray) -> None:
     dearer = priced - least[columns.class_of_column]
     n_kept = min(len(dearer), len(least) + NEAR_TIES_PER_ROW * len(columns.capacity))
     kept = (costs > 0) | (dearer <= np.partition(dearer, n_kept - 1)[n_kept - 1])
-    _bound(search, np.flatnonzero(~kept), 0.0)
+    bound(search, np.flatnonzero(~kept), 0.0)
     for _ in range(MOST_ROUNDS):
         _, reduced = solve(search, costs)
         lacking = np.flatnonzero(~kept & (reduced < -FEASIBILITY_TOLERANCE))
         if len(lacking) == 0:
             break
         kept[lacking] = True
-        _bound(search, lacking, np.inf)
-    _bound(search, np.flatnonzero(~kept), np.inf)
+        bound(search, lacking, np.inf)
+    bound(search, np.flatnonzero(~kept), np.inf)
 
 
-def _bound(search: Search, columns: IntArray, upper: float) -> None:
+def bound(search: Search, columns: IntArray, upper: float) -> None:
+    """Let these columns be at most so much."""
     n = len(columns)
     search.highs.changeColsBounds(n, columns.astype(np.int32), np.zeros(n), np.full(n, upper))
 
