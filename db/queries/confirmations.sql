@@ -8,10 +8,3 @@ INSERT INTO plan_confirmations (
 SELECT confirmation_id, plan_id, assignment_id, node_code, units, missed_units, stated_measure, stated_cost, stages,
     wall_seconds, code_version, created_at
 FROM plan_confirmations WHERE plan_id = $1 AND confirmation_id = $2;
-
--- name: sum_units_there
--- What the plan makes at a node of the need of a line.
-SELECT coalesce(sum(others.units), 0)
-FROM plan_assignments_of($1) AS line
-JOIN plan_assignments_of($1) AS others ON others.need_id = line.need_id
-WHERE line.assignment_id = $2 AND others.node_code = $3;

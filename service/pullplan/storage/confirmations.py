@@ -37,8 +37,3 @@ async def insert(connection: Connection, record: ConfirmationRecord) -> None:
 async def find(connection: Connection, plan_id: UUID, confirmation_id: UUID) -> asyncpg.Record | None:
     """Find a plan's confirmation."""
     return await connection.fetchrow(SQL["find"], plan_id, confirmation_id)
-
-
-async def sum_units_there(connection: Connection, plan_id: UUID, assignment_id: int, node_code: str) -> float:
-    """Add up what the plan makes already of a line's need at another node."""
-    return float(await connection.fetchval(SQL["sum_units_there"], plan_id, assignment_id, node_code))

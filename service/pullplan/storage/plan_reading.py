@@ -73,17 +73,6 @@ async def find_plan(
     )
 
 
-async def find_needs(
-    connection: Connection, plan_id: UUID, facts: PlanningFacts, *, days_per_bucket: int
-) -> tuple[Need, ...]:
-    """Read a plan's needs alone, as they were when it was stored with these facts."""
-    head = await plans.find(connection, plan_id)
-    if head is None:
-        return ()
-    bucket_of = _counting_from(head["first_bucket_date"], days_per_bucket)
-    return await _all_of(connection, plan_id, plans.NEEDS, _need_reader(bucket_of, facts))
-
-
 async def _all_of[F](
     connection: Connection, plan_id: UUID, listing: Listing, make: Callable[[asyncpg.Record], F]
 ) -> tuple[F, ...]:

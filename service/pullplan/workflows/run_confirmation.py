@@ -1,17 +1,15 @@
-"""Which steps confirm what forcing a node costs: read the plan's facts and line, solve with it forced, compare, store."""
+"""Which steps confirm what forcing a node costs: read the plan and its facts, solve with the line forced, compare, store."""
 
 from importlib.metadata import version
 from uuid import UUID
 
 import msgspec
 
-from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.errors import ResourceUnknownError
 from pullplan.engine.explanation import solve_forced
-from pullplan.engine.model import Forced, Need, PassedOver, PlanningFacts, Stage
+from pullplan.engine.model import Assignment, Forced, PassedOver, Plan
 from pullplan.engine.plan import in_canonical_order
-from pullplan.storage import confirmations, plan_reading, plans
-from pullplan.storage.database import Connection
+from pullplan.storage import confirmations
 from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
@@ -25,15 +23,6 @@ class ConfirmationAsked(msgspec.Struct, frozen=True, kw_only=True):
     node_code: str
 
 
-class _Read(msgspec.Struct, frozen=True, kw_only=True):
-    facts: PlanningFacts
-    needs: tuple[Need, ...]
-    planned: dict[str, float]
-    forced: Forced
-    stated_measure: str
-    stated_cost: float
-
-
 async def run_confirmation(desk: Desk, run: Claimed) -> None:
     """Solve a plan's facts with a line forced to another node and store what that costs; its id is the run's.
 
@@ -42,27 +31,28 @@ async def run_confirmation(desk: Desk, run: Claimed) -> None:
     began = desk.clock()
     asked = msgspec.convert(run.parameters, ConfirmationAsked)
     desk.progress("reading", 0.0)
-    async with (
-        desk.line.lent() as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        read = await _read(connection, asked)
+    facts, plan = await desk.read_plan(asked.plan_id)
+    line, passed = _find(plan, asked)
+    # What the node makes of this need already stays there: else moving it away would make room.
+    there = plan.units_of(line.need_id, asked.node_code)
+    forced = Forced(need_id=line.need_id, node_code=asked.node_code, units=there + line.units)
     desk.progress("assigning", 0.0)
     missed_units, stages = solve_forced(
-        in_canonical_order(read.facts),
-        read.needs,
-        read.forced,
-        read.planned,
+        in_canonical_order(facts),
+        plan.needs,
+        forced,
+        {stage.measure: stage.before_lots for stage in plan.stages},
         lambda search: desk.progress(search.step, search.done_share, search),
         spread=desk.spread,
     )
+    assert passed.forcing_measure is not None and passed.forcing_cost is not None  # noqa: S101, PT018 - as it was found
     record = confirmations.ConfirmationRecord(
         **msgspec.structs.asdict(asked),
         confirmation_id=run.run_id,
-        units=read.forced.units,
+        units=forced.units,
         missed_units=missed_units,
-        stated_measure=read.stated_measure,
-        stated_cost=read.stated_cost,
+        stated_measure=passed.forcing_measure,
+        stated_cost=passed.forcing_cost,
         stages=stages,
         wall_seconds=desk.clock() - began,
         code_version=version("pullplan"),
@@ -73,25 +63,15 @@ async def run_confirmation(desk: Desk, run: Claimed) -> None:
         await confirmations.insert(storing, record)
 
 
-async def _read(connection: Connection, asked: ConfirmationAsked) -> _Read:
-    plan = await plans.find(connection, asked.plan_id)
-    facts = await plans.find_facts(connection, asked.plan_id)
-    line = await plans.find_assignment(connection, asked.plan_id, asked.assignment_id)
-    if plan is None or facts is None or line is None:
+def _find(plan: Plan, asked: ConfirmationAsked) -> tuple[Assignment, PassedOver]:
+    """Find the line, and what it says of the node that it passes over.
+
+    Raises: ResourceUnknownError
+    """
+    line = next((line for line in plan.assignments if line.assignment_id == asked.assignment_id), None)
+    if line is None:
         raise ResourceUnknownError("assignment", f"{asked.assignment_id} of the plan {asked.plan_id}")
-    passed = msgspec.convert(line["passed_over"], list[PassedOver])
-    other = next((p for p in passed if p.node_code == asked.node_code), None)
-    if other is None or other.forcing_measure is None or other.forcing_cost is None:
+    passed = next((p for p in line.passed_over if p.node_code == asked.node_code), None)
+    if passed is None or passed.forcing_cost is None:
         raise ResourceUnknownError("way to make the line at", asked.node_code)
-    there = await confirmations.sum_units_there(connection, *msgspec.structs.astuple(asked))
-    stages = msgspec.convert(plan["stages"], list[Stage])
-    days = DAYS_PER_BUCKET[facts.horizon.bucket]
-    return _Read(
-        facts=facts,
-        needs=await plan_reading.find_needs(connection, asked.plan_id, facts, days_per_bucket=days),
-        planned={stage.measure: stage.before_lots for stage in stages},
-        # What the node makes of this need already stays there: else moving it away would make room.
-        forced=Forced(need_id=line["need_id"], node_code=asked.node_code, units=there + line["units"]),
-        stated_measure=other.forcing_measure,
-        stated_cost=other.forcing_cost,
-    )
+    return line, passed

@@ -5,13 +5,10 @@ from uuid import UUID
 
 import msgspec
 
-from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.errors import ResourceUnknownError
 from pullplan.engine.explanation import find_remedies
-from pullplan.engine.model import Plan, PlanningFacts
 from pullplan.engine.plan import in_canonical_order
-from pullplan.storage import plan_reading, plans, remedies
-from pullplan.storage.database import Connection
+from pullplan.storage import remedies
 from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
@@ -32,8 +29,7 @@ async def run_remedy(desk: Desk, run: Claimed) -> None:
     began = desk.clock()
     asked = msgspec.convert(run.parameters, RemedyAsked)
     desk.progress("reading", 0.0)
-    async with desk.line.lent() as connection:
-        facts, plan = await _read(connection, asked.plan_id)
+    facts, plan = await desk.read_plan(asked.plan_id)
     shortfall = next((s for s in plan.shortfalls if s.shortfall_id == asked.shortfall_id), None)
     if shortfall is None:
         raise ResourceUnknownError("shortfall", f"{asked.shortfall_id} of the plan {asked.plan_id}")
@@ -58,14 +54,3 @@ async def run_remedy(desk: Desk, run: Claimed) -> None:
     result = f"/v1/plans/{asked.plan_id}/remedies/{run.run_id}"
     async with storing_results(desk, run, result) as storing:
         await remedies.insert(storing, record)
-
-
-async def _read(connection: Connection, plan_id: UUID) -> tuple[PlanningFacts, Plan]:
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        facts = await plans.find_facts(connection, plan_id)
-        if facts is not None:
-            days = DAYS_PER_BUCKET[facts.horizon.bucket]
-            plan = await plan_reading.find_plan(connection, plan_id, facts, days_per_bucket=days)
-            if plan is not None:
-                return facts, plan
-    raise ResourceUnknownError("plan", plan_id)

@@ -116,11 +116,7 @@ def _solve(
     made_by = next(
         c for c in facts.capabilities if (c.node_code, c.product_code) == (one.node_code, need.product_code)
     )
-    there = sum(
-        line.units
-        for line in plan.assignments
-        if (line.need_id, line.node_code) == (need.need_id, one.node_code)
-    )
+    there = plan.units_of(need.need_id, one.node_code)
     forced = Forced(need_id=need.need_id, node_code=one.node_code, units=there + shortfall.units)
     options = with_forced(_able(facts, need.product_code, {one.node_code}), plan.needs, forced)
     c = next(

@@ -303,3 +303,8 @@ class Plan(Fact, frozen=True, kw_only=True):
     """Of a re-plan."""
     production_orders: tuple[ProductionOrder, ...] = ()
     """Where any capability has lot rules."""
+
+    def units_of(self, need_id: int, node_code: str) -> float:
+        """Add up what a node makes for a need."""
+        lines = (line for line in self.assignments if line.need_id == need_id)
+        return sum(line.units for line in lines if line.node_code == node_code)
