@@ -11,4 +11,3 @@ def few_needs_open_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completing, "FEWEST_OPEN_NEEDS", 3)
     monkeypatch.setattr(completing, "OPEN_NEEDS_PER_ROW", 1)
     monkeypatch.setattr(completing, "OPEN_BATCHES_PER_ROW", 1)
-    monkeypatch.setattr(completing, "MOST_OPEN_SHARE", 1.0)

@@ -4,19 +4,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import msgspec
 import numpy as np
 import pytest
-from bench.assigning import measure
+from bench.assigning import measure, smallest_factor, to_market
+from bench.instances import reference_instance
 from hypothesis import HealthCheck, given, settings
 from tests.engine.instances import MONDAY, networks
 from tests.engine.oracle import is_close
 from tests.engine.planned import stated
 
 from pullplan.engine.assignment.priced import assign_by_prices
+from pullplan.engine.assignment.pricing import price, price_short
 from pullplan.engine.assignment.solving import PRICED_FROM_NEEDS, assign, assign_whole
 from pullplan.engine.certificate import certify, stage_values
 from pullplan.engine.checker import check
@@ -308,10 +311,39 @@ def test_a_reference_instance_reaches_its_bound_over_every_way() -> None:
     assert measured["shortfall_gap"] < 1e-8
 
 
+def test_capacity_that_is_hardly_enough_or_hardly_too_little_is_priced() -> None:
+    edge = smallest_factor(3)
+    for factor in (0.99999 * edge, 1.00001 * edge):
+        market = to_market(reference_instance(3, capacity_factor=factor))
+        plan = price(market, n_stages=1) or price_short(market, n_stages=1)
+        assert plan is not None
+        assert plan.lines.cost.bound == pytest.approx(plan.lines.cost.value, rel=1e-9)
+        assert plan.shortage is not None
+        assert (plan.shortage.proofs[0].value > 0) == (factor < edge)
+
+
+@pytest.mark.parametrize("n_together", [5, 50])
+def test_where_most_needs_tie_exactly_prices_are_enough(n_together: int) -> None:
+    instance = reference_instance(10, capacity_factor=1.2)
+    like = np.arange(len(instance.capacity)) // n_together * n_together
+    together = replace(
+        instance,
+        is_made=np.ones_like(instance.is_made),
+        use_per_unit=instance.use_per_unit[:, like],
+        unit_cost=instance.unit_cost[:, like],
+        distance_km=instance.distance_km[like],
+    )
+    market = to_market(together)
+    plan = price(market, n_stages=1)
+    assert plan is not None
+    assert plan.lines.cost.bound == pytest.approx(plan.lines.cost.value, rel=1e-9)
+    assert plan.lines.n_open_needs > len(instance.units.ravel()) / 2
+
+
 LINES_OF_A_SMALL_INSTANCE = """
 from bench.assigning import to_market
 from bench.instances import reference_instance
-from pullplan.engine.assignment.pricing import price
+from pullplan.engine.assignment.pricing import price, price_short
 
 lines = price(to_market(reference_instance(6, capacity_factor=1.1)), n_stages=1).lines
 print(lines.need.tolist(), lines.way.tolist(), lines.units.tolist(), lines.cost.solved.by_start.tolist())

@@ -24,8 +24,6 @@ MOST_ROUNDS = 12
 OPEN_NEEDS_PER_ROW = 20
 OPEN_BATCHES_PER_ROW = 25
 FEWEST_OPEN_NEEDS = 3_000
-MOST_OPEN_SHARE = 0.5
-"""Where more than this share of the needs ties, the programme is hardly smaller than the whole one."""
 CLOSED_GAP = 1e-10
 """Of the value: what is left is the programme's own rounding."""
 MISFIT_SHARE = 1e-9
@@ -43,6 +41,8 @@ ROUNDING = 1e-12
 LEAST_WIDTH = 1e-5
 """Of the mean cost: where much ties exactly, prices need room all the same."""
 CEILING_WIDTHS = 10.0
+TRUST_GROWTH = 8.0
+"""Where capacity is hardly enough its prices are far above any that a search finds, however many needs are open."""
 DUST_SHARE = 1e-9
 
 
@@ -104,7 +104,7 @@ def batches_to_open(market: Market) -> int:
 def complete(
     market: Market, by_start: FloatArray, search_weight: float = 0.0, *, watch: Watch | None = None
 ) -> Completion | None:
-    """Turn good prices into an optimal plan; None where the prices leave too much open.
+    """Turn good prices into an optimal plan; None where all rounds leave something lacking.
 
     Cost is made small, and the buckets early of what costs the same: a bucket early weighs so little that cost rises by
     at most COST_FORGONE. `search_weight` is what it weighed where the prices come from.
@@ -117,19 +117,17 @@ def complete(
     n_open = needs_to_open(market)
     width = max(width_of(margin, n_open), LEAST_WIDTH * market.typical_cost)
     choice = Choice(way, start_prices.argmin(axis=1), _NOTHING, _NOTHING)
-    n_batches = batches_to_open(market)
+    n_batches, trust = batches_to_open(market), CEILING_WIDTHS * width
     choice = _open_near(market, choice, start_prices, margin, width=width, n_batches=n_batches)
     for n_rounds in range(1, MOST_ROUNDS + 1):
         if watch.should_stop():
             raise SearchStoppedError(row_prices(market, by_start))
         n_open_needs = len(np.unique(choice.pairs // WAYS))
         watch.note(needs_settled=len(margin) - n_open_needs)
-        if n_open_needs > max(n_open, MOST_OPEN_SHARE * len(margin)):
-            return None
-        ties = NearTies(market, choice, by_start, CEILING_WIDTHS * width)
+        ties = NearTies(market, choice, by_start, trust)
         solved = ties.solve(search_weight)
         if solved.misfit > MISFIT_SHARE * float(market.capacity.mean()):
-            width, n_batches = 2 * width, 2 * n_batches
+            width, n_batches, trust = 2 * width, 2 * n_batches, TRUST_GROWTH * trust
             choice = _open_near(market, choice, start_prices, margin, width=width, n_batches=n_batches)
             continue
         proved = _prove(ties, solved)
