@@ -14,6 +14,7 @@ from tests.engine.test_priced_assignment import assert_equal_stages, assert_hold
 
 from pullplan.engine.assignment import shortage, sifting, sifting_starts
 from pullplan.engine.assignment.priced import assign_by_prices
+from pullplan.engine.assignment.share_limits import assign_within_shares
 from pullplan.engine.assignment.stages import Search
 from pullplan.engine.certificate import certify
 from pullplan.engine.checker import check
@@ -207,6 +208,37 @@ def test_where_time_is_short_prices_are_as_good_as_the_whole_programme_stage_by_
     assert n_late > len(seeds) / 5
     assert n_short > len(seeds) / 5
     assert n_early > len(seeds) / 2
+
+
+def pinned_in_part(facts: PlanningFacts, need: Need, chance: np.random.Generator) -> Need:
+    """Pin a tenth of some needs to a node that makes the product, half of these to a start bucket as well."""
+    if chance.random() > 0.05:
+        return need
+    node = next(c.node_code for c in facts.capabilities if c.product_code == need.product_code)
+    start = int(chance.integers(0, facts.horizon.horizon_buckets)) if chance.random() < 0.5 else None
+    return msgspec.structs.replace(
+        need,
+        tier="pinned",
+        rank=0,
+        units=0.1 * need.units,
+        pinned_node_code=node,
+        pinned_start_bucket=start,
+    )
+
+
+def test_share_limits_and_pins_over_several_starts_are_priced() -> None:
+    for seed in range(8):
+        facts, needs = short_of_time(seed)
+        chance = np.random.default_rng(seed)
+        parameters = msgspec.structs.replace(facts.parameters, largest_share=0.45)
+        options = build_options(
+            msgspec.structs.replace(facts, parameters=parameters),
+            [pinned_in_part(facts, need, chance) for need in needs],
+        )
+        solution = assign_within_shares(options, assign_by_prices)
+        assert solution is not None
+        assert_holds(options, solution)
+        assert_equal_stages(options, solution)
 
 
 def test_few_pairs_lead_to_the_same_shortfall_and_lateness_as_all(monkeypatch: pytest.MonkeyPatch) -> None:
