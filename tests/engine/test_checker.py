@@ -24,7 +24,7 @@ from tests.engine.planned import changed, plan_of, stated, within_the_rules
 
 from pullplan.engine.assignment import assign
 from pullplan.engine.checker import check
-from pullplan.engine.checker.exactness import Judge, sum_of_products
+from pullplan.engine.checker.exactness import CellSums, Judge, sum_of_products
 from pullplan.engine.checker.ground import survey
 from pullplan.engine.checker.holding import Held
 from pullplan.engine.checker.lines import LineChecker, check_shortfalls
@@ -387,6 +387,35 @@ def test_a_comparison_that_float64_cannot_decide_is_made_exactly() -> None:
     assert judge.is_at_most(tenths, 0.3, distance)
 
 
+sevenths = st.integers(-(10**12), 10**12).map(lambda n: n / 7)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), sevenths, sevenths), min_size=1, max_size=40))
+def test_sums_by_cell_lie_within_their_rounding_and_doubts_are_settled_exactly(
+    terms: list[tuple[int, float, float]],
+) -> None:
+    cell, left, right = (np.array(column) for column in zip(*terms, strict=True))
+    by_cell = CellSums.of(cell, left, right, 6)
+    for sums in (by_cell, by_cell.cumulated(np.array([False, True]))):
+        exact = [sums.sum_of(i).exact() for i in range(6)]
+        for found, rounding, of_cell in zip(sums.value, sums.rounding, exact, strict=True):
+            assert abs(Fraction(float(found)) - of_cell) <= Fraction(float(rounding))
+        stated = np.array([float(of_cell) + 1.0 for of_cell in exact])
+        distance = [
+            abs(of_cell - Fraction(said)) for of_cell, said in zip(exact, stated.tolist(), strict=True)
+        ]
+        tolerance = np.array([float(d) for d in distance])
+        holds = [d <= Fraction(t) for d, t in zip(distance, tolerance.tolist(), strict=True)]
+        judge = Judge()
+        assert judge.agree(sums, stated, tolerance).tolist() == holds
+        assert judge.n_exact == 6
+    up_to = [
+        sum((Fraction(a) * Fraction(b) for c, a, b in terms if 3 <= c <= last), Fraction(0))
+        for last in (3, 4, 5)
+    ]
+    assert exact[3:] == up_to
+
+
 def stated_by(facts: PlanningFacts, plan: Plan) -> Stated:
     report, surveyed = Report(), survey(facts)
     needs = read_needs(surveyed, plan.needs)
@@ -415,7 +444,7 @@ def test_bounds_in_rationals_lie_within_the_stated_rounding(network: Network) ->
         assert abs(bound.exact() - Fraction(bound.value)) <= Fraction(bound.rounding)
 
 
-def test_three_thousand_needs_at_twenty_nodes_are_checked_within_two_seconds() -> None:
+def test_three_thousand_needs_at_twenty_nodes_are_checked_within_half_a_second() -> None:
     facts, needs = regional_network(
         1, load=0.01, tiers=("order",), n_nodes=20, n_products=10, n_regions=38, n_buckets=8
     )
@@ -442,6 +471,6 @@ def test_three_thousand_needs_at_twenty_nodes_are_checked_within_two_seconds() -
     plan = stated(facts, options, solution)
     began = process_time()
     verification = check(facts, plan)
-    assert process_time() - began < 2.0
+    assert process_time() - began < 0.5
     assert verification.findings == ()
     assert verification.checked.n_options == len(options.option_need) > 100_000

@@ -1,6 +1,7 @@
 """What do needs, lines and facts say, column by column? Structs are read once; all else works on arrays."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
@@ -38,9 +39,8 @@ def truths(rows: Sequence[Any], name: str) -> BoolArray:
 
 def places(rows: Sequence[Any], name: str, place: Mapping[Any, int]) -> IntArray:
     """Read a column of codes as their places; UNKNOWN where there is none."""
-    return np.fromiter(
-        (place.get(code, UNKNOWN) for code in map(attrgetter(name), rows)), np.int64, len(rows)
-    )
+    found = map(place.get, map(attrgetter(name), rows), repeat(UNKNOWN))
+    return np.fromiter(found, np.int64, len(rows))
 
 
 def days(rows: Sequence[Any], name: str, otherwise: int) -> IntArray:
