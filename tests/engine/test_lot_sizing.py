@@ -15,7 +15,7 @@ from pullplan.engine.assignment import assign
 from pullplan.engine.checker import check
 from pullplan.engine.lots import cut_into_lots
 from pullplan.engine.lots.flow import Flow
-from pullplan.engine.model import PlanningFacts
+from pullplan.engine.model import PlanningFacts, SearchProgress
 from pullplan.engine.netting import net
 from pullplan.engine.options import build_options
 from pullplan.engine.plan import make_plan
@@ -152,12 +152,16 @@ def test_a_search_for_lots_that_is_stopped_keeps_the_best_so_far():
 def test_a_plan_whose_lots_were_stopped_at_once_is_feasible_and_says_so():
     facts = crowded()
     heard: list[str] = []
+    rounds: list[int] = []
 
-    def hear(step: str, _done_share: float, _search: object = None) -> None:
+    def hear(step: str, _done_share: float, search: SearchProgress | None = None) -> None:
         heard.append(step)
+        if search is not None and search.stage == "lots":
+            rounds.append(search.round)
 
     plan = make_plan(facts, hear, should_stop=lambda: "cutting into lots" in heard)
     assert not plan.reproducible
     assert check(facts, plan).findings == ()
     assert plan.production_orders
+    assert rounds == list(range(1, 7))
     assert make_plan(facts).reproducible

@@ -68,7 +68,10 @@ def make_plan(
         spread=spread,
     )
     lots = cut_into_lots(
-        options, relaxation, lambda done: tell("cutting into lots", done), should_stop=should_stop
+        options,
+        relaxation,
+        lambda search: tell("cutting into lots", search.done_share, search),
+        should_stop=should_stop,
     )
     solution = relaxation if lots is None else lots.solution
     tell("explaining", 0.0)

@@ -115,15 +115,17 @@ class Flow:
         step = self._step.T if inward else self._step
         distance, before = step[source].copy(), np.full(len(step), source)
         distance[source] = 0.0
+        nearer = self._every
         for _ in range(len(step)):
-            through = distance[:, None] + step
+            through = distance[nearer, None] + step[nearer]
             at = through.argmin(axis=0)
             nearest = through[at, self._every]
             better = nearest < distance - self.rounding
             better[source] = False
             if not better.any():
                 break
-            distance[better], before[better] = nearest[better], at[better]
+            distance[better], before[better] = nearest[better], nearer[at[better]]
+            nearer = np.flatnonzero(better)
         return distance, before
 
     def _exchange(self, chain: list[int], units: float) -> float:

@@ -11,7 +11,7 @@ from pullplan.engine.lots.problem import Problem
 from pullplan.engine.lots.rules import lot_rules
 from pullplan.engine.lots.search import Search
 from pullplan.engine.lots.ways import Weights, lay_out_orders
-from pullplan.engine.model import ProductionOrder
+from pullplan.engine.model import ProductionOrder, SearchProgress
 from pullplan.engine.options import Options, Solution, shortfall_weight, stage_measures
 
 FloatArray = npt.NDArray[np.float64]
@@ -51,7 +51,7 @@ class LotPlan:
 def cut_into_lots(
     options: Options,
     relaxation: Solution,
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[SearchProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> LotPlan | None:
     """Gather assignments into production orders of whole lots; None where no capability has lot rules.
@@ -73,9 +73,7 @@ def cut_into_lots(
         weights=_weights(options),
         make_minimum=options.parameters.make_minimum,
     )
-    search = Search(
-        problem, relaxation, progress or (lambda _done_share: None), should_stop or (lambda: False)
-    )
+    search = Search(problem, relaxation, progress or (lambda _search: None), should_stop or (lambda: False))
     search.run()
     return _gather(problem, relaxation, search)
 

@@ -15,6 +15,7 @@ from pullplan.engine.lots.problem import Problem, Sized
 from pullplan.engine.lots.sizing import LEAST_SAVING_SHARE, size_orders
 from pullplan.engine.lots.stopping import round_down
 from pullplan.engine.lots.ways import Table, tabulate
+from pullplan.engine.model import SearchProgress
 from pullplan.engine.options import Solution, runs
 
 FloatArray = npt.NDArray[np.float64]
@@ -49,7 +50,7 @@ class Search:
         self,
         problem: Problem,
         relaxation: Solution,
-        progress: Callable[[float], None],
+        progress: Callable[[SearchProgress], None],
         should_stop: Callable[[], bool],
     ) -> None:
         self._problem, self._relaxation = problem, relaxation
@@ -59,17 +60,18 @@ class Search:
         self.sized: dict[int, Sized] = {}
         self._free = self._left_to_lots()
         self._lines = dict(runs(problem.options.need_product[relaxation.need]))
+        self._n_sized = 0
         self.is_complete = True
 
     def run(self) -> None:
         products = [p for p in self._problem.rules.products.tolist() if p in self._needs]
         self._first(products)
-        if self.is_complete:
+        if products and self.is_complete:
             self._again(products)
 
     def _first(self, products: Sequence[int]) -> None:
         for done, product in enumerate(products):
-            self._progress(done / len(products))
+            self._tell(done / len(products))
             own = self._lines.get(product, np.empty(0, dtype=np.int64))
             lines = self._relaxation
             rows, use = self._problem.use(
@@ -86,21 +88,34 @@ class Search:
         """Size products again, alone or together: those that lots leave short, then any."""
         chance = np.random.default_rng(0)
         short = [p for p in products if self._is_short(p)]
-        for product in [p for _ in range(SHORT_ROUNDS) for p in short]:
-            if self._is_stopped():
-                return
-            if self._is_short(product):
-                self._retry(product, products, chance)
+        self._retry_while_better(
+            [p for _ in range(SHORT_ROUNDS) for p in short], products, chance, short_only=True
+        )
         cells = sum(len(self._needs[p]) * len(self._problem.orders.of_product[p]) for p in products)
         n_rounds = min(MOST_ROUNDS, ROUND_CELLS // max(1, cells))
+        self._retry_while_better(chance.choice(products, n_rounds).tolist(), products, chance)
+
+    def _retry_while_better(
+        self,
+        chosen: Sequence[int],
+        products: Sequence[int],
+        chance: np.random.Generator,
+        *,
+        short_only: bool = False,
+    ) -> None:
         in_vain = 0
-        for round_ in range(n_rounds):
-            self._progress(round_ / n_rounds)
+        for done, product in enumerate(chosen):
+            self._tell(done / len(chosen))
             n_made = sum(int((sized.size > 0).sum()) for sized in self.sized.values())
             if in_vain >= min(ROUNDS_IN_VAIN, FEWEST_IN_VAIN + n_made) or self._is_stopped():
                 return
-            was_better = self._retry(int(chance.choice(products)), products, chance)
-            in_vain = 0 if was_better else in_vain + 1
+            if short_only and not self._is_short(product):
+                continue
+            in_vain = 0 if self._retry(product, products, chance) else in_vain + 1
+
+    def _tell(self, done_share: float) -> None:
+        self._n_sized += 1
+        self._progress(SearchProgress(stage="lots", done_share=done_share, round=self._n_sized))
 
     def _is_stopped(self) -> bool:
         self.is_complete = self.is_complete and not self._should_stop()

@@ -9,11 +9,11 @@ class SearchProgress(Fact, frozen=True, kw_only=True):
     """How far the search for an assignment is."""
 
     stage: str
-    """The measure that is being made least."""
+    """The measure that is being made least; `lots` while orders are sized."""
     done_share: float
     """Of the stages."""
     round: int = 0
-    """Looks at all needs at new prices (by prices), or steps of the simplex method (in HiGHS), in this stage so far."""
+    """Looks at all needs at new prices (by prices), or steps of the simplex method (in HiGHS), or products sized (lots), in this stage so far."""
     value: float | None = None
     """The stage's measure in the best plan so far, once there is one."""
     bound: float | None = None
