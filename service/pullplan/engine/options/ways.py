@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,11 @@ class Capabilities:
     """(n_capabilities, n_resources): what one good unit takes."""
     of_product: tuple[IntArray, ...]
     """Positions by product."""
+
+    @cached_property
+    def position(self) -> dict[tuple[str, str], int]:
+        """Find a capability by product_code and node_code."""
+        return {(row.product_code, row.node_code): c for c, row in enumerate(self.rows)}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What is kept of a plan, so that a change of few needs is cheap?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -9,15 +9,25 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from pullplan.engine.certificate import StageWeights
+from pullplan.engine.lots import lot_rules
 from pullplan.engine.model import Need, Plan, PlanningFacts
 from pullplan.engine.options import Options, build_options, need_columns
-from pullplan.engine.replanning.lines import Lines
+from pullplan.engine.replanning.lines import Lines, Totals
+from pullplan.engine.replanning.margins import Margins
 from pullplan.engine.replanning.netting import Pair, changed_pairs, has_same_network, net_pairs
 from pullplan.engine.replanning.offers import Offers
 from pullplan.engine.replanning.standing import need_keys
 
+FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+
+MARGINS_FROM_NEEDS = 30_000
+"""Below, all ways are priced in less time than it takes to keep margins."""
+MOST_NEAR_SHARE = 0.05
+"""Of the needs: where more are near, margins are taken anew."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +37,74 @@ class Laid:
     options: Options
     offers: Offers
     lines: Lines
+    totals: Totals
+    first_of_rank: IntArray
+    """One need of every tier and rank."""
+    has_lots: bool
+    """Some product has lot rules."""
+    margins: dict[str, Margins] = field(default_factory=dict)
+    """By stage, as far as they were asked for."""
 
     @classmethod
     def of(cls, facts: PlanningFacts, plan: Plan) -> Self:
         """Lay a plan out."""
         options = build_options(facts, plan.needs)
-        return cls(options, Offers.of(options), Lines.of(options, plan.assignments))
+        lines = Lines.of(options, plan.assignments)
+        firsts = _first_of_rank(options)
+        totals, has_lots = Totals.of(options, lines), lot_rules(options) is not None
+        return cls(options, Offers.of(options), lines, totals, firsts, has_lots)
 
     @cached_property
     def numbers(self) -> IntArray:
         """Number the plan's lines in their order."""
         return np.sort(self.lines.number)
+
+    def with_lines(self, looked_at: IntArray, now: Lines) -> Self:
+        """Give some needs other lines."""
+        lines = self.lines.without(self.lines.of_needs(looked_at)).joined(now)
+        margins = {
+            name: margins.looked_at(self.offers, now, looked_at) for name, margins in self.margins.items()
+        }
+        return replace(self, lines=lines, totals=Totals.of(self.options, lines), margins=margins)
+
+    def lines_worse_off(
+        self, name: str, weights: StageWeights, is_open: BoolArray, churn_price: float
+    ) -> tuple[IntArray, FloatArray]:
+        """Find lines that cost more than the cheapest way of their need and a move: positions, and by how much a unit.
+
+        Shapes: is_open (n_needs,): these are left out → twice (n,)
+        """
+        if self.totals.is_free(weights):
+            return np.empty(0, dtype=np.int64), np.empty(0)
+        needs = self._near(name, weights)
+        at = np.arange(len(self.lines.need)) if needs is None else self.lines.of_needs(needs[~is_open[needs]])
+        lines = self.lines if needs is None else self.lines[at]
+        if needs is None:
+            cheapest = self.offers.cheapest(weights)[lines.need]
+        else:
+            needs = np.unique(lines.need)
+            cheapest = self.offers.cheapest(weights, needs)[np.searchsorted(needs, lines.need)]
+        excess = lines.priced(weights) - (cheapest + churn_price)
+        found = (excess > 0) & ~is_open[lines.need]
+        return at[found], excess[found]
+
+    def _near(self, name: str, weights: StageWeights) -> IntArray | None:
+        """List the needs that must be read; None: all."""
+        n_needs = len(self.options.needs)
+        if n_needs < MARGINS_FROM_NEEDS:
+            return None
+        known = self.margins.get(name)
+        near = None if known is None else known.near(self.offers, weights)
+        if near is None or len(near) > MOST_NEAR_SHARE * n_needs:
+            known = self.margins[name] = Margins.of(self.offers, self.lines, weights)
+            near = known.near(self.offers, weights)
+        return near
+
+
+def _first_of_rank(options: Options) -> IntArray:
+    """Take one need of every tier and rank, so that each has its stage."""
+    rank = options.need_rank - options.need_rank.min(initial=0)
+    return np.unique(options.need_tier * (int(rank.max(initial=0)) + 1) + rank, return_index=True)[1]
 
 
 @dataclass(frozen=True)
@@ -115,14 +182,24 @@ def _changed(
         whole[list(changed)] = column[: len(changed)]
         of_needs[name] = np.concatenate([whole[kept] if gone else whole, column[len(changed) :]])
     now = replace(options, parameters=facts.parameters, needs=(*needs, *new), **of_needs)
-    gone_lines = np.empty(0, dtype=np.int64)
+    gone_lines, totals, firsts = np.empty(0, dtype=np.int64), laid.totals, laid.first_of_rank
     if gone:
         stays = kept[lines.need]
         gone_lines, lines = lines.number[~stays], lines[stays]
         lines = replace(lines, need=place[lines.need])
+        totals, firsts = Totals.of(now, lines), _first_of_rank(now)
     is_changed = np.zeros(len(now.needs), dtype=bool)
     is_changed[place[list(changed)]] = True
     is_changed[len(needs) :] = True
-    touched = np.unique(np.append(now.need_product[is_changed], options.need_product[gone]))
-    offers = laid.offers.changed(now, touched, place if gone else None)
-    return Change(laid, Laid(now, offers, lines), is_changed, gone_lines)
+    has_other_ways = [at for at, need in changed.items() if not _has_same_ways(need, options.needs[at])]
+    products = [*options.need_product[[*has_other_ways, *gone]], *now.need_product[len(needs) :]]
+    offers = laid.offers.changed(now, np.array(products, dtype=np.int64), place if gone else None)
+    is_alike = not gone and offers.is_laid_out_as(laid.offers)
+    margins = {name: of.widened(is_changed) for name, of in laid.margins.items()} if is_alike else {}
+    return Change(
+        laid, Laid(now, offers, lines, totals, firsts, laid.has_lots, margins), is_changed, gone_lines
+    )
+
+
+def _has_same_ways(need: Need, other: Need) -> bool:
+    return msgspec.structs.replace(need, units=other.units) == other

@@ -7,6 +7,7 @@ need; where one is, its need is looked at as well, and all is solved again. So
     value − bound = what it is among the needs that are looked at + Σ other lines: units × what they cost above the cheapest way
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,9 +16,9 @@ import numpy.typing as npt
 
 from pullplan.engine.certificate import StageWeights, stage_weights
 from pullplan.engine.model import TIERS, Assignment, Plan, ShortfallStage, Stage
-from pullplan.engine.options import Options, StageMeasure, StagePrices, shortfall_weight, stage_measures
+from pullplan.engine.options import Options, StagePrices, shortfall_weight, stage_measures
 from pullplan.engine.replanning.laid import Change, Laid
-from pullplan.engine.replanning.lines import Lines
+from pullplan.engine.replanning.lines import Lines, Totals
 from pullplan.engine.replanning.programme import Churn
 from pullplan.engine.replanning.proving import Proven
 from pullplan.engine.replanning.searching import CHEAPER_BY, Progress, search
@@ -27,6 +28,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
+OPENED_AT_ONCE = 30
+"""Needs: each makes the programme dearer to solve, and all that is wanted is some room."""
 MOST_LOOKED_AT_SHARE = 0.2
 """Of the needs: where more would have to be looked at, all are."""
 
@@ -35,7 +38,8 @@ MOST_LOOKED_AT_SHARE = 0.2
 class Others:
     """What is not looked at, and stays."""
 
-    lines: Lines
+    laid: Laid
+    """The needs as they are now, with the lines that they had."""
     assignments: Sequence[Assignment]
     """All of the parent's."""
     numbers: IntArray
@@ -44,11 +48,13 @@ class Others:
     """Numbers of those whose needs are gone."""
     looked_at: IntArray
     """Positions of the needs that are looked at, among all."""
+    units: float
+    """What the others' lines make."""
 
-    def with_lines(self, options: Options, now: Sequence[Assignment]) -> Lines:
-        """Put the lines of the needs that were looked at, whose options these are, among the others'."""
+    def laid_with(self, options: Options, now: Sequence[Assignment]) -> Laid:
+        """Lay out the plan in which the needs that were looked at, whose options these are, have other lines."""
         lines = Lines.of(options, now)
-        return self.lines.joined(replace(lines, need=self.looked_at[lines.need]))
+        return self.laid.with_lines(self.looked_at, replace(lines, need=self.looked_at[lines.need]))
 
     def among(self, before: Sequence[Assignment], now: Sequence[Assignment]) -> tuple[Assignment, ...]:
         """Put the lines that the other needs now have in the place of those that they had, by number."""
@@ -84,69 +90,67 @@ def look_near(change: Change, parent: Plan, churn: Churn, progress: Progress | N
     Raises: AssignmentFailedError where HiGHS ends without an optimum.
     """
     laid, assignments, numbers = change.laid, parent.assignments, change.before.numbers
-    options, lines = laid.options, laid.lines
+    options, lines, totals = laid.options, laid.lines, laid.totals
+    is_open = change.is_changed.copy()
     # A need that its parent splits is one that ties: it is where a little room is found first.
-    is_open = change.is_changed | (np.bincount(lines.need, minlength=len(options.needs)) > 1)
-    is_open |= _first_of_each_rank(options)
+    is_open[totals.split] = True
+    is_open[laid.first_of_rank] = True
     while is_open.sum() <= max(1, MOST_LOOKED_AT_SHARE * len(options.needs)):
-        is_free = is_open[lines.need]
-        others = lines[~is_free]
         looked_at = np.flatnonzero(is_open)
-        part = options.part(looked_at, others.use(options))
+        held = lines[lines.of_needs(looked_at)]
+        of_held = Totals.of(options, held)
+        part = options.part(looked_at, totals.use - of_held.use)
         of_parent = Parent(
-            lines=[
-                assignments[at] for at in np.searchsorted(numbers, np.sort(lines.number[is_free])).tolist()
-            ],
+            lines=[assignments[at] for at in np.searchsorted(numbers, np.sort(held.number)).tolist()],
             shortfalls=(),
             last_assignment_id=int(numbers[-1]) if len(numbers) else 0,
             shift=0,
         )
         standing = find_standing(part, of_parent)
         proven = search(part, standing, np.ones(len(part.needs), dtype=bool), churn, progress)
-        if proven.solution.shortfall_units.any():
-            return None
-        joined = _Joined(laid, part, proven, others)
+        joined = _Joined(laid, part, is_open, proven, of_held)
         worse_off = joined.needs_worse_off()
         if len(worse_off) == 0:
-            stay = Others(others, assignments, numbers, change.gone, looked_at)
+            if proven.solution.shortfall_units.any():
+                return None
+            units = totals.units - of_held.units
+            stay = Others(laid, assignments, numbers, change.gone, looked_at, units)
             return Looked(part, standing, of_parent, joined.proven(), stay)
         is_open[worse_off] = True
     return None
 
 
-def _first_of_each_rank(options: Options) -> BoolArray:
-    """Take one need of every tier and rank, so that each has its stage."""
-    is_first = np.zeros(len(options.needs), dtype=bool)
-    rank = (
-        options.need_tier * (np.ptp(options.need_rank) + 1 if len(options.needs) else 1) + options.need_rank
-    )
-    is_first[np.unique(rank, return_index=True)[1]] = True
-    return is_first
-
-
 class _Joined:
     """The plan of the needs that were looked at, held against the lines of the others."""
 
-    def __init__(self, laid: Laid, part: Options, proven: Proven, others: Lines) -> None:
+    def __init__(
+        self, laid: Laid, part: Options, is_open: BoolArray, proven: Proven, of_held: Totals
+    ) -> None:
         self._laid = laid
         self._proven = proven
-        self._others = others
+        self._of_held = of_held
         self._measures = stage_measures(part, proven.solution.stage_names)
-        self._one_mean_need = one_mean_need(laid, self._measures)
+        self._weight = shortfall_weight(laid.options)
+        self._one_mean_need = self._measure_one_mean_need()
         self._prices = self._with_others(part)
-        self._excess = self._find_excess(part)
+        self._worse_off = [
+            laid.lines_worse_off(measure.name, weights, is_open, churn_price)
+            for measure, weights, churn_price in zip(
+                self._measures, self._weights(part), proven.churn_prices, strict=True
+            )
+        ]
 
     def _with_others(self, part: Options) -> list[StagePrices]:
         """Let no other need be better off short, or late, where nothing is: that is proved by prices of 0."""
         found = []
-        others, values = self._others, [stage.value for stage in self._proven.stages]
-        weight = float(shortfall_weight(self._laid.options).min()) if len(others.need) else 1.0
+        values = [stage.value for stage in self._proven.stages]
+        weight = float(self._weight.min())
         for k, prices in enumerate(self._proven.solution.stage_prices):
             weights = stage_weights(part, self._measures[: k + 1], prices)
-            dearest = float(others.priced(weights).max(initial=0.0))
+            dearest = self._laid.totals.dearest(weights)
             multipliers = prices.multipliers.copy()
             for j, measure in enumerate(self._measures[:k]):
-                if measure.counted is not None:
+                if measure.counted is not None and values[j] == 0:
                     multipliers[j] = max(multipliers[j], dearest / weight)
                 elif measure.late_bucket > 0 and values[j] == 0:
                     multipliers[j] = max(multipliers[j], dearest)
@@ -156,24 +160,21 @@ class _Joined:
     def _weights(self, part: Options) -> list[StageWeights]:
         return [stage_weights(part, self._measures[: k + 1], prices) for k, prices in enumerate(self._prices)]
 
-    def _find_excess(self, part: Options) -> list[FloatArray]:
-        """Tell what each other line costs above its need's cheapest way, beyond what a move must save: by stage."""
-        found = []
-        for weights, churn_price in zip(self._weights(part), self._proven.churn_prices, strict=True):
-            priced = self._others.priced(weights)
-            if priced.any():
-                priced -= self._laid.offers.cheapest(weights)[self._others.need] + churn_price
-            found.append(np.maximum(0.0, priced))
-        return found
-
     def needs_worse_off(self) -> IntArray:
-        """List needs that have a way that is cheaper by more than rounding, in any stage."""
-        units = self._laid.options.need_units
-        mean_units = float(units.mean()) if len(units) else 1.0
-        found = [np.empty(0, dtype=np.int64)]
-        for excess, one in zip(self._excess, self._one_mean_need, strict=True):
-            found.append(self._others.need[excess > CHEAPER_BY * one / mean_units])
-        return np.unique(np.concatenate(found))
+        """List needs that have a way that is cheaper by more than rounding, in any stage: of many, those that gain most.
+
+        What a need gains is what it saves in the cost stage, which counts what the stages before it are worth.
+        """
+        need, mean_units = self._laid.lines.need, float(self._laid.options.need_units.mean())
+        found, gain = [np.empty(0, dtype=np.int64)], np.zeros(len(self._laid.options.needs))
+        for (at, excess), one, measure in zip(
+            self._worse_off, self._one_mean_need, self._measures, strict=True
+        ):
+            found.append(need[at[excess > CHEAPER_BY * one / mean_units]])
+            if measure.route_cost > 0:
+                np.maximum.at(gain, need[at], excess)
+        needs = np.unique(np.concatenate(found))
+        return needs[np.argsort(-gain[needs], kind="stable")[:OPENED_AT_ONCE]]
 
     def proven(self) -> Proven:
         """State the whole plan's stages."""
@@ -181,8 +182,9 @@ class _Joined:
         for k, (stage, measure, one) in enumerate(
             zip(self._proven.stages, self._measures, self._one_mean_need, strict=True)
         ):
-            value = stage.value + self._others.value(measure)
-            gap = stage.gap_absolute + float((self._others.units * self._excess[k]).sum())
+            value = stage.value + self._laid.totals.value(measure) - self._of_held.value(measure)
+            at, excess = self._worse_off[k]
+            gap = stage.gap_absolute + math.fsum((self._laid.lines.units[at] * excess).tolist())
             reference = max(abs(value), one)
             stages.append(
                 Stage(
@@ -198,18 +200,17 @@ class _Joined:
         solution = replace(self._proven.solution, stage_prices=tuple(self._prices))
         return replace(self._proven, solution=solution, stages=tuple(stages))
 
-
-def one_mean_need(laid: Laid, measures: Sequence[StageMeasure]) -> list[float]:
-    """Measure one mean need of the whole plan, stage by stage."""
-    options = laid.options
-    units, weight = options.need_units, shortfall_weight(options)
-    mean_units = float(units.mean())
-    found = []
-    for measure in measures:
-        stage = ShortfallStage.read(measure.name)
-        if stage is not None:
-            of_rank = (options.need_tier == TIERS.index(stage.tier)) & (options.need_rank == stage.rank)
-            found.append(float((units * weight)[of_rank].mean()))
-        else:
-            found.append(mean_units * (laid.offers.mean_cost if measure.route_cost > 0 else 1.0))
-    return found
+    def _measure_one_mean_need(self) -> list[float]:
+        """Measure one mean need of the whole plan, stage by stage."""
+        options = self._laid.options
+        mean_units = float(options.need_units.mean())
+        found = []
+        for measure in self._measures:
+            stage = ShortfallStage.read(measure.name)
+            if stage is not None:
+                of_rank = options.need_rank == stage.rank
+                of_rank &= options.need_tier == TIERS.index(stage.tier)
+                found.append(float((options.need_units * self._weight)[of_rank].mean()))
+            else:
+                found.append(mean_units * (self._laid.offers.mean_cost if measure.route_cost > 0 else 1.0))
+        return found

@@ -4,7 +4,7 @@ Ways are laid out once, by product: a *kind* is a capability with how long its g
 a need is due at some *when*. What depends on the start is priced once per kind × when; the rest is one table per product.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -83,28 +83,22 @@ class ProductOffers:
             delay=(offset - bucket).ravel(),
         )
 
-    @cached_property
-    def _starts_of_need(self) -> IntArray:
-        """Count the starts of every way: (n_kinds, n_needs)."""
-        of_need = self.n_starts.reshape(-1, self.n_whens)[:, self.when]
-        return np.where(np.isfinite(self.route_cost), of_need, 0)
+    def batch(self, kind: IntArray, column: IntArray) -> IntArray:
+        """Number kinds of some needs' columns among the product's kinds × whens."""
+        return kind * self.n_whens + self.when[column]
 
-    @cached_property
-    def n_options(self) -> int:
-        """Count ways × starts."""
-        return int(self._starts_of_need.sum())
-
-    def cost_of_options(self, holding_cost_per_bucket: float) -> float:
-        """Add up what a unit of every option costs."""
-        n_starts = self._starts_of_need
-        cost = float((np.where(n_starts > 0, self.route_cost, 0.0) * n_starts).sum())
+    def count_options(self, holding_cost_per_bucket: float) -> tuple[int, float]:
+        """Count ways × starts, and add up what a unit of each costs."""
+        n_starts = self.n_starts.reshape(-1, self.n_whens)[:, self.when]
+        is_way = np.isfinite(self.route_cost) & (n_starts > 0)
+        cost = float((np.where(is_way, self.route_cost, 0.0) * n_starts).sum())
         if holding_cost_per_bucket > 0:
             most_early = -(self.delay + self.first_start)
             n_early = np.clip(most_early, 0, self.n_starts)
             early = n_early * most_early - n_early * (n_early - 1) // 2
             early_of_need = early.reshape(-1, self.n_whens)[:, self.when]
-            cost += float(early_of_need[n_starts > 0].sum()) * holding_cost_per_bucket
-        return cost
+            cost += float(early_of_need[is_way].sum()) * holding_cost_per_bucket
+        return int(n_starts[is_way].sum()), cost
 
 
 def _when(options: Options) -> tuple[IntArray, ...]:
@@ -122,32 +116,57 @@ class Offers:
     """The ways of all products."""
 
     options: Options
-    of_product: Sequence[ProductOffers]
+    of_product: Mapping[int, ProductOffers]
+    """By product, ascending."""
+    counted: Mapping[int, tuple[int, float]]
+    """Of each product: its options, and the sum of what a unit of each costs."""
 
     @classmethod
     def of(cls, options: Options) -> Self:
         """Lay out every way to every need."""
-        return cls(options, [ProductOffers.of(options, p, needs) for p, needs in runs(options.need_product)])
+        return cls._of(
+            options, {p: ProductOffers.of(options, p, needs) for p, needs in runs(options.need_product)}, {}
+        )
+
+    @classmethod
+    def _of(
+        cls,
+        options: Options,
+        of_product: Mapping[int, ProductOffers],
+        counted: Mapping[int, tuple[int, float]],
+    ) -> Self:
+        holding = options.holding_cost_per_bucket
+        every = {
+            p: counted[p] if p in counted else offers.count_options(float(holding[p]))
+            for p, offers in of_product.items()
+        }
+        return cls(options, of_product, every)
 
     def changed(self, options: Options, products: IntArray, place: IntArray | None) -> Self:
         """Lay some products out anew, and keep the others' ways; `place` says where needs now stand, if others than before."""
-        kept = {o.product: o for o in self.of_product}
+        kept = dict(self.of_product)
         if place is not None:
             kept = {p: replace(o, needs=place[o.needs]) for p, o in kept.items()}
-        for product in products.tolist():
+        anew = set(products.tolist())
+        for product in anew:
             needs = np.flatnonzero(options.need_product == product)
             kept.pop(product, None)
             if len(needs):
                 kept[product] = ProductOffers.of(options, product, needs)
-        return type(self)(options, [kept[product] for product in sorted(kept)])
+        counted = {p: count for p, count in self.counted.items() if p not in anew}
+        return self._of(options, {p: kept[p] for p in sorted(kept)}, counted)
 
     @cached_property
     def mean_cost(self) -> float:
         """Average one unit's cost over all options; 0 without any."""
-        n_options = sum(o.n_options for o in self.of_product)
-        holding = self.options.holding_cost_per_bucket
-        cost = sum(o.cost_of_options(float(holding[o.product])) for o in self.of_product)
-        return cost / n_options if n_options else 0.0
+        n_options = sum(n for n, _ in self.counted.values())
+        return sum(cost for _, cost in self.counted.values()) / n_options if n_options else 0.0
+
+    @cached_property
+    def first_batch(self) -> dict[int, int]:
+        """Number every product's first kind × when."""
+        ends = np.cumsum([0, *(len(o.capability) for o in self.of_product.values())]).tolist()
+        return dict(zip(self.of_product, ends, strict=False))
 
     @cached_property
     def _batches(self) -> tuple[IntArray, IntArray, FloatArray, FloatArray, BoolArray]:
@@ -156,14 +175,15 @@ class Offers:
         Shapes: product and capability (n_batches,); late and early buckets of every start, and whether it is one
         (n_batches, n_buckets)
         """
-        columns = [(o.capability, o.first_start, o.n_starts, o.delay) for o in self.of_product]
+        every = self.of_product.values()
+        columns = [(o.capability, o.first_start, o.n_starts, o.delay) for o in every]
         capability, first, n_starts, delay = (
             np.concatenate([_NOTHING, *column])
             for column in (zip(*columns, strict=True) if columns else [()] * 4)
         )
         product = np.repeat(
-            np.array([o.product for o in self.of_product], dtype=np.int64),
-            np.array([len(o.capability) for o in self.of_product], dtype=np.int64),
+            np.array(list(self.of_product), dtype=np.int64),
+            np.array([len(o.capability) for o in every], dtype=np.int64),
         )
         start = np.arange(self.options.horizon.horizon_buckets)
         may_start = (start >= first[:, None]) & (start < (first + n_starts)[:, None])
@@ -176,31 +196,60 @@ class Offers:
             may_start,
         )
 
+    def is_laid_out_as(self, other: "Offers") -> bool:
+        """Tell whether kinds × whens are the same, and stand alike."""
+        if self.of_product is other.of_product:
+            return True
+        return list(self.of_product) == list(other.of_product) and all(
+            mine is theirs
+            or all(
+                np.array_equal(getattr(mine, name), getattr(theirs, name))
+                for name in ("capability", "first_start", "n_starts", "delay")
+            )
+            for mine, theirs in zip(self.of_product.values(), other.of_product.values(), strict=True)
+        )
+
     def start_prices(self, weights: StageWeights) -> FloatArray:
-        """Price the best start of every kind × when: (n_batches,); infinite where there is none."""
+        """Price every start of every kind × when: (n_batches, n_buckets); infinite where it is none."""
         product, capability, late, early, may_start = self._batches
         of_time = weights.late_bucket * late + weights.early_bucket[product, None] * early
-        priced: FloatArray = np.where(may_start, weights.by_start[capability] + of_time, np.inf).min(
-            axis=1, initial=np.inf
-        )
-        return priced
+        return np.where(may_start, weights.by_start[capability] + of_time, np.inf)
 
-    def priced(self, weights: StageWeights) -> Iterator[tuple[ProductOffers, FloatArray]]:
-        """Price every way of each product's needs: (n_kinds, n_needs)."""
-        start_price, end = self.start_prices(weights), 0
-        for of_product in self.of_product:
-            first, end = end, end + len(of_product.capability)
-            by_when = start_price[first:end].reshape(-1, of_product.n_whens)[:, of_product.when]
-            if weights.route_cost > 0:
-                yield of_product, by_when + weights.route_cost * of_product.route_cost
+    def priced(
+        self, best_start: FloatArray, route_cost: float, needs: IntArray | None = None
+    ) -> Iterator[tuple[ProductOffers, IntArray, FloatArray]]:
+        """Price every way of all needs, or of some, product by product, given the best start of every kind × when.
+
+        Yields a product's offers, columns of it (n,) and their prices (n_kinds, n).
+        """
+        if needs is None:
+            of_products = ((p, np.arange(len(o.needs))) for p, o in self.of_product.items())
+        else:
+            of_products = (
+                (p, np.searchsorted(self.of_product[p].needs, needs[at]))
+                for p, at in runs(self.options.need_product[needs])
+            )
+        for product, column in of_products:
+            offers, first = self.of_product[product], self.first_batch[product]
+            by_when = best_start[first : first + len(offers.capability)].reshape(-1, offers.n_whens)
+            cost = offers.route_cost if needs is None else offers.route_cost[:, column]
+            price = by_when[:, offers.when[column]]
+            if route_cost > 0:
+                yield offers, column, price + route_cost * cost
             else:
-                yield of_product, np.where(np.isfinite(of_product.route_cost), by_when, np.inf)
+                yield offers, column, np.where(np.isfinite(cost), price, np.inf)
 
-    def cheapest(self, weights: StageWeights) -> FloatArray:
-        """Price the cheapest way to serve one unit of every need: (n_needs,); infinite where there is none."""
-        cheapest = np.full(len(self.options.needs), np.inf)
-        for of_product, priced in self.priced(weights):
-            cheapest[of_product.needs] = priced.min(axis=0, initial=np.inf)
+    def cheapest(self, weights: StageWeights, needs: IntArray | None = None) -> FloatArray:
+        """Price the cheapest way to serve one unit of every need, or of some; infinite where there is none.
+
+        Shapes: (n,) ascending positions → (n,)
+        """
+        best = self.start_prices(weights).min(axis=1, initial=np.inf)
+        cheapest = np.full(len(self.options.needs) if needs is None else len(needs), np.inf)
+        for offers, column, priced in self.priced(best, weights.route_cost, needs):
+            of_product = offers.needs[column]
+            at = of_product if needs is None else np.searchsorted(needs, of_product)
+            cheapest[at] = priced.min(axis=0, initial=np.inf)
         return cheapest
 
 

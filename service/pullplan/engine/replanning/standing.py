@@ -152,7 +152,7 @@ def _find_options(
     options: Options, lines: Sequence[Assignment], lines_of: dict[int, list[int]], shift: int
 ) -> dict[int, tuple[int, int]]:
     """Find capability and start bucket of each line that can still be made: {position of the line: both}."""
-    capability_of = {(row.product_code, row.node_code): c for c, row in enumerate(options.capabilities.rows)}
+    capability_of = options.capabilities.position
     asked = [
         (at, i, capability, lines[at].start_bucket + shift)
         for i, at_lines in lines_of.items()

@@ -1,14 +1,13 @@
 """What is the plan after a change, from what is kept of the plan before it?"""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
 from pullplan.engine.errors import LotsNotReplannedError
 from pullplan.engine.lots import lot_rules
 from pullplan.engine.model import Plan, PlanningFacts
-from pullplan.engine.options import Options
 from pullplan.engine.plan import in_canonical_order
 from pullplan.engine.replanning.inheriting import changed_nodes, inherit_or_tell
 from pullplan.engine.replanning.laid import Laid, find_change
@@ -80,7 +79,7 @@ class Warm:
         change = find_change(facts, self.facts, self.plan, self.laid)
         if change is None or not len(change.laid.options.needs):
             return None
-        _refuse_lots(change.laid.options)
+        _refuse_lots(has_lots=change.laid.has_lots)
         tell("assigning", 0.0)
         looked, free = _within(churn, lambda churn: look_near(change, self.plan, churn, _assigning(tell)))
         if looked is None:
@@ -90,12 +89,12 @@ class Warm:
         told = inherit_or_tell(looked, frozenset())
         plan = write_down(facts, laid.options.needs, self.plan, looked, free, churn=churn, told=told)
         if looked.others is not None:
-            laid = replace(laid, lines=looked.others.with_lines(looked.options, told[0]))
+            laid = looked.others.laid_with(looked.options, told[0])
         return plan, Warm(facts, plan, laid)
 
     def _replan_whole(self, facts: PlanningFacts, churn: Churn, tell: Progress) -> Plan:
         whole = lay_out_whole(facts, self.facts, self.plan)
-        _refuse_lots(whole.options)
+        _refuse_lots(has_lots=lot_rules(whole.options) is not None)
         tell("assigning", 0.0)
         looked, free = _within(churn, lambda churn: whole.look(churn, _assigning(tell)))
         tell("explaining", 0.0)
@@ -114,8 +113,8 @@ def _within[T: Looked | None](churn: Churn, look: Callable[[Churn], T]) -> tuple
     return look(churn), free
 
 
-def _refuse_lots(options: Options) -> None:
-    if lot_rules(options) is not None:
+def _refuse_lots(*, has_lots: bool) -> None:
+    if has_lots:
         raise LotsNotReplannedError(
             "a product has lot rules, and orders of whole lots can't be held: plan without a parent"
         )

@@ -36,7 +36,7 @@ def write_down(
         parent_plan_hash=parent.plan_hash,
         churn_budget_units=churn.budget_units,
         least_saving_per_unit=churn.least_saving_per_unit,
-        held_units=looked.standing.held_units + (0.0 if others is None else float(others.lines.units.sum())),
+        held_units=looked.standing.held_units + (0.0 if others is None else others.units),
         moved_units=proven.moved_units,
         released_assignment_ids=looked.standing.released_assignment_ids,
         churn_prices=proven.churn_prices,
