@@ -23,6 +23,7 @@ from bench import (
     sharing,
     starting,
     storing,
+    warm,
 )
 from bench.tables import keep
 
@@ -40,6 +41,7 @@ FIGURES = {
     "seasonal_whole": seasonal.seasonal_assignment_whole,
     "confirming": confirming.confirming,
     "replanning": replanning.signal_to_verified_plan,
+    "warm": warm.one_signal,
     "lots": lotting.lots_large,
     "lots_against_mip": lotting.lots_against_mip,
     "many_lots_against_mip": lotting.many_lots_against_mip,

@@ -11,7 +11,7 @@ from tests.engine.replanned import as_orders, stability_of
 from pullplan.engine.checker import check
 from pullplan.engine.model import PlanningFacts
 from pullplan.engine.plan import make_plan
-from pullplan.engine.replanning import Churn, Warm, replan
+from pullplan.engine.replanning import Churn, Warm, laid, replan
 
 FREE, HELD, DEAR = Churn(), Churn(budget_units=0.0), Churn(budget_units=60.0, least_saving_per_unit=5.0)
 
@@ -49,8 +49,7 @@ def nudged(facts: PlanningFacts, seed: int) -> PlanningFacts:
     return msgspec.structs.replace(facts, orders=tuple(orders))
 
 
-@pytest.mark.parametrize("churn", [FREE, HELD, DEAR])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("seed", "churn"), [(0, FREE), (1, HELD), (0, DEAR)])
 def test_a_plan_that_is_made_warm_is_the_one_that_is_made_cold(seed: int, churn: Churn) -> None:
     facts = roomy(seed)
     warm, n_near = Warm.of(facts, make_plan(facts)), 0
@@ -88,3 +87,40 @@ def test_only_what_must_move_does() -> None:
     told_anew = [line for line in plan.assignments if line is not was.get(line.assignment_id)]
     assert len(told_anew) < len(plan.assignments) / 4
     assert stability_of(plan).held_units == pytest.approx(parent.figures.assigned_units)
+
+
+def test_margins_decide_how_much_is_read_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = roomy(0)
+    parent, n_near = make_plan(facts), 0
+    warm = Warm.of(facts, parent)
+    for step in range(4):
+        now = nudged(facts, 100 + step)
+        monkeypatch.setattr(laid, "MARGINS_FROM_NEEDS", len(parent.needs) * 2)
+        without = replan(now, facts, parent, DEAR)
+        monkeypatch.setattr(laid, "MARGINS_FROM_NEEDS", 0)
+        monkeypatch.setattr(laid, "MOST_NEAR_SHARE", 1.0)
+        parent, warm = warm.replan(now, DEAR)
+        assert parent == without
+        n_near += warm.kept is not None and len(warm.kept.margins) > 0
+        facts = now
+    assert n_near > 0
+
+
+def test_where_room_is_short_nearby_others_make_some() -> None:
+    facts = roomy(2, n_buckets=1)
+    parent = make_plan(facts)
+    full = max(parent.loads, key=lambda load: load.used / max(load.capacity, 1e-9))
+    line = max((a for a in parent.assignments if a.node_code == full.node_code), key=lambda a: a.units)
+    need = next(need for need in parent.needs if need.need_id == line.need_id)
+    orders = tuple(
+        msgspec.structs.replace(order, ordered_units=2.5 * order.ordered_units)
+        if (order.product_code, order.region_code) == (need.product_code, need.region_code)
+        else order
+        for order in facts.orders
+    )
+    now = msgspec.structs.replace(facts, orders=orders)
+    plan, _ = Warm.of(facts, parent).replan(now, FREE)
+    whole = make_plan(now)
+    for stage, best in zip(plan.stages, whole.stages, strict=True):
+        assert stage.value == pytest.approx(best.value, rel=1e-6, abs=1e-6), stage
+    assert check(now, plan, parent, facts.horizon).findings == ()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Self
 
 import msgspec
@@ -38,6 +37,8 @@ class Laid:
     offers: Offers
     lines: Lines
     totals: Totals
+    numbers: IntArray
+    """Of the plan's lines, ascending."""
     first_of_rank: IntArray
     """One need of every tier and rank."""
     has_lots: bool
@@ -52,12 +53,8 @@ class Laid:
         lines = Lines.of(options, plan.assignments)
         firsts = _first_of_rank(options)
         totals, has_lots = Totals.of(options, lines), lot_rules(options) is not None
-        return cls(options, Offers.of(options), lines, totals, firsts, has_lots)
-
-    @cached_property
-    def numbers(self) -> IntArray:
-        """Number the plan's lines in their order."""
-        return np.sort(self.lines.number)
+        numbers = np.sort(lines.number)
+        return cls(options, Offers.of(options), lines, totals, numbers, firsts, has_lots)
 
     def with_lines(self, looked_at: IntArray, now: Lines) -> Self:
         """Give some needs other lines."""
@@ -65,7 +62,8 @@ class Laid:
         margins = {
             name: margins.looked_at(self.offers, now, looked_at) for name, margins in self.margins.items()
         }
-        return replace(self, lines=lines, totals=Totals.of(self.options, lines), margins=margins)
+        totals = Totals.of(self.options, lines)
+        return replace(self, lines=lines, totals=totals, numbers=np.sort(lines.number), margins=margins)
 
     def lines_worse_off(
         self, name: str, weights: StageWeights, is_open: BoolArray, churn_price: float
@@ -111,10 +109,8 @@ def _first_of_rank(options: Options) -> IntArray:
 class Change:
     """Few needs that are not as they were."""
 
-    before: Laid
-
     laid: Laid
-    """The needs as they are now, and the lines of those that are still there."""
+    """The needs as they are now, and the lines of those that are still there; `numbers` are of all lines before."""
     is_changed: BoolArray
     """(n_needs,): new, or not what it was."""
     gone: IntArray
@@ -197,7 +193,9 @@ def _changed(
     is_alike = not gone and offers.is_laid_out_as(laid.offers)
     margins = {name: of.widened(is_changed) for name, of in laid.margins.items()} if is_alike else {}
     return Change(
-        laid, Laid(now, offers, lines, totals, firsts, laid.has_lots, margins), is_changed, gone_lines
+        Laid(now, offers, lines, totals, laid.numbers, firsts, laid.has_lots, margins),
+        is_changed,
+        gone_lines,
     )
 
 

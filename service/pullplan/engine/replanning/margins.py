@@ -54,7 +54,7 @@ class Margins:
         for of_product, column, priced in offers.priced(best, self.weights.route_cost, needs):
             at = of_product.needs[column]
             least, second = _two_least(priced)
-            batch = offers.first_batch[of_product.product] + of_product.batch(priced.argmin(axis=0), column)
+            batch = offers.batches.first[of_product.product] + of_product.batch(priced.argmin(axis=0), column)
             margin[at] = np.minimum(second - least, next_start[batch] - best[batch])
             limit[at] = least + self.rounding
         is_served = np.zeros(n_needs, dtype=bool)
@@ -78,7 +78,7 @@ class Margins:
         is_start = np.isfinite(now)
         moved = np.subtract(now, self.start_prices, out=np.full(now.shape, np.nan), where=is_start).ravel()
         products = np.array(list(offers.of_product), dtype=np.int64)
-        first = now.shape[1] * np.array(list(offers.first_batch.values()), dtype=np.int64)
+        first = now.shape[1] * np.array(list(offers.batches.first.values()), dtype=np.int64)
         if len(moved) == 0 or (np.diff(first, append=len(moved)) == 0).any():
             return None
         apart = np.full(len(offers.options.products), np.inf)

@@ -89,7 +89,7 @@ def look_near(change: Change, parent: Plan, churn: Churn, progress: Progress | N
 
     Raises: AssignmentFailedError where HiGHS ends without an optimum.
     """
-    laid, assignments, numbers = change.laid, parent.assignments, change.before.numbers
+    laid, assignments, numbers = change.laid, parent.assignments, change.laid.numbers
     options, lines, totals = laid.options, laid.lines, laid.totals
     is_open = change.is_changed.copy()
     # A need that its parent splits is one that ties: it is where a little room is found first.
@@ -208,9 +208,11 @@ class _Joined:
         for measure in self._measures:
             stage = ShortfallStage.read(measure.name)
             if stage is not None:
-                of_rank = options.need_rank == stage.rank
-                of_rank &= options.need_tier == TIERS.index(stage.tier)
-                found.append(float((options.need_units * self._weight)[of_rank].mean()))
+                short = options.need_units * self._weight
+                if len(self._laid.first_of_rank) > 1:
+                    is_tier = options.need_tier == TIERS.index(stage.tier)
+                    short = short[is_tier & (options.need_rank == stage.rank)]
+                found.append(float(short.mean()))
             else:
                 found.append(mean_units * (self._laid.offers.mean_cost if measure.route_cost > 0 else 1.0))
         return found

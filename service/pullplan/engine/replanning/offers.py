@@ -111,6 +111,26 @@ def _when(options: Options) -> tuple[IntArray, ...]:
     )
 
 
+class _Batches:
+    """Every product's kinds × whens, one after the other."""
+
+    def __init__(self, of_product: Mapping[int, ProductOffers], n_buckets: int) -> None:
+        every = of_product.values()
+        columns = [(o.capability, o.first_start, o.n_starts, o.delay) for o in every]
+        self.capability, first, n_starts, delay = (
+            np.concatenate([_NOTHING, *column])
+            for column in (zip(*columns, strict=True) if columns else [()] * 4)
+        )
+        n_batches = np.array([len(o.capability) for o in every], dtype=np.int64)
+        self.product = np.repeat(np.array(list(of_product), dtype=np.int64), n_batches)
+        self.first = dict(zip(of_product, (np.cumsum(n_batches) - n_batches).tolist(), strict=True))
+        start = np.arange(n_buckets)
+        self.may_start = (start >= first[:, None]) & (start < (first + n_starts)[:, None])
+        delays = delay[:, None] + start
+        self.late = np.maximum(0, delays).astype(np.float64)
+        self.early = np.maximum(0, -delays).astype(np.float64)
+
+
 @dataclass(frozen=True)
 class Offers:
     """The ways of all products."""
@@ -120,6 +140,7 @@ class Offers:
     """By product, ascending."""
     counted: Mapping[int, tuple[int, float]]
     """Of each product: its options, and the sum of what a unit of each costs."""
+    batches: _Batches
 
     @classmethod
     def of(cls, options: Options) -> Self:
@@ -140,10 +161,12 @@ class Offers:
             p: counted[p] if p in counted else offers.count_options(float(holding[p]))
             for p, offers in of_product.items()
         }
-        return cls(options, of_product, every)
+        return cls(options, of_product, every, _Batches(of_product, options.horizon.horizon_buckets))
 
     def changed(self, options: Options, products: IntArray, place: IntArray | None) -> Self:
         """Lay some products out anew, and keep the others' ways; `place` says where needs now stand, if others than before."""
+        if len(products) == 0 and place is None:
+            return replace(self, options=options)
         kept = dict(self.of_product)
         if place is not None:
             kept = {p: replace(o, needs=place[o.needs]) for p, o in kept.items()}
@@ -162,40 +185,6 @@ class Offers:
         n_options = sum(n for n, _ in self.counted.values())
         return sum(cost for _, cost in self.counted.values()) / n_options if n_options else 0.0
 
-    @cached_property
-    def first_batch(self) -> dict[int, int]:
-        """Number every product's first kind × when."""
-        ends = np.cumsum([0, *(len(o.capability) for o in self.of_product.values())]).tolist()
-        return dict(zip(self.of_product, ends, strict=False))
-
-    @cached_property
-    def _batches(self) -> tuple[IntArray, IntArray, FloatArray, FloatArray, BoolArray]:
-        """Describe all kinds × whens.
-
-        Shapes: product and capability (n_batches,); late and early buckets of every start, and whether it is one
-        (n_batches, n_buckets)
-        """
-        every = self.of_product.values()
-        columns = [(o.capability, o.first_start, o.n_starts, o.delay) for o in every]
-        capability, first, n_starts, delay = (
-            np.concatenate([_NOTHING, *column])
-            for column in (zip(*columns, strict=True) if columns else [()] * 4)
-        )
-        product = np.repeat(
-            np.array(list(self.of_product), dtype=np.int64),
-            np.array([len(o.capability) for o in every], dtype=np.int64),
-        )
-        start = np.arange(self.options.horizon.horizon_buckets)
-        may_start = (start >= first[:, None]) & (start < (first + n_starts)[:, None])
-        delays = delay[:, None] + start
-        return (
-            product,
-            capability,
-            np.maximum(0, delays).astype(np.float64),
-            np.maximum(0, -delays).astype(np.float64),
-            may_start,
-        )
-
     def is_laid_out_as(self, other: "Offers") -> bool:
         """Tell whether kinds × whens are the same, and stand alike."""
         if self.of_product is other.of_product:
@@ -211,9 +200,10 @@ class Offers:
 
     def start_prices(self, weights: StageWeights) -> FloatArray:
         """Price every start of every kind × when: (n_batches, n_buckets); infinite where it is none."""
-        product, capability, late, early, may_start = self._batches
-        of_time = weights.late_bucket * late + weights.early_bucket[product, None] * early
-        return np.where(may_start, weights.by_start[capability] + of_time, np.inf)
+        batches = self.batches
+        of_time = weights.late_bucket * batches.late
+        of_time += weights.early_bucket[batches.product, None] * batches.early
+        return np.where(batches.may_start, weights.by_start[batches.capability] + of_time, np.inf)
 
     def priced(
         self, best_start: FloatArray, route_cost: float, needs: IntArray | None = None
@@ -230,7 +220,7 @@ class Offers:
                 for p, at in runs(self.options.need_product[needs])
             )
         for product, column in of_products:
-            offers, first = self.of_product[product], self.first_batch[product]
+            offers, first = self.of_product[product], self.batches.first[product]
             by_when = best_start[first : first + len(offers.capability)].reshape(-1, offers.n_whens)
             cost = offers.route_cost if needs is None else offers.route_cost[:, column]
             price = by_when[:, offers.when[column]]
