@@ -1,6 +1,6 @@
 """Which node could serve which need when, at what cost and on which capacity?"""
 
-from pullplan.engine.options.arrays import NeedGroup, OptionRows, Options, Solution, StagePrices, runs
+from pullplan.engine.options.arrays import NeedGroup, OptionRows, Options, runs
 from pullplan.engine.options.building import build_options, need_columns
 from pullplan.engine.options.capacities import Capacities, CapacityKey, left_for_new_work
 from pullplan.engine.options.measures import (
@@ -11,6 +11,7 @@ from pullplan.engine.options.measures import (
     slice_edges,
     stage_measures,
 )
+from pullplan.engine.options.solution import Solution, StagePrices
 from pullplan.engine.options.ways import Capabilities, Ways
 
 __all__ = [
