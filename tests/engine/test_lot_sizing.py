@@ -78,7 +78,7 @@ def roomy_networks(draw: st.DrawFn) -> PlanningFacts:
     )  # fmt: skip
     return network(
         orders,
-        {(node, product): {} for node in nodes for product in {order[0] for order in orders}},
+        {(node, product): {} for node in nodes for product in sorted({order[0] for order in orders})},
         distance_km={(n, r): float(draw(st.integers(1, 90))) for n in nodes for r in ("ULM", "BONN")},
         capacity=dict.fromkeys(nodes, 2000.0),
         n_buckets=n_buckets,

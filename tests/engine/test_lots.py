@@ -360,7 +360,11 @@ def ruled_networks(draw: st.DrawFn) -> PlanningFacts:
     )
     return network(
         orders,
-        {(node, product): draw(rules) for node in nodes for product in {order[0] for order in orders}},
+        {
+            (node, product): draw(rules)
+            for node in nodes
+            for product in sorted({order[0] for order in orders})
+        },
         distance_km={
             (node, region): float(draw(st.integers(1, 90))) for node in nodes for region in ("ULM", "BONN")
         },

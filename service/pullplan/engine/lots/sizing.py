@@ -220,6 +220,10 @@ class _Sizing:
         if len(closed) == 0 or len(needs) == 0:
             return []
         cost = (flow.cost[np.ix_(closed, needs)] - flow.cost[order, needs]) @ flow.amount[order, needs]
+        # One that starts earlier may also serve what is short.
+        short = np.flatnonzero(flow.amount[-1])
+        saved = np.minimum(0.0, flow.cost[np.ix_(closed, short)] - flow.cost[-1, short])
+        cost += saved @ flow.amount[-1, short]
         best = int(cost.argmin())
         return [partial(self._replace, order, int(closed[best]))] if np.isfinite(cost[best]) else []
 
@@ -234,10 +238,11 @@ class _Sizing:
             at += 1
             tried_in_vain += 1
             moves: list[Move] = []
+            is_short = self._made[-1] > self._flow.dust
             if not self._is_open[order]:
                 if self._most[order] >= self._target[order] and self._could_gain(order):
                     moves = [partial(self._raise, order)]
-            elif self._made[order] <= self._target[order] / WHOLE or self._fixed[order] > 0:
+            elif is_short or self._made[order] <= self._target[order] / WHOLE or self._fixed[order] > 0:
                 moves = [partial(self._close, order), *self._replacements(order)]
             if moves and self._take_best(moves, saving=self._least_saving):
                 tried_in_vain = 0
