@@ -129,7 +129,8 @@ def test_an_embedded_server_killed_under_load_is_back_within_seconds(service: Se
         killed_at = time.monotonic()
         part(service, "bin/postgres").kill()
         wait_until(lambda: any(status == 503 for _, status, _ in seen), 5.0, "a 503")
-        wait_until(lambda: seen[-1][1] == 200, 10.0, "a 200 again")
+        # Of several callers, one may still hear of the outage when another no longer does.
+        wait_until(lambda: all(status == 200 for _, status, _ in seen[-20:]), 10.0, "nothing but 200 again")
     finally:
         ended.set()
         for caller in callers:
