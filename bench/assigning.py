@@ -7,7 +7,6 @@ measures one instance in a process of its own, so that its memory is its own.
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from typing import Any
 
 import highspy
 import numpy as np
-from bench.figure import figure
+from bench.figure import figure, peak_megabytes
 from bench.instances import FloatArray, Instance, reference_instance
 from bench.one_pass import seconds_per_pass
 from scipy.sparse import csr_array
@@ -143,7 +142,7 @@ def _measure_priced(instance: Instance, n_slices: int) -> dict[str, float]:
         times.append(time.perf_counter() - started)
     if plan is None:
         raise RuntimeError("prices did not settle")
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    megabytes = peak_megabytes()
     return {"seconds": statistics.median(times), "megabytes": megabytes, **_prove(market, plan)}
 
 
@@ -236,7 +235,7 @@ def _measure_whole(instance: Instance) -> dict[str, float]:
 def main() -> None:
     n_products, capacity_factor, way, n_slices = sys.argv[1:]
     instance = reference_instance(int(n_products), capacity_factor=float(capacity_factor))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak_megabytes()
     measured = _measure_whole(instance) if way == "whole" else _measure_priced(instance, int(n_slices))
     measured |= {"instance_megabytes": before}
     if way == "priced":

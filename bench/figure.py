@@ -1,5 +1,6 @@
 """How is one figure written down?"""
 
+from pathlib import Path
 from typing import Any
 
 
@@ -19,3 +20,10 @@ def figure(
 def percentile(values: list[float], share: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def peak_megabytes() -> float:
+    """Tell the most that this process has held since it began; getrusage counts the process that started it as well."""
+    status = Path("/proc/self/status").read_text()
+    (kilobytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(kilobytes) / 1024

@@ -7,7 +7,6 @@ measures one instance in a process of its own, so that its memory is its own.
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from typing import Any
 import highspy
 import numpy as np
 import numpy.typing as npt
-from bench.figure import figure
+from bench.figure import figure, peak_megabytes
 from bench.instances import Instance, seasonal_instance
 from bench.one_pass import seconds_per_pass
 from scipy.sparse import csr_array
@@ -138,7 +137,7 @@ def _measure_priced(instance: Instance) -> dict[str, float]:
     seconds = time.perf_counter() - started
     if plan is None:
         raise RuntimeError("prices did not settle")
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    megabytes = peak_megabytes()
     return {"seconds": seconds, "megabytes": megabytes, **_prove(market, plan)}
 
 
@@ -225,7 +224,7 @@ def _measure_whole(instance: Instance) -> dict[str, float]:
 def main() -> None:
     n_products, capacity_factor, way = sys.argv[1:]
     instance = seasonal_instance(int(n_products), capacity_factor=float(capacity_factor))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak_megabytes()
     measured = _measure_whole(instance) if way == "whole" else _measure_priced(instance)
     measured |= {"instance_megabytes": before}
     if way == "priced":

@@ -8,7 +8,6 @@ measures one plan in a process of its own, so that its memory is its own.
 import asyncio
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from bench.facts import DAY, facts_of
-from bench.figure import figure
+from bench.figure import figure, peak_megabytes
 from bench.instances import reference_instance
 
 from pullplan.engine.model import Plan, PlanningFacts
@@ -75,10 +74,6 @@ def measure(n_products: int) -> dict[str, float]:
     )
     measured: dict[str, float] = json.loads(done.stdout)
     return measured
-
-
-def peak_megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 async def store(connection: Connection, plan: Plan, facts: PlanningFacts) -> UUID:
