@@ -25,7 +25,7 @@ from bench import (
     storing,
     warm,
 )
-from bench.tables import keep
+from bench.tables import keep, read_measured
 
 FIGURES = {
     "clone_to_demo": starting.clone_to_demo,
@@ -68,7 +68,7 @@ def main() -> int:
         if name not in arguments.only:
             continue
         print(f"measuring {name} …", file=sys.stderr, flush=True)
-        measured = measure()
+        measured = [{"of": name, **one} for one in measure()]
         for one in measured:
             print(_line(one), flush=True)
         figures += measured
@@ -76,8 +76,16 @@ def main() -> int:
         if arguments.json:
             arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
         if arguments.table:
-            keep("figures", figures)
+            keep("figures", _in_order(figures))
     return 1 if any(figure["reached"] is False for figure in figures) else 0
+
+
+def _in_order(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put what is measured anew in the place of what was kept of it; the rest stays."""
+    kept = read_measured().get("figures", {"rows": []})["rows"]
+    anew = {one["of"] for one in figures}
+    rows = figures + [one for one in kept if one["of"] not in anew]
+    return sorted(rows, key=lambda one: list(FIGURES).index(one["of"]))
 
 
 def _line(one: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from bench.assigning import MEDIUM
+from bench.assigning import MEDIUM, measure
 from bench.facts import facts_of
 from bench.figure import figure
 from bench.instances import N_NODES, Instance, reference_instance
@@ -28,13 +28,17 @@ from pullplan.engine.options import build_options
 CAPACITY_FACTOR = 1.25
 LARGEST_SHARE = 0.3
 MOST_TIMES = 8
-"""The time of the same needs with one resource and without limits."""
+"""The time of the same needs with one resource and without limits, from arrays."""
 
 
 def sharing() -> list[dict[str, Any]]:
-    """Measure 60,000 needs of two resources inside share limits, beside one resource without."""
+    """Measure 60,000 needs of two resources inside share limits, beside one resource without.
+
+    The first row of the assignment's figures goes from arrays and breaks no ties; this one goes from facts and does.
+    """
+    first = measure(MEDIUM, CAPACITY_FACTOR, "priced")
     plain, limited = _measure_apart(MEDIUM), _measure_apart(MEDIUM, LARGEST_SHARE)
-    times = limited["seconds"] / plain["seconds"]
+    times = limited["seconds"] / first["seconds"]
     name = (
         f"60,000, two resources, largest_share {LARGEST_SHARE:g} "
         f"({limited['n_binding']:.0f} of {limited['n_limits']:.0f} limits bind)"
@@ -43,10 +47,18 @@ def sharing() -> list[dict[str, Any]]:
         figure(
             f"{name}, total",
             times,
-            "× of one",
-            reference=plain["seconds"],
+            "× of 1.25",
+            reference=first["seconds"],
             must=f"<= {MOST_TIMES}",
             reached=times <= MOST_TIMES,
+        ),
+        figure(
+            "  total, beside one resource by the same way",
+            limited["seconds"] / plain["seconds"],
+            "×",
+            reference=plain["seconds"],
+            must="-",
+            reached=None,
         ),
         figure(
             f"{name}, gap",
