@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pullplan.engine.assignment.blocks import Block, Market, Ranks, Timing
 from pullplan.engine.assignment.programme import largest_use
-from pullplan.engine.options import Options, runs, shortfall_weight
+from pullplan.engine.options import Options, Ways, runs, shortfall_weight
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -130,21 +130,7 @@ def _needs_of_blocks(options: Options, latest_bucket: IntArray) -> list[IntArray
 def _kinds(options: Options, needs: IntArray, latest_bucket: IntArray) -> _Kinds:
     regions, column = np.unique(options.need_region[needs], return_inverse=True)
     ways = options.ways(int(options.need_product[needs[0]]), regions)
-    told_apart = np.stack(
-        np.broadcast_arrays(ways.offset_buckets, ways.first_start_bucket, ways.last_start_bucket)
-    )
-    way, kind, goes = (
-        [_NOTHING],
-        [np.empty((0, 3), dtype=np.int64)],
-        [np.empty((0, len(regions)), dtype=bool)],
-    )
-    for w, usable in enumerate(ways.usable):
-        kinds = np.unique(told_apart[:, w, usable], axis=1).T
-        way.append(np.full(len(kinds), w))
-        kind.append(kinds)
-        goes.append(usable & (told_apart[:, w] == kinds[:, :, None]).all(axis=1))
-    of_way = np.concatenate(way)
-    offset, first, last = np.concatenate(kind).T
+    of_way, offset, first, last, goes = _tell_apart(ways, options.horizon.horizon_buckets)
     when, when_of_need = np.unique(
         np.stack([of_needs[needs] for of_needs in _when(options, latest_bucket)], axis=1),
         axis=0,
@@ -158,7 +144,7 @@ def _kinds(options: Options, needs: IntArray, latest_bucket: IntArray) -> _Kinds
         offset_buckets=offset,
         first_start=first,
         last_start=last,
-        cost=np.where(np.concatenate(goes), ways.route_cost[of_way], np.inf)[:, column],
+        cost=np.where(goes, ways.route_cost[of_way], np.inf)[:, column],
     )
     first_in_time, last_in_time = found.start_range
     pinned = options.need_pinned_node[needs]
@@ -170,6 +156,27 @@ def _kinds(options: Options, needs: IntArray, latest_bucket: IntArray) -> _Kinds
     return replace(
         found, needs=needs[has_way], when_of_need=when_of_need[has_way], cost=found.cost[:, has_way]
     )
+
+
+def _tell_apart(ways: Ways, horizon_buckets: int) -> tuple[IntArray, IntArray, IntArray, IntArray, BoolArray]:
+    """Tell ways apart by how long their goods travel and when they may start, in this order.
+
+    Shapes: (n_kinds,) way, offset, first start, last start; (n_kinds, n_regions) which of them goes where
+    """
+    way = np.arange(len(ways.capability))[:, None]
+    # What starts past the horizon, or ends before it, is never in time: how far does not matter.
+    first = np.minimum(ways.first_start_bucket, horizon_buckets)
+    last = np.maximum(ways.last_start_bucket, -1)
+    least, number = [], np.broadcast_to(way, ways.usable.shape)
+    for told in (ways.offset_buckets, first, last):
+        least.append(int(told.min(initial=0)))
+        number = number * (int(told.max(initial=0)) - least[-1] + 1) + told - least[-1]
+    kind, at = np.unique(number[ways.usable], return_index=True)
+    place = np.argwhere(ways.usable)[at].T
+    offset, first, last = (
+        np.broadcast_to(told, ways.usable.shape)[tuple(place)] for told in (ways.offset_buckets, first, last)
+    )
+    return place[0], offset, first, last, ways.usable[place[0]] & (number[place[0]] == kind[:, None])
 
 
 def _timing(options: Options, kinds: _Kinds, n_starts: int) -> Timing | None:
