@@ -14,6 +14,7 @@ from typing import Any
 from bench import (
     assigning,
     confirming,
+    forecasting,
     loading,
     lotting,
     reading,
@@ -42,12 +43,14 @@ FIGURES = {
     "confirming": confirming.confirming,
     "replanning": replanning.signal_to_verified_plan,
     "warm": warm.one_signal,
+    "forecasts": forecasting.forecasts_sampled,
+    "forecasts_whole": forecasting.forecasts_whole,
     "lots": lotting.lots_large,
     "lots_against_mip": lotting.lots_against_mip,
     "many_lots_against_mip": lotting.many_lots_against_mip,
 }
-ON_REQUEST = {"many_lots_against_mip"}
-"""Takes hours: only where it is named by --only."""
+ON_REQUEST = {"many_lots_against_mip", "forecasts_whole"}
+"""Takes hours, or most of one: only where it is named by --only."""
 WIDTH = 98
 """Of a figure's name."""
 
