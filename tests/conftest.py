@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from pullplan.postgres import EmbeddedServer
 from pullplan.storage import database, schema
@@ -23,6 +24,13 @@ STARTED_WITHIN_SECONDS = 300
 """Until then a server's folder may be one that nobody has locked yet."""
 SERVER_BYTES = 2 * 2**30
 """More than the tests' databases ever take; a container may have far less memory for files."""
+
+
+# A verdict on a change is the same wherever it is made; who looks for new counterexamples draws at random:
+# PULLPLAN_TEST_DRAWS=random make test-long
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("random", derandomize=False, print_blob=True)
+settings.load_profile(os.environ.get("PULLPLAN_TEST_DRAWS", "repeatable"))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Is what prices find over several buckets the same as what the whole programme proves, and does it hold?"""
 
 from collections import Counter
+from datetime import timedelta
 
 import msgspec
 import numpy as np
@@ -20,6 +21,7 @@ from pullplan.engine.certificate import certify
 from pullplan.engine.checker import check
 from pullplan.engine.model import (
     Capability,
+    CapacityException,
     Horizon,
     Lane,
     Need,
@@ -147,6 +149,99 @@ def test_random_seasonal_networks_are_as_good_as_the_whole_programme_stage_by_st
             assert check(facts, stated(facts, options, solution)).findings == ()
     assert n_priced > 40
     assert n_early > 20
+
+
+def test_plans_that_cost_nothing_are_started_as_late_as_can_be() -> None:
+    n_early = 0
+    for seed in range(8):
+        facts, needs = seasonal_network(seed, load=0.9, n_buckets=4)
+        free = msgspec.structs.replace(
+            facts,
+            parameters=msgspec.structs.replace(facts.parameters, objective="landed_cost"),
+            products=tuple(
+                msgspec.structs.replace(p, holding_cost_per_unit_per_day=0.0) for p in facts.products
+            ),
+            capabilities=tuple(msgspec.structs.replace(c, unit_cost=0.0) for c in facts.capabilities),
+            lanes=tuple(msgspec.structs.replace(lane, freight_cost_per_unit=0.0) for lane in facts.lanes),
+        )
+        options = build_options(free, needs)
+        solution = assign_by_prices(options)
+        assert solution is not None
+        assert_equal_stages(options, solution)
+        n_early += certify(options, solution)[-1].value > 0
+        assert check(free, stated(free, options, solution)).findings == ()
+    assert n_early > 2
+
+
+def test_days_off_are_priced_as_days_without_capacity() -> None:
+    for seed in range(8):
+        facts, needs = seasonal_network(seed, load=(0.35, 0.9)[seed % 2], n_buckets=7)
+        off = tuple(
+            CapacityException(
+                node_code=node.node_code,
+                resource_code="hours",
+                from_date=MONDAY + timedelta(days=2 + seed % 3),
+                until_date=MONDAY + timedelta(days=4 + seed % 3),
+                capacity_per_day=0.0,
+            )
+            for node in facts.nodes
+        )
+        facts = msgspec.structs.replace(facts, capacity_exceptions=off)
+        options = build_options(facts, needs)
+        solution = assign_by_prices(options)
+        assert solution is not None
+        assert_equal_stages(options, solution)
+        assert check(facts, stated(facts, options, solution)).findings == ()
+
+
+def test_a_bound_is_not_lost_in_prices_of_what_nobody_may_use() -> None:
+    """A node lacks the kiln that it needs, another is full: all but one unit stays short, and that one is early."""
+    day = {"horizon_buckets": 2, "as_of_date": MONDAY, "bucket": "day"}
+    facts = PlanningFacts(
+        horizon=msgspec.convert(day, Horizon, strict=False),
+        parameters=PlanParameters(lanes="given_only", shortfall_measure="units"),
+        products=(Product(product_code="P0"), Product(product_code="P1")),
+        regions=(Region(region_code="R0"),),
+        nodes=(Node(node_code="N0"), Node(node_code="N1")),
+        resources=tuple(
+            Resource(node_code=node, resource_code="hours", capacity_per_day=1.0) for node in ("N0", "N1")
+        ),
+        capacity_exceptions=(
+            CapacityException(
+                node_code="N1",
+                resource_code="hours",
+                from_date=MONDAY + timedelta(days=1),
+                until_date=MONDAY + timedelta(days=2),
+                capacity_per_day=0.0,
+            ),
+        ),
+        capabilities=(
+            Capability(node_code="N0", product_code="P0", use_per_unit={"hours": 0.25, "kiln": 0.25}),
+            Capability(node_code="N1", product_code="P1", use_per_unit={"hours": 0.75}),
+        ),
+        lanes=tuple(
+            Lane(node_code=node, region_code="R0", distance_km=1.0, transit_days=0) for node in ("N0", "N1")
+        ),
+    )
+    needs = [
+        Need(
+            need_id=p + 1,
+            product_code=f"P{p}",
+            region_code="R0",
+            bucket=p,
+            tier="order",
+            units=(7.0, 2.0)[p],
+            latest_bucket=1,
+        )
+        for p in range(2)
+    ]
+    options = build_options(facts, needs)
+    solution = assign_by_prices(options)
+    assert solution is not None
+    assert_equal_stages(options, solution)
+    earliness = certify(options, solution)[-1]
+    assert earliness.value == pytest.approx(4 / 3)
+    assert abs(earliness.gap) < 1e-7
 
 
 def test_what_cannot_be_in_time_is_as_little_late_as_can_be_and_what_nobody_can_serve_is_left_out() -> None:

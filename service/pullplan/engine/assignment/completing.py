@@ -30,6 +30,8 @@ MISFIT_SHARE = 1e-9
 """Of the mean capacity."""
 COST_FORGONE = 5e-8
 """Of the cost: what less earliness may cost, as the solver's tolerance would let it cost elsewhere."""
+FREE_SHARE = 1e-2
+"""Of the mean cost: a plan that costs less may be free, and free plans forgo as if they cost so much."""
 MOST_EARLY_WEIGHT = 1e-3
 """Of the mean cost: where next to nothing is early."""
 COST_GAP = 1e-7
@@ -83,7 +85,7 @@ class _Held:
     wider: Choice | None
     """With what is as cheap as what the programme has, or cheaper; None where nothing is."""
     lacks_ties: bool
-    """Some need has ways that cost the same, and not all of them are in the programme."""
+    """Some need has ways that cost the same, or some batch starts, and not all of them are in the programme."""
 
     def is_enough(self, value: float, gap: float) -> bool:
         """Tell whether nothing is lacking, or so little that the value is within `gap` (of itself) of its bound."""
@@ -175,9 +177,11 @@ def _prove(ties: NearTies, solved: Solved) -> tuple[Proved, Proved] | Choice:
 
 
 def _early_weight(ties: NearTies, cost: float, early: float) -> float:
-    """Let what is early weigh next to nothing of the cost."""
-    most = MOST_EARLY_WEIGHT * ties.market.typical_cost
-    return min(COST_FORGONE * cost / early, most) if early > 0 else most
+    """Let what is early weigh next to nothing of the cost, or of what others would cost where the plan is free."""
+    typical = ties.market.typical_cost
+    most = MOST_EARLY_WEIGHT * typical
+    free = FREE_SHARE * typical * ties.total_units
+    return min(COST_FORGONE * max(cost, free) / early, most) if early > 0 else most
 
 
 def cheapest_ways(market: Market, start_price: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -279,7 +283,8 @@ def _hold_against_all(ties: NearTies, solved: Solved) -> _Held:
             need, way = of_pairs[b]
             np.minimum.at(have, need, priced[way, need])
         if market.ranks is not None:
-            tied.append(_ties_of(priced, cheapest + rounding, first))
+            tied_way, tied_need = _ties_of(priced, cheapest + rounding)
+            tied.append((first + tied_need) * WAYS + tied_way)
         dearer = np.flatnonzero(have > cheapest + rounding)
         opened = dearer[~is_open[dearer]]
         pairs += [(first + dearer) * WAYS + best[dearer], (first + opened) * WAYS + way_of_fixed[opened]]
@@ -291,6 +296,9 @@ def _hold_against_all(ties: NearTies, solved: Solved) -> _Held:
     late = np.flatnonzero(is_used & (have_start > least + rounding))
     best_start = start_prices.argmin(axis=1)
     starts = [choice.starts, *(late * market.n_starts + of[late] for of in (best_start, choice.start))]
+    if market.ranks is not None and market.n_starts > 1:
+        tied_start, tied_batch = _ties_of(start_prices.T, np.where(is_used, least + rounding, -np.inf))
+        starts.append(tied_batch * market.n_starts + tied_start)
     wider = Choice(
         choice.way,
         np.where(is_used, choice.start, best_start),
@@ -299,15 +307,20 @@ def _hold_against_all(ties: NearTies, solved: Solved) -> _Held:
     )
     grew = len(wider.pairs) + len(wider.starts) > len(choice.pairs) + len(choice.starts)
     lacks_ties = len(np.setdiff1d(np.concatenate(tied), choice.pairs)) > 0
+    if market.ranks is not None:
+        lacks_ties |= len(np.setdiff1d(np.concatenate(starts[1:]), choice.starts)) > 0
     return _Held(bound, need_price, wider if grew else None, lacks_ties)
 
 
-def _ties_of(priced: FloatArray, limit: FloatArray, first_need: int) -> IntArray:
-    """List the ways of needs that have several within their limit: which of them it takes is a matter of rank."""
+def _ties_of(priced: FloatArray, limit: FloatArray) -> tuple[IntArray, IntArray]:
+    """List what is within the limit of a column where several are: which of them is taken is a matter of rank.
+
+    Shapes: (n_ways, n_columns), (n_columns,) → (n_ties,) ways, (n_ties,) columns
+    """
     tied = priced <= limit
     several = np.flatnonzero(tied.sum(axis=0) > 1)
     way, column = np.nonzero(tied[:, several])
-    return (first_need + several[column]) * WAYS + way
+    return way, several[column]
 
 
 def _lines(ties: NearTies, solved: Solved) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
