@@ -12,7 +12,6 @@ from tests.engine.oracle import is_close
 from tests.engine.planned import stated
 
 from pullplan.engine.assignment.priced import assign_by_prices
-from pullplan.engine.assignment.share_limits import assign_within_shares
 from pullplan.engine.assignment.solving import assign_whole
 from pullplan.engine.checker import check
 from pullplan.engine.model import Need, Plan, PlanningFacts, Stage
@@ -101,7 +100,7 @@ def test_published_cases_come_out_as_published_whole_and_by_prices(
     plans = []
     for case in found:
         options = build_options(case.facts, case.needs)
-        priced = assign_within_shares(options, assign_by_prices)
+        priced = assign_by_prices(options)
         assert priced is not None, case.name
         for solution in (assign_whole(options), priced):
             plans.append(stated(case.facts, options, solution))

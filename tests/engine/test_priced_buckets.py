@@ -15,7 +15,6 @@ from tests.engine.test_priced_assignment import assert_equal_stages, assert_hold
 
 from pullplan.engine.assignment import shortage, sifting, sifting_starts
 from pullplan.engine.assignment.priced import assign_by_prices
-from pullplan.engine.assignment.share_limits import assign_within_shares
 from pullplan.engine.assignment.stages import Search
 from pullplan.engine.certificate import certify
 from pullplan.engine.checker import check
@@ -330,7 +329,7 @@ def test_share_limits_and_pins_over_several_starts_are_priced() -> None:
             msgspec.structs.replace(facts, parameters=parameters),
             [pinned_in_part(facts, need, chance) for need in needs],
         )
-        solution = assign_within_shares(options, assign_by_prices)
+        solution = assign_by_prices(options)
         assert solution is not None
         assert_holds(options, solution)
         assert_equal_stages(options, solution)

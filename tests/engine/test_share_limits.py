@@ -6,11 +6,12 @@ from tests.engine.planned import stated
 from tests.engine.test_priced_assignment import assert_equal_stages, assert_holds, network
 
 from pullplan.engine.assignment import share_limits
+from pullplan.engine.assignment.layout import lay_out
 from pullplan.engine.assignment.priced import assign_by_prices
-from pullplan.engine.assignment.share_limits import assign_within_shares
+from pullplan.engine.assignment.pricing import price
 from pullplan.engine.checker import check
 from pullplan.engine.model import Need, Pin, PlanningFacts
-from pullplan.engine.options import Options, Solution, build_options
+from pullplan.engine.options import build_options, needs_by_rank
 
 
 def shared_network(seed: int, load: float, share: float) -> tuple[PlanningFacts, list[Need]]:
@@ -39,7 +40,7 @@ def test_prices_inside_share_limits_reach_what_the_whole_programme_reaches(
 ) -> None:
     facts, needs = shared_network(seed, load, share)
     options = build_options(facts, needs)
-    solution = assign_within_shares(options, assign_by_prices)
+    solution = assign_by_prices(options)
     assert solution is not None
     assert_holds(options, solution)
     assert_equal_stages(options, solution)
@@ -50,19 +51,17 @@ def test_prices_inside_share_limits_reach_what_the_whole_programme_reaches(
 def test_only_limits_that_bind_are_priced() -> None:
     facts, needs = shared_network(1, 0.5, 0.7)
     options = build_options(facts, needs)
-    seen = []
-
-    def assign(within: Options) -> Solution | None:
-        seen.append(int(within.capacities.is_share.sum()))
-        return assign_by_prices(within)
-
-    assert assign_within_shares(options, assign) is not None
-    assert seen[0] == 0
-    assert seen == sorted(set(seen))
-    assert 0 < seen[-1] < options.capacities.is_share.sum()
+    layout = lay_out(options, needs_by_rank(options).values(), options.need_latest_bucket)
+    assert layout is not None
+    plan = price(layout.market, n_stages=len(needs_by_rank(options)))
+    assert plan is not None
+    is_share = options.capacities.is_share
+    assert plan.is_priced[~is_share].all()
+    assert 0 < plan.is_priced[is_share].sum() < is_share.sum()
+    assert len(plan.cost.by_start) == plan.is_priced.sum()
 
 
 def test_where_too_many_limits_bind_prices_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(share_limits, "MOST_SHARES", 1)
+    monkeypatch.setattr(share_limits, "MOST_LIMITS", 1)
     facts, needs = shared_network(0, 0.5, 0.1)
-    assert assign_within_shares(build_options(facts, needs), assign_by_prices) is None
+    assert assign_by_prices(build_options(facts, needs)) is None

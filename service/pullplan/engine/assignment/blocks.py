@@ -73,6 +73,11 @@ class Block:
     timing: Timing | None = None
     """None where there is one bucket."""
 
+    def within(self, number: IntArray) -> "Block":
+        """Keep the resources that have a number, by their numbers (−1: none)."""
+        kept = number[self.rows] >= 0
+        return replace(self, rows=number[self.rows][kept], use=self.use[:, kept])
+
     @property
     def n_dues(self) -> int:
         """Count the due buckets that are told apart."""
@@ -146,6 +151,8 @@ class Market:
     """Of equally good plans the one with the least Σ units × rank is taken; None: any will do."""
     has_later_ways: bool = False
     """Some need could be served later than by any of these ways and starts."""
+    is_limit: BoolArray | None = None
+    """(n_resources,): a limit of one product, of which few bind; None where there is none."""
 
     @cached_property
     def first_need(self) -> IntArray:
@@ -164,6 +171,21 @@ class Market:
         finite = [block.cost[np.isfinite(block.cost)] for block in some]
         n_costs = sum(len(costs) for costs in finite)
         return sum(float(np.abs(costs).sum()) for costs in finite) / max(1, n_costs) or 1.0
+
+    def within(self, is_kept: BoolArray) -> "Market":
+        """Keep some resources alone, and no limit as one that hardly binds: (n_resources,)."""
+        if self.is_limit is None:
+            return self
+        number = np.where(is_kept, np.cumsum(is_kept) - 1, -1)
+        kept_rows = np.repeat(is_kept, self.n_starts)
+        return replace(
+            self,
+            blocks=[block.within(number) for block in self.blocks],
+            capacity=self.capacity[kept_rows],
+            is_full=self.is_full[kept_rows],
+            is_stored=None if self.is_stored is None else self.is_stored[is_kept],
+            is_limit=None,
+        )
 
     def with_early_weight(self, early_weight: float) -> "Market":
         """Let a bucket early cost so much."""

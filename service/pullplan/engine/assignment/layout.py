@@ -105,6 +105,7 @@ def lay_out(options: Options, needs_by_stage: Iterable[IntArray], latest_bucket:
         n_starts=n_starts,
         is_stored=capacities.is_stored if n_starts > 1 else None,
         ranks=_ranks(options, kinds),
+        is_limit=capacities.is_share if capacities.is_share.any() else None,
         has_later_ways=bool((options.need_latest_bucket > latest_bucket).any()),
     )
     need = np.concatenate([k.needs for k in kinds])

@@ -75,7 +75,9 @@ def assign_by_prices(
         units=units,
         shortfall_units=shortfall_units,
         stage_prices=_stage_prices(options, list(needs_of), measures[-3:], layout, plan),
-        capacity_savings=_by_capacity(options, layout, np.maximum(0.0, plan.lines.cost.solved.by_start)),
+        capacity_savings=_by_capacity(
+            options, layout, np.maximum(0.0, _of_all(plan, plan.lines.cost.solved.by_start))
+        ),
         method=METHOD,
         tie_break=TIE_BREAK,
     )
@@ -144,8 +146,8 @@ def _stage_prices(
     plan: PricedPlan,
 ) -> tuple[StagePrices, ...]:
     """Gather every stage's proof; what is 0 already is proved by prices of 0."""
-    market, shortage, lines = layout.market, plan.shortage, plan.lines
-    nothing = np.zeros((len(layout.row_scale), market.n_starts))
+    market, shortage, lines = plan.market, plan.shortage, plan.lines
+    nothing = np.zeros_like(plan.cost.by_start)
     found: list[tuple[str, FloatArray, FloatArray]] = []
     for k, (tier, rank) in enumerate(ranks):
         served = [ProvedSlices(1, market.n_slices, k)]
@@ -167,9 +169,16 @@ def _stage_prices(
         multipliers = of_cost * np.append(plan.early.multipliers, 1.0)
     found.append((earliness.name, prices, multipliers))
     return tuple(
-        StagePrices(name, _by_capacity(options, layout, prices), multipliers)
+        StagePrices(name, _by_capacity(options, layout, _of_all(plan, prices)), multipliers)
         for name, prices, multipliers in found
     )
+
+
+def _of_all(plan: PricedPlan, by_start: FloatArray) -> FloatArray:
+    """Say of limits that have no price that one more unit of them is worth nothing."""
+    of_all = np.zeros((len(plan.is_priced), by_start.shape[1]))
+    of_all[plan.is_priced] = by_start
+    return of_all
 
 
 def _by_capacity(options: Options, layout: Layout, by_start: FloatArray) -> FloatArray:

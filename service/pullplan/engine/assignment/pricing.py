@@ -22,6 +22,7 @@ from pullplan.engine.assignment.completing import (
 from pullplan.engine.assignment.leaving import join_parts, market_left, prove_left
 from pullplan.engine.assignment.sampling import SAMPLE_COOLING, TOLERANCE, Path, search_sample, some
 from pullplan.engine.assignment.sharding import Spread, cut, here
+from pullplan.engine.assignment.share_limits import broken_limits, never_broken, too_many
 from pullplan.engine.assignment.shortage import Shortage, least_shortage
 from pullplan.engine.assignment.smoothing import (
     PriceSearch,
@@ -34,12 +35,15 @@ from pullplan.engine.assignment.watching import SearchStoppedError, Watch
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 WIDTH_BLOCKS = 400
 """Of so many is measured how far apart costs are."""
 QUICK_COOLING = (1 / 300, 1 / 3_000, 1 / 30_000)
 SEASONAL_COOLING = tuple(np.geomspace(1 / 100, 1e-5, 7).tolist())
 """Starts that compete make the dual stiffer."""
+LIMITED_COOLING = tuple(np.geomspace(1 / 10, 1e-5, 14).tolist())
+"""A limit that is found to bind where all is cold already makes Newton's steps short."""
 CAREFUL_COOLING = tuple(np.geomspace(10.0, 1e-4, 12).tolist())
 """Temperatures, of the spread of costs."""
 SETTLED_WIDTHS = 40.0
@@ -51,8 +55,8 @@ SOFT_WIDTHS = 10.0
 """Of the temperature: what ties within so much is still spread softly, and must be open in the completion."""
 START_COOLING = tuple(np.geomspace(1.0, 1e-3, 7).tolist())
 """Temperatures of starts, of the early weight."""
-MOST_ROWS = 4_000
-"""Newton's steps look at every pair of rows."""
+MOST_ROUNDS = 20
+"""Limits that a plan breaks have prices in the next."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,10 @@ class Weights:
 class PricedPlan:
     """Who takes what, what the shortfall stages proved, and what proves the others."""
 
+    market: Market
+    """With those limits alone that have prices."""
+    is_priced: BoolArray
+    """(n_resources,): which the market has."""
     lines: Completion
     shortage: Shortage | None
     """None where nothing stays short that could be served."""
@@ -92,11 +100,26 @@ def price(
     Raises: SearchStoppedError, AssignmentFailedError where HiGHS ends without an optimum.
     """
     watch = watch or Watch()
-    if len(market.capacity) > MOST_ROWS:
-        return None
-    found = _search_quickly(market, warm_prices, watch, spread)
-    lines = None if found is None else complete(market, *found, watch=watch)
-    return None if lines is None else _all_served(market, lines, n_stages)
+    # Where every need has one way, only starts compete: any temperature will do.
+    width = _spread(market.blocks) or 1.0
+    with _held(market, watch, spread) as held:
+        found = _search_quickly(held, warm_prices, width)
+        for _ in range(MOST_ROUNDS):
+            if found is None:
+                return None
+            search = found.search
+            try:
+                lines = complete(search.priced_market, found.priced, found.early_weight, watch=watch)
+            except SearchStoppedError:
+                raise SearchStoppedError(row_prices(market, found.by_start)) from None
+            if lines is None:
+                return None
+            broken = broken_limits(market, lines, search.is_priced)
+            if not broken.any():
+                return _all_served(search.priced_market, search.is_priced, lines, n_stages)
+            search, prices = search.pricing(broken), row_prices(market, found.by_start)
+            found = _cool_to_starts(search, prices, width, WARM_COOLING)
+    return None
 
 
 def price_short(
@@ -106,9 +129,35 @@ def price_short(
 
     Raises: SearchStoppedError, AssignmentFailedError where HiGHS ends without an optimum.
     """
-    watch = watch or Watch()
-    if len(market.capacity) > MOST_ROWS:
-        return None
+    is_priced = never_broken(market)
+    for _ in range(MOST_ROUNDS):
+        within = market.within(is_priced)
+        if too_many(market, is_priced):
+            return None
+        try:
+            plan = _price_short(within, is_priced, n_stages, watch or Watch(), spread)
+        except SearchStoppedError as stopped:
+            told = [_with_all_rows(market, is_priced, prices) for prices in stopped.row_prices]
+            raise SearchStoppedError(*told) from None
+        if plan is None:
+            return None
+        broken = broken_limits(market, plan.lines, is_priced)
+        if not broken.any():
+            return plan
+        is_priced = is_priced | broken
+    return None
+
+
+def _with_all_rows(market: Market, is_priced: BoolArray, row_prices: FloatArray) -> FloatArray:
+    """Say of rows that are not priced that they are worth nothing."""
+    of_all = np.zeros(len(market.capacity))
+    of_all[np.repeat(is_priced, market.n_starts)] = row_prices
+    return of_all
+
+
+def _price_short(
+    market: Market, is_priced: BoolArray, n_stages: int, watch: Watch, spread: Spread
+) -> PricedPlan | None:
     shortage = least_shortage(market, n_stages, watch)
     left = market_left(market, shortage)
     lines = complete(left.market, *_search_carefully(left.market, watch, spread), watch=watch)
@@ -119,10 +168,11 @@ def price_short(
     )
     of_lateness = shortage.proofs[-1]
     lateness = Weights(start_prices(market, of_lateness.row_prices), of_lateness.multipliers)
-    return PricedPlan(join_parts(market, left, lines), shortage, lateness, cost, early)
+    joined = join_parts(market, left, lines)
+    return PricedPlan(market, is_priced, joined, shortage, lateness, cost, early)
 
 
-def _all_served(market: Market, lines: Completion, n_stages: int) -> PricedPlan:
+def _all_served(market: Market, is_priced: BoolArray, lines: Completion, n_stages: int) -> PricedPlan:
     """Prove a plan that serves every need as soon as it could be served if it need not compete.
 
     To be short, or later, is free of cost: what weighs against it need only be enough.
@@ -137,7 +187,7 @@ def _all_served(market: Market, lines: Completion, n_stages: int) -> PricedPlan:
 
     free = np.zeros_like(lines.cost.solved.by_start)
     lateness = Weights(free, _least_multipliers(market, least_late, n_stages))
-    return PricedPlan(lines, None, lateness, weights(lines.cost), weights(lines.early))
+    return PricedPlan(market, is_priced, lines, None, lateness, weights(lines.cost), weights(lines.early))
 
 
 def _least_multipliers(market: Market, worth: FloatArray, n_stages: int) -> FloatArray:
@@ -149,88 +199,111 @@ def _least_multipliers(market: Market, worth: FloatArray, n_stages: int) -> Floa
     return multipliers
 
 
-def _search_quickly(
-    market: Market, warm_prices: FloatArray | None, watch: Watch, spread_over: Spread
-) -> tuple[FloatArray, float] | None:
-    """Cool a sample down, then all needs, then their starts; None where capacity seems too little, or nearly so.
+@dataclass(frozen=True)
+class _Found:
+    """Good prices, what a bucket early weighed, and who found them."""
 
-    Finds prices of starts and what a bucket early weighed.
-    """
-    # Where every need has one way, only starts compete: any temperature will do.
-    spread = _spread(market.blocks) or 1.0
-    with _held(market, watch, spread_over) as search:
-        if warm_prices is not None:
-            found = _cool_to_starts(search, row_prices(market, warm_prices), spread, WARM_COOLING)
-            if found is not None:
-                return found
-        prices = search_sample(market, spread, watch)
-        if prices is None:
-            return None
-        cooling = QUICK_COOLING if market.n_starts == 1 else SEASONAL_COOLING
-        return _cool_to_starts(search, prices, spread, (SAMPLE_COOLING[-1], *cooling))
+    search: PriceSearch
+    by_start: FloatArray
+    """(n_resources, n_starts)"""
+    early_weight: float
+
+    @property
+    def priced(self) -> FloatArray:
+        """Leave out what is not priced: (n_priced_resources, n_starts)."""
+        return self.by_start[self.search.is_priced]
+
+
+def _search_quickly(search: PriceSearch, warm_prices: FloatArray | None, width: float) -> _Found | None:
+    """Cool a sample down, then all needs, then their starts; None where capacity seems too little, or nearly so."""
+    market = search.market
+    if warm_prices is not None:
+        warm = search.pricing(warm_prices.any(axis=1))
+        found = _cool_to_starts(warm, row_prices(market, warm_prices), width, WARM_COOLING)
+        if found is not None:
+            return found
+    prices = search_sample(market, width, search.watch)
+    if prices is None:
+        return None
+    if market.is_limit is not None:
+        return _cool_to_starts(search, prices, width, LIMITED_COOLING)
+    cooling = QUICK_COOLING if market.n_starts == 1 else SEASONAL_COOLING
+    return _cool_to_starts(search, prices, width, (SAMPLE_COOLING[-1], *cooling))
 
 
 @contextmanager
 def _held(market: Market, watch: Watch, spread: Spread) -> Iterator[PriceSearch]:
     """Cut a market into shards and hand them out."""
     with spread(cut(market.blocks, [block.cost.size for block in market.blocks])) as held:
-        yield PriceSearch(held, market, watch)
+        yield PriceSearch(held, market, watch, never_broken(market))
 
 
 def _cool_to_starts(
-    search: PriceSearch, prices: FloatArray, spread: float, cooling: Sequence[float]
-) -> tuple[FloatArray, float] | None:
-    market = search.market
-    prices, temperature, fits = _cool(search, prices, [spread * share for share in cooling])
-    if not fits:
+    search: PriceSearch, prices: FloatArray, width: float, cooling: Sequence[float]
+) -> _Found | None:
+    cooled = _cool(search, prices, [width * share for share in cooling])
+    if not cooled.fits:
         return None
-    if market.n_starts == 1:
-        return market.by_start(prices), 0.0
-    return _cool_starts(search, prices, temperature)
+    if search.market.n_starts == 1:
+        return _Found(cooled.search, search.market.by_start(cooled.prices), 0.0)
+    return _cool_starts(cooled)
 
 
 def _search_carefully(market: Market, watch: Watch, spread_over: Spread) -> tuple[FloatArray, float]:
     """Cool what the least shortage leaves undecided, slowly: it is little, and no sample of it would fit."""
-    spread = _spread(market.blocks)
+    width = _spread(market.blocks)
     prices = np.zeros(len(market.capacity))
-    if spread == 0 and market.n_starts == 1:
+    if width == 0 and market.n_starts == 1:
         return market.by_start(prices), 0.0
     with _held(market, watch, spread_over) as search:
-        cooling = [(spread or 1.0) * share for share in CAREFUL_COOLING]
-        prices, temperature, _ = _cool(search, prices, cooling)
+        cooled = _cool(search, prices, [(width or 1.0) * share for share in CAREFUL_COOLING])
         if market.n_starts == 1:
-            return market.by_start(prices), 0.0
-        return _cool_starts(search, prices, temperature) or (start_prices(market, prices), 0.0)
+            return market.by_start(cooled.prices), 0.0
+        found = _cool_starts(cooled)
+        if found is None:
+            return start_prices(market, cooled.prices), 0.0
+        return found.by_start, found.early_weight
 
 
-def _cool(
-    search: PriceSearch, prices: FloatArray, temperatures: Sequence[float]
-) -> tuple[FloatArray, float, bool]:
-    """Lower the temperature until no more needs are soft than the completion takes; say whether use fits capacity."""
-    n_open, n_needs = needs_to_open(search.market), int(search.market.first_need[-1])
-    path, last, fits = Path(search.market), np.inf, True
+@dataclass(frozen=True)
+class _Cooled:
+    search: PriceSearch
+    prices: FloatArray
+    """(n_rows,)"""
+    temperature: float
+    fits: bool
+    """Use keeps within capacity."""
+
+
+def _cool(search: PriceSearch, prices: FloatArray, temperatures: Sequence[float]) -> _Cooled:
+    """Lower the temperature until no more needs are soft than the completion takes, and limits that bind are priced."""
+    n_needs = int(search.market.first_need[-1])
+    path, last, fits, grew = Path(search.market), np.inf, True, False
     for temperature in temperatures:
+        if too_many(search.market, search.is_priced):
+            return _Cooled(search, prices, last, fits=False)
         search.settle(prices, SETTLED_WIDTHS * temperature)
         n_soft = n_needs if last == np.inf else search.count_soft(SOFT_WIDTHS * last)
         search.watch.note(needs_settled=n_needs - n_soft)
-        if not fits or (last < np.inf and n_soft <= n_open):
+        if not fits or (last < np.inf and not grew and n_soft <= needs_to_open(search.priced_market)):
             break
         ahead, soft = path.ahead(prices, temperature), Temperature(temperature, temperature)
         try:
-            prices, fits = find_prices(search, ahead, soft, TOLERANCE)
+            top = find_prices(search, ahead, soft, TOLERANCE)
         except SearchStoppedError as stopped:
             raise SearchStoppedError(*stopped.row_prices, prices) from None
+        prices, fits, last = top.prices, top.fits, temperature
         path.add(prices, temperature)
-        last = temperature
-    return prices, last, fits
+        wider = search.pricing_limits(top.slope)
+        search, grew = wider, wider is not search
+    return _Cooled(search, prices, last, fits)
 
 
-def _cool_starts(
-    search: PriceSearch, prices: FloatArray, temperature: float
-) -> tuple[FloatArray, float] | None:
+def _cool_starts(cooled: _Cooled) -> _Found | None:
     """Let a bucket early weigh a little, and cool starts until no more batches are soft than the completion takes."""
+    search, prices, temperature = cooled.search, cooled.prices, cooled.temperature
     market = search.market
-    n_open = batches_to_open(market)
+    n_open = batches_to_open(search.priced_market)
     early_weight = temperature / 4
     of_starts = temperature
     for share in START_COOLING:
@@ -239,10 +312,11 @@ def _cool_starts(
             break
         of_starts = share * early_weight
         search.settle(prices, SETTLED_WIDTHS * temperature, early_weight)
-        prices, fits = find_prices(search, prices, Temperature(temperature, of_starts), TOLERANCE)
-        if not fits:
+        top = find_prices(search, prices, Temperature(temperature, of_starts), TOLERANCE)
+        if not top.fits:
             return None
-    return start_prices(market, prices), early_weight
+        prices = top.prices
+    return _Found(search, start_prices(market, prices), early_weight)
 
 
 def _spread(blocks: Sequence[Block]) -> float:

@@ -8,7 +8,14 @@ import numpy.typing as npt
 
 from pullplan.engine.assignment.blocks import Block, Market
 from pullplan.engine.assignment.sharding import HeldHere
-from pullplan.engine.assignment.smoothing import PriceSearch, Settled, Temperature, find_prices, search_block
+from pullplan.engine.assignment.smoothing import (
+    PriceSearch,
+    Settled,
+    Temperature,
+    find_prices,
+    numbered,
+    search_block,
+)
 from pullplan.engine.assignment.watching import Watch
 
 FloatArray = npt.NDArray[np.float64]
@@ -49,17 +56,21 @@ def search_sample(market: Market, spread: float, watch: Watch) -> FloatArray | N
     most_needs = max(len(block.units) / block.n_dues for block in sampled)
     every = max(1, int(most_needs) // SAMPLE_NEEDS_PER_BLOCK)
     free = np.zeros((len(market.capacity) // market.n_starts, market.n_starts))
-    sample = Settled([search_block(block, free, np.inf, every)[0] for block in sampled], np.empty(0))
+    is_priced = np.ones(len(free), dtype=bool) if market.is_limit is None else ~market.is_limit
+    number = numbered(is_priced)
+    blocks = [search_block(block, free, np.inf, number, every)[0] for block in sampled]
+    sample = Settled(blocks, int(is_priced.sum()) * market.n_starts, np.empty(0))
     share = sample.sum_units() / sum(float(block.units.sum()) for block in market.blocks)
     of_sample = replace(market, capacity=market.capacity * share)
-    search = PriceSearch(HeldHere([sample]), of_sample, watch)
+    search = PriceSearch(HeldHere([sample]), of_sample, watch, is_priced)
     prices, path = np.zeros(len(market.capacity)), Path(market)
     for cooling in SAMPLE_COOLING:
         temperature = cooling * spread
         ahead, soft = path.ahead(prices, temperature), Temperature(temperature, temperature)
-        prices, fits = find_prices(search, ahead, soft, TOLERANCE, SAMPLE_LOOKS)
-        if not fits:
+        top = find_prices(search, ahead, soft, TOLERANCE, SAMPLE_LOOKS)
+        if not top.fits:
             return None
+        prices = top.prices
         path.add(prices, temperature)
     return prices
 

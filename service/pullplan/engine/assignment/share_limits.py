@@ -1,75 +1,47 @@
 """Which share limits does pricing have to know? Few of them bind: only those that a plan without them would break."""
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 
-from pullplan.engine.options import Options, Solution
+from pullplan.engine.assignment.blocks import Market
+from pullplan.engine.assignment.completing import Completion
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 OVER_SHARE = 1e-9
 """Of a limit: what is over by less is rounding."""
-MOST_ROUNDS = 20
-MOST_SHARES = 600
-"""Prices of more rows than this take longer to find than HiGHS takes for the whole programme."""
+MOST_ROWS = 4_000
+"""Newton's steps look at every pair of rows."""
+MOST_LIMITS = 600
+"""Prices of more take longer to find than HiGHS takes for the whole programme."""
 
 
-def assign_within_shares(options: Options, assign: Callable[[Options], Solution | None]) -> Solution | None:
-    """Assign without share limits, add those that are broken, and begin again until none is; None where `assign` fails.
+def too_many(market: Market, is_priced: BoolArray) -> bool:
+    """Tell whether prices of so many are better not looked for: (n_resources,)."""
+    n_limits = 0 if market.is_limit is None else int((market.is_limit & is_priced).sum())
+    return n_limits > MOST_LIMITS or int(is_priced.sum()) * market.n_starts > MOST_ROWS
+
+
+def never_broken(market: Market) -> BoolArray:
+    """Name what has a price from the start: all but limits, (n_resources,)."""
+    if market.is_limit is None:
+        return np.ones(len(market.capacity) // market.n_starts, dtype=bool)
+    return ~market.is_limit
+
+
+def broken_limits(market: Market, lines: Completion, is_priced: BoolArray) -> BoolArray:
+    """Name the limits that lines break, which kept to the others: (n_resources,).
 
     A plan that is best without some limits and keeps to them is best with them: their prices are 0.
     """
-    is_share = options.capacities.is_share
-    rows = np.flatnonzero(~is_share)
-    for _ in range(MOST_ROUNDS):
-        solution = assign(_with_rows(options, rows))
-        if solution is None or len(rows) == len(is_share):
-            return solution
-        used = options.use_by_bucket(solution.capability, solution.start_bucket, solution.units).sum(axis=1)
-        limit = options.capacities.available.sum(axis=1)
-        broken = np.setdiff1d(np.flatnonzero(is_share & (used > limit * (1 + OVER_SHARE))), rows)
-        if len(broken) == 0:
-            return _with_prices_of_all(options, rows, solution)
-        rows = np.union1d(rows, broken)
-        if is_share[rows].sum() > MOST_SHARES:
-            return None
-    return None
-
-
-def _with_rows(options: Options, rows: IntArray) -> Options:
-    """Keep some rows of capacities alone."""
-    capacities = options.capacities
-    if len(rows) == len(capacities.keys):
-        return options
-    return replace(
-        options,
-        capacities=replace(
-            capacities,
-            keys=tuple(capacities.keys[row] for row in rows.tolist()),
-            is_stored=capacities.is_stored[rows],
-            is_share=capacities.is_share[rows],
-            calendar=capacities.calendar[rows],
-            released_use=capacities.released_use[rows],
-            available=capacities.available[rows],
-        ),
-        capabilities=replace(options.capabilities, use=options.capabilities.use[:, rows]),
-    )
-
-
-def _with_prices_of_all(options: Options, rows: IntArray, solution: Solution) -> Solution:
-    """Say of the rows that were left out that one more unit of them is worth nothing."""
-
-    def of_all(prices: FloatArray) -> FloatArray:
-        spread = np.zeros(options.capacities.available.shape)
-        spread[rows] = prices
-        return spread
-
-    return replace(
-        solution,
-        stage_prices=tuple(replace(p, capacity=of_all(p.capacity)) for p in solution.stage_prices),
-        capacity_savings=of_all(solution.capacity_savings),
-    )
+    if market.is_limit is None:
+        return ~is_priced
+    n_ways = np.array([len(block.use) for block in market.blocks])
+    block = np.searchsorted(market.first_need, lines.need, side="right") - 1
+    # To stay short is the way after the last.
+    made = lines.way < n_ways[block]
+    way = (np.cumsum(n_ways) - n_ways)[block[made]] + lines.way[made]
+    used = market.batches.use.T @ np.bincount(way, lines.units[made], int(n_ways.sum()))
+    limit = market.by_start(market.capacity).sum(axis=1)
+    broken: BoolArray = ~is_priced & (used > limit * (1 + OVER_SHARE))
+    return broken

@@ -7,7 +7,8 @@ assignment's.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -31,6 +32,8 @@ worth a lot."""
 SHORTEST_STEP = 2.0**-20
 OVERSHOT_SHARE = 0.2
 """A step may pass the top by so much of the slope that it began with."""
+NEARLY_USED_UP = 0.97
+"""Of a limit: prices look at what is nearer to it, since it may bind when all choose sharply."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,10 @@ class SearchBlock:
     """Open needs by due bucket."""
     settled_units: FloatArray
     """(n_dues, n_ways): of needs that are far from a tie."""
+    use: FloatArray
+    """(n_ways, n_priced_rows_of_block): of what is priced alone."""
     entries: IntArray
-    """Where the block's rows × rows stand in the flattened curvature."""
+    """Where the block's priced rows × rows stand in the flattened curvature."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class Settled:
     """A shard as far as the search looks at it."""
 
     blocks: Sequence[SearchBlock]
+    n_rows: int
+    """That are priced."""
     margin: FloatArray
     """(n_open_needs,): by how much the second way of each is dearer."""
 
@@ -80,7 +87,7 @@ class Settled:
 class Look:
     """The smoothed dual at some prices: its slope (use, less capacity where that is counted) and curvature.
 
-    Of shards by resource and start: (n_resources, n_starts), (n_resources × n_starts, the same).
+    Of shards by resource and start: (n_resources, n_starts), (n_priced_resources × n_starts, the same).
     """
 
     slope: FloatArray
@@ -88,31 +95,77 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Top:
+    """Where a climb ended."""
+
+    prices: FloatArray
+    """(n_rows,)"""
+    slope: FloatArray
+    """(n_rows,): use less capacity."""
+    fits: bool
+
+
+@dataclass(frozen=True)
 class PriceSearch:
-    """Shards that are looked at, the market whose capacity they compete for, and who watches."""
+    """Shards that are looked at, the market whose capacity they compete for, who watches, and what has a price."""
 
     held: Held
     market: Market
     watch: Watch
+    is_priced: BoolArray
+    """(n_resources,): prices of others, limits all, are 0."""
+
+    @property
+    def priced_rows(self) -> BoolArray:
+        """Tell which rows are priced: (n_rows,)."""
+        return np.repeat(self.is_priced, self.market.n_starts)
+
+    @cached_property
+    def priced_market(self) -> Market:
+        """Leave out what is not priced."""
+        return self.market.within(self.is_priced)
+
+    def pricing(self, is_broken: BoolArray) -> "PriceSearch":
+        """Price these as well: (n_resources,)."""
+        return (
+            self if self.is_priced[is_broken].all() else replace(self, is_priced=self.is_priced | is_broken)
+        )
+
+    def pricing_limits(self, slope: FloatArray) -> "PriceSearch":
+        """Price limits that are used up, or nearly so, as well."""
+        market = self.market
+        if market.is_limit is None:
+            return self
+        over, limit = market.by_start(slope)[:, -1], market.by_start(market.capacity).sum(axis=1)
+        return self.pricing(market.is_limit & (over > (NEARLY_USED_UP - 1) * limit))
 
     def settle(self, prices: FloatArray, width: float, early_weight: float = 0.0) -> None:
         """Add up, where they are held, the needs that are further from a tie than `width` at these prices."""
-        self.held.prepare(settle, start_prices(self.market, prices), width, early_weight)
+        self.held.prepare(
+            settle, start_prices(self.market, prices), width, early_weight, numbered(self.is_priced)
+        )
 
     def count_soft(self, width: float) -> int:
         """Count the needs whose second way is dearer by no more than a width."""
         return sum(self.held.look(Settled.count_soft, width))
 
 
-def settle(shard: Sequence[Block], by_start: FloatArray, width: float, early_weight: float) -> Settled:
+def numbered(is_priced: BoolArray) -> IntArray:
+    """Number what is priced; −1: not priced."""
+    return np.where(is_priced, np.cumsum(is_priced) - 1, -1)
+
+
+def settle(
+    shard: Sequence[Block], by_start: FloatArray, width: float, early_weight: float, number: IntArray
+) -> Settled:
     """Ready a shard for looks near some prices, a bucket early costing so much."""
-    found = [search_block(block.weighed(early_weight), by_start, width) for block in shard]
+    found = [search_block(block.weighed(early_weight), by_start, width, number) for block in shard]
     margin = np.concatenate([np.empty(0), *(of_block for _, of_block in found)])
-    return Settled([block for block, _ in found], margin)
+    return Settled([block for block, _ in found], int(number.max() + 1) * by_start.shape[1], margin)
 
 
 def search_block(
-    block: Block, by_start: FloatArray, width: float, sample_every: int = 1
+    block: Block, by_start: FloatArray, width: float, number: IntArray, sample_every: int = 1
 ) -> tuple[SearchBlock, FloatArray]:
     """Round a block to float32, settle what is further from a tie than `width`, and take each n-th need of a due bucket.
 
@@ -134,8 +187,10 @@ def search_block(
     priced = priced[:, is_open]
     margin = np.partition(priced, 1, axis=0)[1] if len(centre) > 1 else np.empty(0)
     ends = np.searchsorted(due[is_open], np.arange(block.n_dues + 1)).tolist()
-    n_starts, n_rows = by_start.shape[1], by_start.size
-    rows = (block.rows[:, None] * n_starts + np.arange(n_starts)).ravel()
+    n_starts, of_rows = by_start.shape[1], number[block.rows]
+    priced_rows = of_rows >= 0
+    rows = (of_rows[priced_rows][:, None] * n_starts + np.arange(n_starts)).ravel()
+    n_rows = int(number.max() + 1) * n_starts
     return SearchBlock(
         block=block,
         cost=priced.astype(np.float32),
@@ -143,6 +198,7 @@ def search_block(
         units=units[is_open].astype(np.float32),
         cut=[slice(*of_due) for of_due in pairwise(ends)],
         settled_units=settled_units.reshape(block.n_dues, len(centre)),
+        use=block.use[:, priced_rows],
         entries=(rows[:, None] * n_rows + rows).ravel(),
     ), margin
 
@@ -153,30 +209,30 @@ def find_prices(
     temperature: Temperature,
     tolerance: float,
     most_looks: int = MOST_LOOKS,
-) -> tuple[FloatArray, bool]:
+) -> Top:
     """Climb to the smoothed dual's top; say as well whether use fits capacity there to within `tolerance`.
 
     Prices are by row: of a store, of what is used up to each bucket.
 
     Raises: SearchStoppedError with the prices by then.
     """
-    market, prices = search.market, start
-    typical_capacity = float(np.abs(market.capacity).mean())
+    market, prices, priced = search.market, start, search.priced_rows
+    typical_capacity = float(np.abs(market.capacity[priced]).mean())
     total_units = sum(search.held.look(Settled.sum_units))
     look = _look(search, prices, temperature)
     n_looks = 1
     while True:
-        free = market.is_full | (prices > 0) | (look.slope > 0)
+        free = priced & (market.is_full | (prices > 0) | (look.slope > 0))
         excess = np.where(free, look.slope, 0.0)
         is_worth_little = abs(float(prices @ excess)) <= MISFIT_WORTH * temperature.of_ways * total_units
         if is_worth_little and np.abs(excess).max(initial=0.0) <= tolerance * typical_capacity:
-            return prices, True
+            return Top(prices, look.slope, fits=True)
         longest = LONGEST_STEP * max(temperature.of_ways, temperature.of_starts)
-        direction = _newton_direction(look, free, longest)
+        direction = _newton_direction(look, free, priced, longest)
         step = 1.0
         while True:
             if n_looks >= most_looks or step < SHORTEST_STEP:
-                return prices, False
+                return Top(prices, look.slope, fits=False)
             trial = prices + step * direction
             trial = np.where(market.is_full, trial, np.maximum(0.0, trial))
             try:
@@ -192,10 +248,11 @@ def find_prices(
         prices, look = trial, seen
 
 
-def _newton_direction(look: Look, free: BoolArray, longest: float) -> FloatArray:
+def _newton_direction(look: Look, free: BoolArray, priced: BoolArray, longest: float) -> FloatArray:
     """Solve for Newton's step, damped so that no price moves further than `longest`."""
     direction = np.zeros(len(free))
-    curvature, slope = look.curvature[np.ix_(free, free)], look.slope[free]
+    among = free[priced]
+    curvature, slope = look.curvature[np.ix_(among, among)], look.slope[free]
     steepest = float(np.linalg.norm(slope))
     ridge = 1e-6 * float(np.trace(curvature)) / len(slope) + steepest / longest
     curvature.flat[:: len(slope) + 1] += ridge
@@ -213,24 +270,23 @@ def _look(search: PriceSearch, prices: FloatArray, temperature: Temperature) -> 
     market = search.market
     by_start = start_prices(market, prices)
     slope = -market.by_start(market.capacity.astype(np.float64))
-    curvature = np.zeros((len(prices), len(prices)))
+    n_priced = int(search.is_priced.sum()) * market.n_starts
+    curvature = np.zeros((n_priced, n_priced))
     for seen in search.held.look(look_at_shard, by_start, temperature):
         slope += seen.slope
         curvature += seen.curvature
-    if market.is_stored is not None and market.is_stored.any():
-        return Look(*_of_stores(market, market.is_stored, slope, curvature))
-    return Look(slope.ravel(), curvature)
+    return _of_stores(search, slope, curvature)
 
 
 def look_at_shard(shard: Settled, by_start: FloatArray, temperature: Temperature) -> Look:
     """Let a shard's needs choose softly at some prices: what they use, and how that changes."""
     slope = np.zeros(by_start.shape)
-    curvature = np.zeros(by_start.size**2)
+    curvature = np.zeros(shard.n_rows**2)
     for block in shard.blocks:
         of_block_slope, of_block_curvature = look_at(block, by_start, temperature)
         slope[block.block.rows] += of_block_slope
         curvature[block.entries] += of_block_curvature.ravel()
-    return Look(slope, curvature.reshape(by_start.size, by_start.size))
+    return Look(slope, curvature.reshape(shard.n_rows, shard.n_rows))
 
 
 def start_prices(market: Market, prices: FloatArray) -> FloatArray:
@@ -254,15 +310,17 @@ def row_prices(market: Market, by_start: FloatArray) -> FloatArray:
     return np.where(market.is_full, prices, np.maximum(0.0, prices))
 
 
-def _of_stores(
-    market: Market, is_stored: BoolArray, slope: FloatArray, curvature: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _of_stores(search: PriceSearch, slope: FloatArray, curvature: FloatArray) -> Look:
     """Add up over the starts that take of a store's row."""
+    is_stored = search.market.is_stored
+    if is_stored is None or not is_stored.any():
+        return Look(slope.ravel(), curvature)
     slope = np.where(is_stored[:, None], np.cumsum(slope, axis=1), slope)
-    curvature = curvature.reshape(len(is_stored), market.n_starts, len(is_stored), market.n_starts)
-    curvature[is_stored] = np.cumsum(curvature[is_stored], axis=1)
-    curvature[:, :, is_stored] = np.cumsum(curvature[:, :, is_stored], axis=3)
-    return slope.ravel(), curvature.reshape(len(market.capacity), len(market.capacity))
+    is_stored, n_starts = is_stored[search.is_priced], slope.shape[1]
+    of_starts = curvature.reshape(len(is_stored), n_starts, len(is_stored), n_starts)
+    of_starts[is_stored] = np.cumsum(of_starts[is_stored], axis=1)
+    of_starts[:, :, is_stored] = np.cumsum(of_starts[:, :, is_stored], axis=3)
+    return Look(slope.ravel(), of_starts.reshape(curvature.shape))
 
 
 def look_at(
@@ -270,9 +328,9 @@ def look_at(
 ) -> tuple[FloatArray, FloatArray]:
     """Let one block's needs choose softly: what they use, and how that changes with prices.
 
-    Shapes: (n_rows_of_block, n_starts), (n_rows_of_block × n_starts, the same)
+    Shapes: (n_rows_of_block, n_starts), (n_priced_rows_of_block × n_starts, the same)
     """
-    block = search.block
+    block, use = search.block, search.use
     if block.timing is None:
         return _look_at_one_start(search, by_start, temperature.of_ways)
     price, share = _soft_starts(block, by_start, temperature.of_starts)
@@ -297,14 +355,14 @@ def look_at(
     way = np.arange(n_ways)
     spread[:, way, way] += (made - search.settled_units) / temperature.of_ways
     if n_starts == 1:
-        return block.use.T @ started, block.use.T @ spread.sum(axis=0) @ block.use
+        return block.use.T @ started, use.T @ spread.sum(axis=0) @ use
     # And what gives way to another start.
     spread[:, way, way] -= made / temperature.of_starts
     by_start = np.swapaxes(share, 1, 2) @ _spread_over_starts(spread, share)
     by_start = by_start.reshape(n_ways, n_starts, n_ways, n_starts)
     start = np.arange(n_starts)
     by_start[way[:, None], start, way[:, None], start] += started / temperature.of_starts
-    return block.use.T @ started, _by_row(block.use, by_start)
+    return block.use.T @ started, _by_row(use, by_start)
 
 
 def _look_at_one_start(
@@ -322,7 +380,8 @@ def _look_at_one_start(
     spread = ((weights * search.units) @ weights.T).astype(np.float64)
     spread *= -1.0 / temperature
     spread.flat[:: len(made) + 1] += made / temperature
-    return use.T @ (made + search.settled_units[0])[:, None], use.T @ spread @ use
+    used = use.T @ (made + search.settled_units[0])[:, None]
+    return used, search.use.T @ spread @ search.use
 
 
 def _spread_over_starts(spread: FloatArray, share: FloatArray) -> FloatArray:

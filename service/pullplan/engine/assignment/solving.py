@@ -11,7 +11,6 @@ from pullplan.engine.assignment.lines import share_out
 from pullplan.engine.assignment.priced import assign_by_prices
 from pullplan.engine.assignment.programme import Programme, build_programme, to_highs
 from pullplan.engine.assignment.sharding import Spread, here
-from pullplan.engine.assignment.share_limits import assign_within_shares
 from pullplan.engine.assignment.slices import ProvedSlices, SharedShortfall, Shortages
 from pullplan.engine.assignment.stages import (
     FEASIBILITY_TOLERANCE,
@@ -74,22 +73,10 @@ def assign(
     """
     watch = Watch(progress, should_stop)
     if len(options.needs) >= PRICED_FROM_NEEDS:
-
-        def by_prices(within: Options) -> Solution | None:
-            return assign_by_prices(within, watch, _prices_of(options, within, warm_prices), spread=spread)
-
-        priced = assign_within_shares(options, by_prices)
+        priced = assign_by_prices(options, watch, warm_prices, spread=spread)
         if priced is not None:
             return priced
     return assign_whole(options, watch)
-
-
-def _prices_of(options: Options, within: Options, warm_prices: FloatArray | None) -> FloatArray | None:
-    """Take the prices of those rows that are looked at."""
-    if warm_prices is None:
-        return None
-    row_of = {key: row for row, key in enumerate(options.capacities.keys)}
-    return warm_prices[[row_of[key] for key in within.capacities.keys]]
 
 
 def assign_whole(options: Options, watch: Watch | None = None) -> Solution:
