@@ -31,6 +31,57 @@ WHERE forecast_id = $1 AND (product_code, region_code) > ($2, $3)
     AND ($6::text IS NULL OR demand_class = $6)
 ORDER BY product_code, region_code LIMIT $7;
 
+-- name: list_history
+SELECT r.product_code, r.region_code, r.bucket_date, r.units
+FROM (
+    SELECT s.product_code, s.region_code,
+        s.history_first_date + (h.n - 1)::integer * CASE f.bucket WHEN 'week' THEN 7 ELSE 1 END AS bucket_date, h.units
+    FROM forecast_series AS s JOIN forecasts AS f USING (forecast_id)
+    CROSS JOIN LATERAL unnest(s.history_units) WITH ORDINALITY AS h (units, n)
+    WHERE s.forecast_id = $1 AND (s.product_code, s.region_code) >= ($2, $3)
+        AND ($5::text IS NULL OR s.product_code = $5) AND ($6::text IS NULL OR s.region_code = $6)
+) AS r
+WHERE (r.product_code, r.region_code, r.bucket_date) > ($2, $3, $4)
+ORDER BY r.product_code, r.region_code, r.bucket_date LIMIT $7;
+
+-- name: list_candidates
+SELECT s.product_code, s.region_code, c.place::integer, c.model, c.model = s.model AS is_chosen, c.score, c.bias_share,
+    c.is_biased, c.failure
+FROM forecast_series AS s
+CROSS JOIN LATERAL ROWS FROM (
+    jsonb_to_recordset(s.candidates)
+    AS (model text, score double precision, bias_share double precision, is_biased boolean, failure text)
+) WITH ORDINALITY AS c (model, score, bias_share, is_biased, failure, place)
+WHERE s.forecast_id = $1 AND (s.product_code, s.region_code, c.place) > ($2, $3, $4::integer)
+    AND ($5::text IS NULL OR s.product_code = $5) AND ($6::text IS NULL OR s.region_code = $6)
+ORDER BY s.product_code, s.region_code, c.place LIMIT $7;
+
+-- name: list_backtest
+-- Quantiles are empty arrays where none were drawn: then their elements are null.
+SELECT r.product_code, r.region_code, r.origin_date, r.bucket_date, r.actual_units, r.mean_units, r.p10_units,
+    r.p50_units, r.p90_units
+FROM (
+    SELECT s.product_code, s.region_code, p.first_bucket_date AS origin_date,
+        p.first_bucket_date + (m.step - 1)::integer * f.days AS bucket_date,
+        s.history_units[(p.first_bucket_date - s.history_first_date) / f.days + m.step::integer] AS actual_units,
+        m.units AS mean_units,
+        (p.p10_units ->> (m.step - 1)::integer)::double precision AS p10_units,
+        (p.p50_units ->> (m.step - 1)::integer)::double precision AS p50_units,
+        (p.p90_units ->> (m.step - 1)::integer)::double precision AS p90_units
+    FROM forecast_series AS s
+    JOIN (
+        SELECT forecast_id, CASE bucket WHEN 'week' THEN 7 ELSE 1 END AS days FROM forecasts
+    ) AS f USING (forecast_id)
+    CROSS JOIN LATERAL jsonb_to_recordset(s.backtest) AS p (
+        first_bucket_date date, mean_units double precision [], p10_units jsonb, p50_units jsonb, p90_units jsonb
+    )
+    CROSS JOIN LATERAL unnest(p.mean_units) WITH ORDINALITY AS m (units, step)
+    WHERE s.forecast_id = $1 AND (s.product_code, s.region_code) >= ($2, $3)
+        AND ($6::text IS NULL OR s.product_code = $6) AND ($7::text IS NULL OR s.region_code = $7)
+) AS r
+WHERE (r.product_code, r.region_code, r.origin_date, r.bucket_date) > ($2, $3, $4, $5)
+ORDER BY r.product_code, r.region_code, r.origin_date, r.bucket_date LIMIT $8;
+
 -- name: list_series_for_planning
 SELECT s.product_code, s.region_code, s.demand_class, s.model, s.fallback_reason, s.history_buckets, s.accuracy,
     s.error_paths_units,

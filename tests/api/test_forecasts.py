@@ -1,19 +1,28 @@
 """Forecasts: started, read by value and by series."""
 
+import csv
 import json
 from datetime import UTC, date, datetime, timedelta
+from io import StringIO
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from pullplan.engine.model import Accuracy, Forecast, SeriesForecast
+from pullplan.engine.model import Accuracy, Candidate, Forecast, Grounds, PastForecast, SeriesForecast
 from pullplan.storage import forecasts
 from pullplan.storage.database import Connection
 
 pytestmark = pytest.mark.anyio
 
 MONDAY = date(2024, 1, 1)
+
+_GROUNDS = Grounds(
+    history_first_date=MONDAY - timedelta(weeks=2),
+    history_units=(4.0, None),
+    candidates=(Candidate(model="AutoETS", score=0.9), Candidate(model="SES", failure="too short")),
+    backtest=(PastForecast(first_bucket_date=MONDAY - timedelta(weeks=2), mean_units=(2.0, 5.0)),),
+)
 
 
 def _series(product_code: str, region_code: str, **more: Any) -> SeriesForecast:
@@ -49,7 +58,9 @@ async def _store(connection: Connection) -> UUID:
         measures=Accuracy(n_origins=4, wape_share=0.25, naive_wape_share=0.5),
     )
     async with connection.transaction():
-        await forecasts.insert(connection, record, made, [MONDAY, MONDAY + timedelta(weeks=1)])
+        await forecasts.insert(
+            connection, record, made, [_GROUNDS, Grounds()], [MONDAY, MONDAY + timedelta(weeks=1)]
+        )
     return forecast_id
 
 
@@ -82,8 +93,27 @@ async def test_series_say_their_class_model_and_why_a_simpler_one_had_to_do(clie
     assert len((await client.get(path)).json()["items"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("history", [{"bucket_date": "2023-12-18", "units": 4.0}, {"bucket_date": "2023-12-25", "units": None}]),
+        ("candidates", [{"model": "AutoETS", "is_chosen": True}, {"model": "SES", "failure": "too short"}]),
+        ("backtest", [{"actual_units": 4.0, "mean_units": 2.0}, {"actual_units": None, "p10_units": None}]),
+    ],
+)  # fmt: skip
+async def test_what_a_forecast_rests_on_is_read_as_json_csv_and_lines(client, connection, table, told):
+    path = f"/v1/forecasts/{await _store(connection)}/{table}"
+    items = (await client.get(path, params={"product_code": "BREAD", "region_code": "NORTH"})).json()["items"]
+    assert [{name: item[name] for name in row} for item, row in zip(items, told, strict=True)] == told
+    lines = (await client.get(path, headers={"Accept": "application/x-ndjson"})).text.splitlines()
+    assert [json.loads(line) for line in lines] == items
+    rows = list(csv.DictReader(StringIO((await client.get(path, headers={"Accept": "text/csv"})).text)))
+    assert [list(row) for row in rows] == [list(item) for item in items]
+    assert [row["region_code"] for row in rows] == ["NORTH", "NORTH"]
+
+
 async def test_a_forecast_that_is_not_there_is_a_404(client):
-    for table in ("", "/values", "/series"):
+    for table in ("", "/values", "/series", "/history", "/candidates", "/backtest"):
         assert (await client.get(f"/v1/forecasts/{uuid4()}{table}")).status_code == 404
 
 

@@ -128,7 +128,7 @@ async def _store_forecast(connection: Connection) -> UUID:
     )
     empty = Forecast(first_bucket_date=MONDAY, bucket="week", n_steps=8, series=(), measures=Accuracy())
     async with connection.transaction():
-        await forecasts.insert(connection, record, empty, [])
+        await forecasts.insert(connection, record, empty, [], [])
     return forecast_id
 
 

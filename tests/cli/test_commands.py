@@ -7,10 +7,13 @@ import re
 from io import StringIO
 from uuid import UUID
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib import image
+from matplotlib.colors import to_rgb
 
-from pullplan.cli import main
+from pullplan.cli import forecast_picture, main
 from pullplan.cli.demo_data import make_demo_data
 from pullplan.cli.folder import write_folder
 from pullplan.cli.report import console_for, print_summary
@@ -18,7 +21,7 @@ from pullplan.cli.summary import names_of
 from pullplan.storage import database
 
 
-@pytest.mark.parametrize("name", ["demo", "import", "plan", "export", "diff", "verify"])
+@pytest.mark.parametrize("name", ["demo", "import", "plan", "forecast", "export", "diff", "verify"])
 def test_help_teaches_by_examples(name):
     shown = CliRunner().invoke(main, [name, "--help"])
     assert shown.exit_code == 0
@@ -215,3 +218,56 @@ def test_a_plan_is_replanned_and_compared_with_its_parent(kept_demo, pullplan):
     assert len(list(csv.DictReader(StringIO(table.stdout)))) == len(found)
     alone = pullplan("diff", "parent", parent_id)
     assert (alone.returncode, "without a parent" in alone.stderr) == (1, True)
+
+
+def test_a_forecast_is_made_and_said_in_words_and_as_an_object(kept_demo, pullplan):
+    as_of = kept_demo.summary["as_of"][:10]
+    ran = pullplan("forecast", "--as-of", as_of, "--weeks", "2", "--json")
+    assert ran.returncode == 0, ran.stderr
+    made = json.loads(ran.stdout)
+    assert (made["as_of"][:10], made["horizon_buckets"]) == (as_of, 2)
+    assert sum(made["classes"].values()) == len(
+        list(kept_demo.client.items(f"/v1/forecasts/{made['forecast_id']}/series"))
+    )
+    told = pullplan("forecast", "latest").stdout
+    assert f"Forecast {made['forecast_id']} as of {as_of}" in told
+    assert f"missed {made['measures']['wape_share']:.1%} of demand" in told
+
+
+def test_a_series_is_drawn_with_all_that_the_service_tells_of_it(kept_demo, pullplan, tmp_path):
+    newest = kept_demo.client.get("/v1/forecasts", limit=1)["items"][0]["forecast_id"]
+    series = max(
+        kept_demo.client.items(f"/v1/forecasts/{newest}/series"), key=lambda s: float(s["history_buckets"])
+    )
+    name = f"{series['product_code']}/{series['region_code']}"
+    picture = tmp_path / "series.png"
+    ran = pullplan("forecast", "--plot", name, "--output", str(picture))
+    assert ran.returncode == 0, ran.stderr
+    drawn = image.imread(picture)
+    assert drawn.shape == (550, 1210, 4)
+    # History, forecast and backtest are told apart by their colours.
+    for colour in (forecast_picture._HISTORY, forecast_picture._FORECAST, forecast_picture._PAST):
+        distance = np.abs(drawn[..., :3] - np.array(to_rgb(colour))).max(axis=2)
+        assert (distance < 0.1).sum() > 100
+
+
+def test_a_picture_that_cannot_be_drawn_is_said_with_what_helps(kept_demo, pullplan, tmp_path):
+    (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError('gone', name='matplotlib')")
+    series = next(
+        iter(
+            kept_demo.client.items(
+                f"/v1/forecasts/{kept_demo.client.get('/v1/forecasts', limit=1)['items'][0]['forecast_id']}/series"
+            )
+        )
+    )
+    name = f"{series['product_code']}/{series['region_code']}"
+    for words, asked, environment in (
+        ("takes PRODUCT/REGION", "LAGER", {}),
+        ("has no series NO/WHERE", "NO/WHERE", {}),
+        ("uv pip install --group plot", name, {"PYTHONPATH": str(tmp_path)}),
+    ):
+        ran = pullplan("forecast", "--plot", asked, "--output", str(tmp_path / "none.png"), **environment)
+        assert ran.returncode != 0
+        assert words in ran.stderr
+        assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "none.png").exists()

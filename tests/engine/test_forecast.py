@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsforecast.models import AutoCES
 
-from pullplan.engine.forecast import forecast_demand, interval_quantile, models
+from pullplan.engine.forecast import forecast_demand, forecast_with_grounds, interval_quantile, models
 from pullplan.engine.model import (
     Adjustment,
     Bucket,
@@ -165,6 +165,54 @@ def test_a_pair_without_history_is_sized_like_its_region() -> None:
     forecast = forecast_demand(facts_of(rows_of(panel), pairs=(("C", "SMALL"),)))
     by_pair = {(s.product_code, s.region_code): s for s in forecast.series}
     assert np.mean(by_pair["C", "SMALL"].mean_units) < np.mean(by_pair["C", "BIG"].mean_units) / 2
+
+
+# --- grounds -------------------------------------------------------------------------------------------------
+
+
+def test_a_forecast_tells_its_history_its_candidates_and_what_it_would_have_said() -> None:
+    units = gamma(11, 120)
+    forecast, (grounds,) = forecast_with_grounds(facts_of(rows_of({("A", "R"): units})))
+    (series,) = forecast.series
+    assert grounds.history_units == pytest.approx(tuple(units))
+    assert grounds.history_first_date == AS_OF - timedelta(weeks=120)
+    assert grounds.candidates[0].model == series.model
+    assert {c.model for c in grounds.candidates} == set(models.REGULAR)
+    judged = [c.score for c in grounds.candidates if not c.is_biased]
+    assert judged == sorted(score for score in judged if score is not None)
+    dates = [past.first_bucket_date for past in grounds.backtest]
+    assert dates[-1] == AS_OF - timedelta(weeks=8)
+    assert all(later - earlier >= timedelta(weeks=8) for earlier, later in pairwise(dates))
+    for past in grounds.backtest:
+        assert len(past.mean_units) == len(past.p10_units) == 8
+        assert all(low <= high for low, high in zip(past.p10_units, past.p90_units, strict=True))
+
+
+def test_what_stands_in_the_backtest_was_said_without_what_came_after() -> None:
+    units = gamma(12, 120)
+    _, (known,) = forecast_with_grounds(facts_of(rows_of({("A", "R"): units})))
+    # Another world from eight weeks before as_of on: what is said of those weeks must be the same.
+    _, (other,) = forecast_with_grounds(facts_of(rows_of({("A", "R"): [*units[:-8], *gamma(13, 8, 55.0)]})))
+    assert other.backtest[-1].first_bucket_date == AS_OF - timedelta(weeks=8)
+    assert other.backtest[-1] == known.backtest[-1]
+
+
+def test_a_silent_week_of_history_is_told_as_missing_and_a_model_that_fails_by_its_cause(monkeypatch) -> None:
+    def fails() -> Any:
+        raise ZeroDivisionError("of the model's own making")
+
+    monkeypatch.setitem(models._BUILD, "AutoCES", fails)
+    silent = {("A", region): [*gamma(n, 30), 0.0, *gamma(n + 9, 30)] for n, region in enumerate("RST")}
+    _, grounds = forecast_with_grounds(facts_of(rows_of(silent)))
+    for of_series in grounds:
+        assert of_series.history_units.index(None) == 30
+        assert of_series.candidates[-1].failure == "ZeroDivisionError: of the model's own making"
+
+
+def test_a_pair_without_history_rests_on_nothing() -> None:
+    forecast, grounds = forecast_with_grounds(facts_of([], pairs=(("A", "R"),)))
+    assert len(forecast.series) == len(grounds) == 1
+    assert (grounds[0].history_first_date, grounds[0].candidates) == (None, ())
 
 
 # --- adjustments ---------------------------------------------------------------------------------------------

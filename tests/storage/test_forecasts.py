@@ -6,7 +6,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from pullplan.engine.model import Accuracy, Forecast, SeriesForecast
+from pullplan.engine.model import Accuracy, Candidate, Forecast, Grounds, PastForecast, SeriesForecast
 from pullplan.storage import forecasts, listings
 from pullplan.storage.database import Connection
 
@@ -49,6 +49,30 @@ def forecast() -> Forecast:
     )
 
 
+def grounds() -> tuple[Grounds, ...]:
+    """Of the first series alone; of the others nothing is known."""
+    first = Grounds(
+        history_first_date=MONDAY - timedelta(weeks=3),
+        history_units=(3.0, None, 1 / 3),
+        candidates=(
+            Candidate(model="AutoETS", score=0.9, bias_share=0.01),
+            Candidate(model="SES", score=0.8, bias_share=0.4, is_biased=True),
+            Candidate(model="AutoCES", failure="ZeroDivisionError"),
+        ),
+        backtest=(
+            PastForecast(
+                first_bucket_date=MONDAY - timedelta(weeks=2),
+                mean_units=(2.0, 4.0),
+                p10_units=(1.0, 2.0),
+                p50_units=(2.0, 3.0),
+                p90_units=(3.0, 6.0),
+            ),
+            PastForecast(first_bucket_date=MONDAY - timedelta(weeks=1), mean_units=(9.0, 9.0)),
+        ),
+    )
+    return first, Grounds(), Grounds()
+
+
 async def stored(connection: Connection, made: Forecast | None = None) -> UUID:
     forecast_id = uuid4()
     record = forecasts.ForecastRecord(
@@ -62,8 +86,9 @@ async def stored(connection: Connection, made: Forecast | None = None) -> UUID:
         wall_seconds=1.5,
         code_version="0.1.0",
     )
+    made = made or forecast()
     async with connection.transaction():
-        await forecasts.insert(connection, record, made or forecast(), DATES)
+        await forecasts.insert(connection, record, made, grounds()[: len(made.series)], DATES)
     return forecast_id
 
 
@@ -131,3 +156,46 @@ async def test_crossing_quantiles_are_refused_by_the_database(connection: Connec
     with pytest.raises(asyncpg.CheckViolationError):
         await stored(connection, crossing)
     assert await forecasts.list_all(connection, after=None, limit=10) == []
+
+
+async def all_rows(
+    connection: Connection, listing: listings.Listing, forecast_id: UUID
+) -> list[dict[str, Any]]:
+    """Read a list one row at a time, so that every cursor is tried, and hold it to the stream."""
+    rows: list[dict[str, Any]] = []
+    after: tuple[Any, ...] | None = None
+    while page := await listings.list_page(connection, listing, forecast_id, after=after, limit=1):
+        rows += map(dict, page)
+        after = tuple(rows[-1][name] for name in listing.key)
+    assert rows == [dict(row) async for row in listings.stream(connection, listing, forecast_id)]
+    return rows
+
+
+async def test_history_is_read_by_bucket_and_what_is_missing_is_null(connection: Connection):
+    rows = await all_rows(connection, forecasts.HISTORY, await stored(connection))
+    assert [(row["bucket_date"], row["units"]) for row in rows] == [
+        (MONDAY - timedelta(weeks=3), 3.0),
+        (MONDAY - timedelta(weeks=2), None),
+        (MONDAY - timedelta(weeks=1), 1 / 3),
+    ]
+
+
+async def test_candidates_are_read_in_their_order_and_say_which_was_chosen(connection: Connection):
+    rows = await all_rows(connection, forecasts.CANDIDATES, await stored(connection))
+    assert [(r["place"], r["model"], r["is_chosen"], r["score"], r["is_biased"], r["failure"]) for r in rows] == [
+        (1, "AutoETS", True, 0.9, False, None),
+        (2, "SES", False, 0.8, True, None),
+        (3, "AutoCES", False, None, False, "ZeroDivisionError"),
+    ]  # fmt: skip
+
+
+async def test_past_forecasts_stand_beside_what_came(connection: Connection):
+    rows = await all_rows(connection, forecasts.BACKTEST, await stored(connection))
+    assert [
+        (r["origin_date"], r["bucket_date"], r["actual_units"], r["mean_units"], r["p90_units"]) for r in rows
+    ] == [
+        (MONDAY - timedelta(weeks=2), MONDAY - timedelta(weeks=2), None, 2.0, 3.0),
+        (MONDAY - timedelta(weeks=2), MONDAY - timedelta(weeks=1), 1 / 3, 4.0, 6.0),
+        (MONDAY - timedelta(weeks=1), MONDAY - timedelta(weeks=1), 1 / 3, 9.0, None),
+        (MONDAY - timedelta(weeks=1), MONDAY, None, 9.0, None),
+    ]

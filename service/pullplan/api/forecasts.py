@@ -74,15 +74,19 @@ class SeriesRow(msgspec.Struct, kw_only=True):
     accuracy: Accuracy
 
 
-async def _get(connection: database.Connection, forecast_id: UUID) -> StoredForecast:
+async def get_stored(connection: database.Connection, forecast_id: UUID) -> StoredForecast:
+    """Find a forecast.
+
+    Raises: ResourceUnknownError.
+    """
     row = await forecasts.find(connection, forecast_id)
     if row is None:
         raise ResourceUnknownError("forecast", forecast_id)
     return msgspec.convert(dict(row), StoredForecast)
 
 
-VALUES = Table(forecasts.VALUES, ValueRow, _get)
-SERIES = Table(forecasts.SERIES, SeriesRow, _get)
+VALUES = Table(forecasts.VALUES, ValueRow, get_stored)
+SERIES = Table(forecasts.SERIES, SeriesRow, get_stored)
 
 
 @post(
@@ -134,7 +138,7 @@ async def list_forecasts(
 )
 async def get_forecast(transaction: Transaction, forecast_id: FromPath[UUID]) -> StoredForecast:
     """Show a forecast: what it was made from and how accurate it would have been."""
-    return await _get(transaction, forecast_id)
+    return await get_stored(transaction, forecast_id)
 
 
 @get(

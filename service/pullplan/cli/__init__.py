@@ -27,6 +27,9 @@ COMMANDS = {
         "pullplan.cli.import_folder:import_folder", "Load a folder of CSV files into a running service."
     ),
     "plan": _Place("pullplan.cli.plan:plan", "Make a plan and show what a planner reads first."),
+    "forecast": _Place(
+        "pullplan.cli.forecast:forecast", "Make a forecast, say how good it is, and draw a series of it."
+    ),
     "export": _Place("pullplan.cli.export:export", "Write the lines of a plan as CSV or JSON lines."),
     "diff": _Place("pullplan.cli.diff:diff", "Show what one plan makes elsewhere than another, and why."),
     "verify": _Place(

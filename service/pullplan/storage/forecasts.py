@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from pullplan.engine.model import Accuracy, Forecast, SeriesForecast
+from pullplan.engine.model import Accuracy, Forecast, Grounds, SeriesForecast
 from pullplan.storage.database import Connection
 from pullplan.storage.listings import Listing
 from pullplan.storage.queries import load_queries
@@ -26,6 +26,24 @@ SERIES = Listing(
     key=("product_code", "region_code"),
     start=("", ""),
     filters=("product_code", "region_code", "demand_class"),
+)
+HISTORY = Listing(
+    SQL["list_history"],
+    key=("product_code", "region_code", "bucket_date"),
+    start=("", "", date.min),
+    filters=("product_code", "region_code"),
+)
+CANDIDATES = Listing(
+    SQL["list_candidates"],
+    key=("product_code", "region_code", "place"),
+    start=("", "", 0),
+    filters=("product_code", "region_code"),
+)
+BACKTEST = Listing(
+    SQL["list_backtest"],
+    key=("product_code", "region_code", "origin_date", "bucket_date"),
+    start=("", "", date.min, date.min),
+    filters=("product_code", "region_code"),
 )
 
 _AFTER_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
@@ -47,11 +65,15 @@ class ForecastRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def insert(
-    connection: Connection, record: ForecastRecord, forecast: Forecast, bucket_dates: Sequence[date]
+    connection: Connection,
+    record: ForecastRecord,
+    forecast: Forecast,
+    grounds: Sequence[Grounds],
+    bucket_dates: Sequence[date],
 ) -> None:
-    """Store a forecast with every value, inside the caller's transaction.
+    """Store a forecast with every value and what each series rests on, inside the caller's transaction.
 
-    Shapes: bucket_dates (n_steps,)
+    Shapes: grounds (n_series,), bucket_dates (n_steps,)
     """
     r = record
     await connection.execute(
@@ -66,8 +88,9 @@ async def insert(
             (
                 *(r.forecast_id, s.product_code, s.region_code, s.demand_class, s.model, s.fallback_reason),
                 *(s.history_buckets, s.accuracy, s.error_paths_units),
+                *(g.history_first_date, g.history_units, g.candidates, g.backtest),
             )
-            for s in forecast.series
+            for s, g in zip(forecast.series, grounds, strict=True)
         ),
     )
     await connection.copy_records_to_table(

@@ -7,8 +7,8 @@ from uuid import UUID
 import msgspec
 
 from pullplan.engine.calendar import bucket_dates
-from pullplan.engine.forecast import forecast_demand
-from pullplan.engine.model import Forecast, ForecastFacts, ForecastRequest, PlanParameters, Progress
+from pullplan.engine.forecast import forecast_with_grounds
+from pullplan.engine.model import Forecast, ForecastFacts, ForecastRequest, Grounds, PlanParameters, Progress
 from pullplan.engine.netting import forecast_steps
 from pullplan.engine.plan import snapshot_hash
 from pullplan.storage import facts, forecasts
@@ -33,17 +33,27 @@ async def run_forecast(desk: Desk, run: Claimed) -> None:
         horizon = moment.horizon(request.bucket, request.horizon_buckets)
         network = await facts.read_network_facts(connection, horizon, parameters=PlanParameters())
         known = await facts.read_forecast_facts(connection, moment, network, n_steps=forecast_steps(network))
-    forecast = compute_forecast(known, desk.progress)
+    made = compute_forecast(known, desk.progress)
     desk.progress("storing", 0.0)
     async with storing_results(desk, run, f"/v1/forecasts/{run.run_id}") as storing:
         wall_seconds = desk.clock() - began
-        await store_forecast(storing, run.run_id, moment, known, forecast, wall_seconds=wall_seconds)
+        await store_forecast(storing, run.run_id, moment, known, made, wall_seconds=wall_seconds)
 
 
-def compute_forecast(known: ForecastFacts, progress: Progress) -> Forecast:
+class MadeForecast(msgspec.Struct, frozen=True):
+    """A forecast, and what each of its series rests on."""
+
+    forecast: Forecast
+    grounds: tuple[Grounds, ...]
+    """Shapes: (n_series,)"""
+
+
+def compute_forecast(known: ForecastFacts, progress: Progress) -> MadeForecast:
     """Forecast, telling which stage it is at in a planner's words."""
     progress("forecasting", 0.0)
-    return forecast_demand(known, lambda stage, done: progress(f"forecasting: {stage}", done))
+    return MadeForecast(
+        *forecast_with_grounds(known, lambda stage, done: progress(f"forecasting: {stage}", done))
+    )
 
 
 async def store_forecast(
@@ -51,7 +61,7 @@ async def store_forecast(
     run_id: UUID,
     moment: facts.Moment,
     known: ForecastFacts,
-    forecast: Forecast,
+    made: MadeForecast,
     *,
     wall_seconds: float,
 ) -> None:
@@ -71,5 +81,5 @@ async def store_forecast(
         wall_seconds=wall_seconds,
         code_version=version("pullplan"),
     )
-    dates = [first for first, _ in pairwise(bucket_dates(horizon, forecast.n_steps))]
-    await forecasts.insert(connection, record, forecast, dates)
+    dates = [first for first, _ in pairwise(bucket_dates(horizon, made.forecast.n_steps))]
+    await forecasts.insert(connection, record, made.forecast, made.grounds, dates)

@@ -27,7 +27,7 @@ from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
 from pullplan.workflows.known_plans import KnownPlan, KnownPlans
-from pullplan.workflows.run_forecast import compute_forecast, store_forecast
+from pullplan.workflows.run_forecast import MadeForecast, compute_forecast, store_forecast
 from pullplan.workflows.verify_plan import read_to_check, store_verification
 
 
@@ -66,7 +66,7 @@ class _Made(msgspec.Struct, frozen=True):
     plan: Plan
     warm: Warm | None
     """What a re-plan has left for the next one."""
-    fresh_forecast: Forecast | None
+    fresh_forecast: MadeForecast | None
     forecasting_seconds: float
 
 
@@ -128,7 +128,7 @@ def _compute(read: _Read, request: PlanRequest, desk: Desk) -> _Made:
         began = desk.clock()
         forecast = compute_forecast(read.forecasting, desk.progress)
         seconds = desk.clock() - began
-        planning = msgspec.structs.replace(planning, forecast=forecast)
+        planning = msgspec.structs.replace(planning, forecast=forecast.forecast)
     if read.parent is None:
         should_stop = _time_is_up(request.solve_seconds_max, desk.clock)
         plan, warm = make_plan(planning, desk.progress, should_stop, desk.spread), None

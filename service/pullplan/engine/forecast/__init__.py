@@ -1,6 +1,6 @@
 """What will be demanded of each product × region, bucket by bucket, and how sure is that?"""
 
-from pullplan.engine.forecast.panel import forecast_demand
+from pullplan.engine.forecast.panel import forecast_demand, forecast_with_grounds
 from pullplan.engine.forecast.spread import interval_quantile
 
-__all__ = ["forecast_demand", "interval_quantile"]
+__all__ = ["forecast_demand", "forecast_with_grounds", "interval_quantile"]

@@ -13,11 +13,12 @@ LEVELS = (0.1, 0.5, 0.9)
 
 @dataclass(frozen=True)
 class Trial:
-    """One series at one origin: what was demanded, and what had been said of it.
+    """One series at one origin (the number of its first bucket): what was demanded, and what had been said of it.
 
     `quantiles` Shapes: (3, n_steps) for p10, p50, p90, or None where the past was too short to draw them.
     """
 
+    origin: int
     actual: Units
     forecast: Units
     naive: Units

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pullplan.engine.demand import LEAST_BUCKETS, Units
 from pullplan.engine.forecast.models import MEDIAN, Candidates
-from pullplan.engine.model import DemandClass
+from pullplan.engine.model import Candidate, DemandClass
 
 MOST_ORIGINS = 40
 LEAST_ORIGINS_WITH_A_SEASON = 12
@@ -61,26 +61,39 @@ def choose_models(tracks: Sequence[Track], scored: NDArray[np.bool_], n_scored_s
 
     Shapes: scored (n_origins,), result (n_series,)
     """
+    return [ranking[0].model for ranking in rank_candidates(tracks, scored, n_scored_steps)]
+
+
+def rank_candidates(
+    tracks: Sequence[Track], scored: NDArray[np.bool_], n_scored_steps: int
+) -> list[list[Candidate]]:
+    """Order each series' candidates, the one to choose first; a biased one comes after all others.
+
+    Shapes: scored (n_origins,), result (n_series, n_candidates)
+    """
     own = [_relative_scores(track, scored, n_scored_steps) for track in tracks]
-    chosen = []
     kinds = {
         kind: _mean_scores([o for o, t in zip(own, tracks, strict=True) if t.is_regular == kind])
         for kind in (True, False)
     }
+    rankings = []
     for track, scores in zip(tracks, own, strict=True):
-        kind = kinds[track.is_regular]
-        names = list(track.candidates.forecasts)
+        kind, names = kinds[track.is_regular], list(track.candidates.forecasts)
         if not kind:
-            chosen.append(_unproven(names))
+            unproven = _unproven(names)
+            rankings.append([Candidate(model=name) for name in sorted(names, key=lambda n: n != unproven)])
             continue
-        blended = [
-            OWN_WEIGHT * scores.get(name, kind.get(name, np.inf)) + (1 - OWN_WEIGHT) * kind.get(name, np.inf)
-            for name in names
-        ]
-        passed = [n for n in range(len(names)) if not _is_biased(track, names[n], scored, n_scored_steps)]
-        pool = passed or range(len(names))
-        chosen.append(names[min(pool, key=lambda n: (blended[n], n))])
-    return chosen
+        ranking = []
+        for name in names:
+            usual = kind.get(name)
+            score = None
+            if usual is not None:
+                score = OWN_WEIGHT * scores.get(name, usual) + (1 - OWN_WEIGHT) * usual
+            bias = _bias_share(track, name, scored, n_scored_steps)
+            biased = bias is not None and abs(bias) > BIAS_LIMIT
+            ranking.append(Candidate(model=name, score=score, bias_share=bias, is_biased=biased))
+        rankings.append(sorted(ranking, key=lambda c: (c.is_biased, np.inf if c.score is None else c.score)))
+    return rankings
 
 
 def _unproven(names: Sequence[str]) -> str:
@@ -106,8 +119,8 @@ def _mean_scores(scores: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([row[name] for row in scores if name in row])) for name in names}
 
 
-def _is_biased(track: Track, name: str, scored: NDArray[np.bool_], n_scored_steps: int) -> bool:
+def _bias_share(track: Track, name: str, scored: NDArray[np.bool_], n_scored_steps: int) -> float | None:
     errors = track.errors(name)[scored, :n_scored_steps]
     known = np.isfinite(errors)
     demanded = float(track.actuals[scored, :n_scored_steps][known].sum())
-    return demanded >= BIAS_LEAST_UNITS and abs(float(errors[known].sum())) > BIAS_LIMIT * demanded
+    return -float(errors[known].sum()) / demanded if demanded >= BIAS_LEAST_UNITS else None

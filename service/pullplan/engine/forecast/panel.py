@@ -2,14 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import timedelta
 
+import msgspec
 import numpy as np
 
-from pullplan.engine.calendar import bucket_dates
+from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates
 from pullplan.engine.demand import Pair, Units, bucket_history, classify_demand
 from pullplan.engine.forecast.accuracy import accuracy_of, panel_accuracy, scales_of
 from pullplan.engine.forecast.adjustments import adjusted_mean, scaled_alike
 from pullplan.engine.forecast.backtest import Track, choose_models
+from pullplan.engine.forecast.grounds import candidates_of, history_grounds, past_forecasts
 from pullplan.engine.forecast.newcomers import Pool, Projection
 from pullplan.engine.forecast.spread import band_of, deviation_paths
 from pullplan.engine.forecast.tournament import Panel, Progress, forecast_from, replay_trials, run_tournament
@@ -20,6 +23,7 @@ from pullplan.engine.model import (
     DemandClass,
     Forecast,
     ForecastFacts,
+    Grounds,
     SeriesForecast,
 )
 
@@ -28,10 +32,19 @@ MOST_BUCKETS: dict[Bucket, int] = {"day": 364, "week": 260}
 
 
 def forecast_demand(facts: ForecastFacts, progress: Progress | None = None) -> Forecast:
+    """Forecast as `forecast_with_grounds` does, for whoever only plans with it."""
+    return forecast_with_grounds(facts, progress)[0]
+
+
+def forecast_with_grounds(
+    facts: ForecastFacts, progress: Progress | None = None
+) -> tuple[Forecast, tuple[Grounds, ...]]:
     """Forecast every pair that has history or is asked for, bucket 0 to n_steps−1, bucket 0 as a whole.
 
     `progress` hears the stage and the share of it that is done. A model that fails on a series is out for that
     series alone, and its forecast says so.
+
+    Shapes: grounds (n_series,)
     """
     history = bucket_history(facts)
     units = history.units[:, -MOST_BUCKETS[history.bucket] :]
@@ -44,20 +57,31 @@ def forecast_demand(facts: ForecastFacts, progress: Progress | None = None) -> F
     pool = Pool(made, facts.n_steps)
     dates = bucket_dates(facts.horizon, facts.n_steps)
     adjustments = _by_pair(facts.adjustments)
-    series = []
+    first_date = dates[0] - timedelta(days=units.shape[1] * DAYS_PER_BUCKET[history.bucket])
+    candidates = dict(zip(panel.pairs, candidates_of(panel), strict=True))
+    tried = dict(zip(panel.pairs, trials, strict=True))
+    series, grounds = [], []
     for pair, row, demand_class in zip(history.pairs, units, classes, strict=True):
         known = row[~np.isnan(row)]
         raw = made.get(pair) or pool.forecast_newcomer(pair, known)
         adjusted = adjusted_mean(raw.mean, dates, adjustments[pair])
         accuracy = accuracies.get(pair, Accuracy())
         series.append(_assemble(pair, demand_class, known.size, raw, adjusted, accuracy=accuracy))
-    return Forecast(
+        grounds.append(
+            msgspec.structs.replace(
+                history_grounds(row, first_date, history.bucket),
+                candidates=candidates.get(pair, ()),
+                backtest=past_forecasts(tried.get(pair, ()), first_date, history.bucket),
+            )
+        )
+    forecast = Forecast(
         first_bucket_date=dates[0],
         bucket=history.bucket,
         n_steps=facts.n_steps,
         series=tuple(series),
         measures=panel_accuracy(trials, measures),
     )
+    return forecast, tuple(grounds)
 
 
 def _forecast_established(panel: Panel) -> dict[Pair, Projection]:

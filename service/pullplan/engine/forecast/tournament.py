@@ -123,7 +123,7 @@ def replay_trials(panel: Panel) -> list[list[Trial]]:
                 continue
             naive = seasonal_naive(panel.units[row], int(origins[k]), n_scored, panel.period)
             quantiles = band_of(mean, spreads[row][:, :n_scored]) if spreads[row].size else None
-            trials[row].append(Trial(actual, mean, naive, quantiles))
+            trials[row].append(Trial(int(origins[k]), actual, mean, naive, quantiles))
     return trials
 
 

@@ -22,7 +22,14 @@ from pullplan.engine.model.differences import (
     PlacedUnits,
 )
 from pullplan.engine.model.facts import ForecastFacts, PlanningFacts
-from pullplan.engine.model.forecasts import Accuracy, Forecast, SeriesForecast
+from pullplan.engine.model.forecasts import (
+    Accuracy,
+    Candidate,
+    Forecast,
+    Grounds,
+    PastForecast,
+    SeriesForecast,
+)
 from pullplan.engine.model.network import (
     Capability,
     CapacityException,
@@ -101,6 +108,7 @@ __all__ = [
     "Assignment",
     "Bucket",
     "BucketCount",
+    "Candidate",
     "Capability",
     "CapacityException",
     "CapacityPrice",
@@ -123,6 +131,7 @@ __all__ = [
     "Forecast",
     "ForecastFacts",
     "ForecastRequest",
+    "Grounds",
     "HistoryBasis",
     "Horizon",
     "Instant",
@@ -140,6 +149,7 @@ __all__ = [
     "Order",
     "PassedOver",
     "PassedOverCause",
+    "PastForecast",
     "Pin",
     "PlacedUnits",
     "Plan",

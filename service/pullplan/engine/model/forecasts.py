@@ -43,6 +43,47 @@ class SeriesForecast(Fact, frozen=True, kw_only=True):
     accuracy: Accuracy = Accuracy()
 
 
+class Candidate(Fact, frozen=True, kw_only=True):
+    """A model that competed for a series."""
+
+    model: str
+    score: float | None = None
+    """Its mean squared error along the backtest's origins ÷ the mean of all candidates', mixed from this series and all
+    of its kind; less is better. None where it was not judged."""
+    bias_share: float | None = None
+    """Sum of its forecasts ÷ sum of actuals − 1; None where too little was demanded to tell."""
+    is_biased: bool = False
+    """Beyond the limit: passed over as long as another is not."""
+    failure: str | None = None
+    """Why it said nothing of this series."""
+
+
+class PastForecast(Fact, frozen=True, kw_only=True):
+    """What would have been forecast from one origin in the past, with nothing known of what came after it.
+
+    Quantiles are empty where no error had been seen by then.
+    """
+
+    first_bucket_date: date
+    mean_units: tuple[float, ...]
+    p10_units: tuple[float, ...] = ()
+    p50_units: tuple[float, ...] = ()
+    p90_units: tuple[float, ...] = ()
+
+
+class Grounds(Fact, frozen=True, kw_only=True):
+    """What the forecast of one series rests on: for people to read, never planned with."""
+
+    history_first_date: date | None = None
+    """None: nothing was ever demanded."""
+    history_units: tuple[float | None, ...] = ()
+    """By bucket from the first demand to the last complete bucket; None where the source was silent as a whole."""
+    candidates: tuple[Candidate, ...] = ()
+    """The one that was chosen first, then the next best."""
+    backtest: tuple[PastForecast, ...] = ()
+    """Some origins that do not overlap, the latest last."""
+
+
 class Forecast(Fact, frozen=True, kw_only=True):
     first_bucket_date: date
     bucket: Bucket

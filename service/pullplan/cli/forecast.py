@@ -1,0 +1,132 @@
+"""How does `pullplan forecast` make a forecast, say how good it is, and draw a series of it?"""
+
+import json
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from pullplan.cli.client import Client, Json
+from pullplan.cli.progress import bars, run_bar
+from pullplan.cli.service_options import DAY, instant_of, open_client, talks_to_a_service
+
+LATEST = "latest"
+
+
+@click.command()
+@click.argument("forecast_id", metavar="[FORECAST]", required=False)
+@click.option(
+    "--as-of", type=DAY, help="Forecast from this day on; later signals are not read.  [default: now]"
+)
+@click.option("--weeks", type=click.IntRange(1, 104), default=8, show_default=True, help="Horizon.")
+@click.option(
+    "--plot",
+    "plotted",
+    metavar="PRODUCT/REGION",
+    help="Draw history, quantiles and backtest of one series; of the newest forecast, where none is named.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="PNG to write.  [default: PRODUCT_REGION.png]",
+)
+@click.option("--json", "as_json", is_flag=True, help="One object for machines instead of sentences.")
+@talks_to_a_service
+def forecast(
+    *,
+    forecast_id: str | None,
+    as_of: datetime | None,
+    weeks: int,
+    plotted: str | None,
+    output: Path | None,
+    as_json: bool,
+    url: str | None,
+    key: str | None,
+) -> None:
+    """Make a forecast and say how good it is; or show FORECAST, a forecast_id or `latest`.
+
+    \b
+    Examples:
+      pullplan forecast
+      pullplan forecast latest --json | jq .measures
+      pullplan forecast --plot LAGER/HAMBURG
+      pullplan forecast 0193c0de-… --plot LAGER/HAMBURG --output lager.png
+    """  # noqa: D301 - \b is click's mark for text that is not to be wrapped
+    product_code, slash, region_code = (plotted or "").partition("/")
+    if plotted and not (product_code and slash and region_code):
+        raise click.UsageError("--plot takes PRODUCT/REGION, such as LAGER/HAMBURG")
+    with open_client(url, key) as client:
+        if forecast_id or plotted:
+            forecast_id = _chosen_forecast_id(client, forecast_id or LATEST)
+        else:
+            asked: Json = {"bucket": "week", "horizon_buckets": weeks}
+            if as_of:
+                asked["as_of"] = instant_of(client, as_of)
+            with bars() as progress:
+                run = client.run("/v1/forecasts", asked, run_bar(progress, "Forecast"))
+            forecast_id = run["result"].rpartition("/")[2]
+        if plotted:
+            path = output or Path(f"{product_code}_{region_code}.png")
+            _draw(client, forecast_id, product_code, region_code, path)
+            click.echo(f"{path}: {plotted} in forecast {forecast_id}", err=True)
+            return
+        stored = client.get(f"/v1/forecasts/{forecast_id}")
+        stored["classes"] = dict(
+            Counter(s["demand_class"] for s in client.items(f"/v1/forecasts/{forecast_id}/series"))
+        )
+    click.echo(json.dumps(stored) if as_json else "\n".join(_told_of(stored)))
+
+
+def _chosen_forecast_id(client: Client, forecast_id: str) -> str:
+    if forecast_id != LATEST:
+        return forecast_id
+    newest_first = client.get("/v1/forecasts", limit=1)["items"]
+    if not newest_first:
+        raise click.ClickException("there is no forecast yet; make one with `pullplan forecast`")
+    return str(newest_first[0]["forecast_id"])
+
+
+def _draw(client: Client, forecast_id: str, product_code: str, region_code: str, path: Path) -> None:
+    of_series = {"product_code": product_code, "region_code": region_code}
+    series, history, values, backtest, candidates = (
+        list(client.items(f"/v1/forecasts/{forecast_id}/{name}", **of_series))
+        for name in ("series", "history", "values", "backtest", "candidates")
+    )
+    if not series:
+        raise click.ClickException(
+            f"forecast {forecast_id} has no series {product_code}/{region_code}; "
+            f"GET /v1/forecasts/{forecast_id}/series lists them"
+        )
+    try:
+        from pullplan.cli.forecast_picture import SeriesRead, draw_series  # noqa: PLC0415 - matplotlib is optional
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        raise click.ClickException(
+            "drawing needs matplotlib, which is not installed: `uv pip install --group plot`, "
+            "or `pip install matplotlib`"
+        ) from None
+    draw_series(SeriesRead(series[0], history, values, backtest, candidates), path)
+
+
+def _told_of(stored: Json) -> list[str]:
+    """Word how good a forecast would have been."""
+    measures = stored["measures"]
+    classes = ", ".join(f"{n} {name}" for name, n in sorted(stored["classes"].items())) or "no series"
+    head = f"Forecast {stored['forecast_id']} as of {stored['as_of'][:10]}"
+    reach = f"{stored['n_steps']} {stored['bucket']}s from {stored['first_bucket_date']} on"
+    told = [f"{head}: {reach}; {classes}."]
+    if measures["wape_share"] is None:
+        return [*told, "There is too little history to say how good it is."]
+    told.append(
+        f"From {measures['n_origins']} origins in the past it would have missed {measures['wape_share']:.1%} of demand "
+        f"(seasonal naive {_share(measures['naive_wape_share'])}), with a bias of {measures['bias_share']:+.1%}."
+    )
+    if measures["coverage_share"] is not None:
+        told.append(f"Of what came, {measures['coverage_share']:.1%} lay between p10 and p90.")
+    return told
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"

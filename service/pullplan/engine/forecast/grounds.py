@@ -1,0 +1,65 @@
+"""What does a forecast rest on: which history, which candidates, and what would it have said in the past?"""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import numpy as np
+
+from pullplan.engine.calendar import DAYS_PER_BUCKET
+from pullplan.engine.demand import Units
+from pullplan.engine.forecast.accuracy import Trial
+from pullplan.engine.forecast.backtest import rank_candidates
+from pullplan.engine.forecast.tournament import Panel
+from pullplan.engine.model import Bucket, Candidate, Grounds, PastForecast
+
+# Past forecasts that are kept for people to look at: most of a year of weeks at the default horizon.
+MOST_PAST_FORECASTS = 6
+
+
+def history_grounds(units: Units, first_date: date, bucket: Bucket) -> Grounds:
+    """Keep a series' history from its first demand on, what is missing as None.
+
+    Shapes: units (n_buckets,)
+    """
+    known = np.flatnonzero(~np.isnan(units))
+    if known.size == 0:
+        return Grounds()
+    start = int(known[0])
+    return Grounds(
+        history_first_date=first_date + timedelta(days=start * DAYS_PER_BUCKET[bucket]),
+        history_units=tuple(None if np.isnan(value) else value for value in units[start:].tolist()),
+    )
+
+
+def candidates_of(panel: Panel) -> list[tuple[Candidate, ...]]:
+    """Rank every series' candidates over all origins; those that failed stand last, with the cause."""
+    rankings = rank_candidates(panel.tracks, np.ones(panel.origins.size, dtype=bool), panel.n_scored_steps)
+    return [
+        (
+            *ranking,
+            *(Candidate(model=n, failure=cause) for n, cause in sorted(track.candidates.failures.items())),
+        )
+        for ranking, track in zip(rankings, panel.tracks, strict=True)
+    ]
+
+
+def past_forecasts(trials: Sequence[Trial], first_date: date, bucket: Bucket) -> tuple[PastForecast, ...]:
+    """Keep the latest trials of one series that do not overlap, in order of time."""
+    kept: list[PastForecast] = []
+    next_origin = np.inf
+    for trial in sorted(trials, key=lambda t: -t.origin):
+        if len(kept) == MOST_PAST_FORECASTS or trial.origin + trial.forecast.size > next_origin:
+            continue
+        next_origin = trial.origin
+        bands = [] if trial.quantiles is None else trial.quantiles.tolist()
+        p10, p50, p90 = (tuple(band) for band in bands) if bands else ((), (), ())
+        kept.append(
+            PastForecast(
+                first_bucket_date=first_date + timedelta(days=trial.origin * DAYS_PER_BUCKET[bucket]),
+                mean_units=tuple(trial.forecast.tolist()),
+                p10_units=p10,
+                p50_units=p50,
+                p90_units=p90,
+            )
+        )
+    return tuple(reversed(kept))
