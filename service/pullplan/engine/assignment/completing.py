@@ -6,11 +6,12 @@ start of every need, in float64: what is cheaper there joins the programme, unti
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from pullplan.engine.assignment.absent import price_absent
 from pullplan.engine.assignment.blocks import Block, Market
 from pullplan.engine.assignment.near_ties import WAYS, Choice, NearTies, Solved, by_block
 from pullplan.engine.assignment.smoothing import row_prices
@@ -161,9 +162,9 @@ def _prove(ties: NearTies, solved: Solved) -> tuple[Proved, Proved] | Choice:
         weighed, EARLY_GAP if solved.early_weight else CLOSED_GAP
     ):
         return held.wider
-    of_early = Proved(solved, early, held.bound, held.need_price)
+    of_early = _proved(ties, solved, early, held)
     if solved.early_weight == 0:
-        return Proved(solved, cost, held.bound, held.need_price), of_early
+        return replace(of_early, value=cost), of_early
     of_cost = ties.solve(0.0)
     held = _hold_against_all(ties, of_cost)
     if cost - held.bound > COST_GAP * abs(cost):
@@ -173,7 +174,12 @@ def _prove(ties: NearTies, solved: Solved) -> tuple[Proved, Proved] | Choice:
         lighter = _early_weight(ties, *ties.value(of_cost))
         if lighter < solved.early_weight:
             return _prove(ties, ties.solve(lighter))
-    return Proved(of_cost, cost, held.bound, held.need_price), of_early
+    return _proved(ties, of_cost, cost, held), of_early
+
+
+def _proved(ties: NearTies, solved: Solved, value: float, held: _Held) -> Proved:
+    by_start = price_absent(ties.market, solved, held.need_price)
+    return Proved(replace(solved, by_start=by_start), value, held.bound, held.need_price)
 
 
 def _early_weight(ties: NearTies, cost: float, early: float) -> float:

@@ -67,15 +67,13 @@ class NearTies:
         What a row is over costs the good price and `trust` more, and what it is under is worth that much less than the
         good price: no price of the programme is further than `trust` from the good one, though few needs are open.
 
-        Shapes: is_open (n_needs,), closed_units (n_batches,), batch_of_pair and start_of_pair (n_pairs,), is_idle
-        (n_rows,)
+        Shapes: is_open (n_needs,), closed_units (n_batches,), batch_of_pair and start_of_pair (n_pairs,)
         """
         self.market, self.choice = market, choice
         ceiling, floor = good_prices.ravel() + trust, good_prices.ravel() - trust
         self.is_exact = _exact_rows(market)
         self.floor = np.where(self.is_exact, floor, np.maximum(0.0, floor))
         self.spare_cost = np.concatenate([ceiling, -self.floor])
-        self.good_prices = good_prices.ravel()
         batches = market.batches
         self.is_open = np.zeros(len(choice.way), dtype=bool)
         self.is_open[choice.pairs // WAYS] = True
@@ -138,9 +136,6 @@ class NearTies:
         ]
         value, row, column = (np.concatenate(of) for of in zip(*entries, strict=True))
         matrix = csr_array((value, (row, column)), shape=(first_row + len(left), n_columns))
-        is_spare = (column >= first_spare) & (column < first_carry)
-        n_used = np.bincount(row[~is_spare], minlength=first_row + len(left))[first_row:]
-        self.is_idle = (n_used == 0) & (left == 0)
         amounts = np.concatenate([units, self.closed_units[open_batch], left]) / self.unit_scale
         return open_search(lp_of(matrix, amounts, amounts), first_row)
 
@@ -155,8 +150,7 @@ class NearTies:
         pair_cost = self.pair_cost + np.where(self.start_of_pair >= 0, begun, 0.0)
         costs = [pair_cost, start_cost.ravel()[self.choice.starts], self.spare_cost]
         row_prices, reduced = self._run(np.concatenate(costs) * self.cost_scale)
-        # What nothing in the programme may use it leaves at either end of the trust.
-        row_prices = np.where(self.is_idle, self.good_prices, row_prices / self.cost_scale)
+        row_prices = row_prices / self.cost_scale
         return self._read(
             market.by_start(np.where(self.is_exact, row_prices, np.maximum(0.0, row_prices))),
             reduced / self.cost_scale,
