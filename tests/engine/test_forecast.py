@@ -177,7 +177,7 @@ def test_a_forecast_tells_its_history_its_candidates_and_what_it_would_have_said
     assert grounds.history_units == pytest.approx(tuple(units))
     assert grounds.history_first_date == AS_OF - timedelta(weeks=120)
     assert grounds.candidates[0].model == series.model
-    assert {c.model for c in grounds.candidates} == set(models.REGULAR)
+    assert {c.model for c in grounds.candidates} == set(models.REGULAR["thorough"])
     judged = [c.score for c in grounds.candidates if not c.is_biased]
     assert judged == sorted(score for score in judged if score is not None)
     dates = [past.first_bucket_date for past in grounds.backtest]
@@ -420,9 +420,9 @@ def test_on_iowa_the_mean_beats_seasonal_naive_and_the_band_covers_what_it_says(
     assert measures.naive_wape_share is not None
     assert measures.coverage_share is not None
     assert measures.bias_share is not None
-    assert measures.wape_share < 0.8 * measures.naive_wape_share
-    assert 0.75 <= measures.coverage_share <= 0.88
-    assert abs(measures.bias_share) < 0.1
+    assert measures.wape_share < 0.85 * measures.naive_wape_share
+    assert 0.75 <= measures.coverage_share <= 0.85
+    assert abs(measures.bias_share) < 0.05
     assert_sane(forecast)
 
 

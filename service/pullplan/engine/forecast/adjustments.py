@@ -18,6 +18,8 @@ def adjusted_mean(mean: Units, dates: Sequence[date], adjustments: Sequence[Adju
 
     Shapes: mean (n_steps,), dates (n_steps + 1,), result (n_steps,) never negative
     """
+    if not adjustments:
+        return mean
     multipliers = [a for a in adjustments if a.multiplier is not None]
     adjusted = mean.copy()
     for step, (first, end) in enumerate(pairwise(dates)):

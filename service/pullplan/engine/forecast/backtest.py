@@ -1,126 +1,126 @@
 """Which model would have served each series best, judged from origins in its past?"""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pullplan.engine.demand import LEAST_BUCKETS, Units
-from pullplan.engine.forecast.models import MEDIAN, Candidates
-from pullplan.engine.model import Candidate, DemandClass
+from pullplan.engine.model import ForecastProfile
 
-MOST_ORIGINS = 40
-LEAST_ORIGINS_WITH_A_SEASON = 12
+# A year of weeks at half a horizon of eight, or at a whole one.
+MOST_ORIGINS: dict[ForecastProfile, int] = {"quick": 7, "thorough": 13}
+STRIDES_PER_HORIZON: dict[ForecastProfile, int] = {"quick": 1, "thorough": 2}
 
-# The veto on bias and the demand below which it says nothing.
+# The veto on bias, and the demand and the number of horizons below which it says nothing.
 BIAS_LIMIT = 0.15
 BIAS_LEAST_UNITS = 20.0
+BIAS_LEAST_STRETCHES = 3.0
 
-# A few origins of one series say little beside its kind's mean score: measured on Iowa, 0.25 chooses best.
-OWN_WEIGHT = 0.25
+# A series' own score counts as much as its kind's mean once it rests on so many horizons that do not overlap.
+OWN_STRETCHES = 40.0
 
-REGULAR_CLASSES = frozenset({"smooth", "erratic"})
+# Far above what any tried candidate's score can be, which is relative to their mean.
+UNTRIED_SCORE = 1e6
 
 
 @dataclass(frozen=True)
-class Track:
-    """One series along the origins: what was demanded, and what each candidate had said.
+class Field:
+    """Series of one kind along the origins: what was demanded, and what each candidate had said.
 
-    Shapes: actuals (n_origins, n_steps), candidates.forecasts (n_origins + 1, n_steps)
+    `rows` are their places in the panel. Forecasts are NaN where a candidate was not asked, failed, or had too little
+    history; the last origin is the forecast itself.
+
+    Shapes: rows (n_series,), actuals (n_series, n_origins, n_steps),
+    forecasts (n_series, n_candidates, n_origins + 1, n_steps)
     """
 
-    demand_class: DemandClass
+    is_regular: bool
+    rows: NDArray[np.intp]
+    names: tuple[str, ...]
     actuals: Units
-    candidates: Candidates
+    forecasts: Units
+    failures: tuple[dict[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the scored origins say of each candidate of each series.
+
+    `score` is the mean squared error ÷ its mean over candidates, blended with the kind's; inf for who cannot be chosen.
+
+    Shapes: (n_series, n_candidates)
+    """
+
+    score: Units
+    bias_share: Units
+    is_biased: NDArray[np.bool_]
 
     @property
-    def is_regular(self) -> bool:
-        return self.demand_class in REGULAR_CLASSES
+    def order(self) -> NDArray[np.intp]:
+        """Each series' candidates, the one to choose first; a biased one comes after all others that can answer."""
+        return np.lexsort(
+            (self.score, self.is_biased & np.isfinite(self.score), np.isinf(self.score)), axis=1
+        )
 
-    def errors(self, name: str) -> Units:
-        """Actual − forecast of one candidate at each origin. Shapes: (n_origins, n_steps)."""
-        return self.actuals - self.candidates.forecasts[name][:-1]
 
-
-def backtest_origins(n_buckets: int, n_steps: int, period: int) -> list[int]:
+def backtest_origins(n_buckets: int, n_steps: int, period: int, profile: ForecastProfile) -> list[int]:
     """List the buckets from which the past is forecast again, each with all its steps known, oldest first.
 
-    Origins lie in the second half of the history; behind two full seasons where that leaves enough of them.
+    Origins lie in the second half of the history; behind two full seasons where half a year's origins fit there.
     """
-    last = n_buckets - n_steps
-    first = max(LEAST_BUCKETS, min(n_buckets // 2, last - LEAST_ORIGINS_WITH_A_SEASON + 1))
-    if last - 2 * period + 1 >= LEAST_ORIGINS_WITH_A_SEASON:
+    last, most = n_buckets - n_steps, MOST_ORIGINS[profile]
+    stride = max(1, n_steps // STRIDES_PER_HORIZON[profile])
+    first = max(LEAST_BUCKETS, n_buckets // 2)
+    if last - 2 * period >= stride * (most // 2):
         first = max(first, 2 * period)
-    stride = max(1, n_steps // LEAST_ORIGINS_WITH_A_SEASON)
-    return list(range(last, first - 1, -stride))[:MOST_ORIGINS][::-1]
-
-
-def choose_models(tracks: Sequence[Track], scored: NDArray[np.bool_], n_scored_steps: int) -> list[str]:
-    """Choose each series' model by squared error over the scored origins, with a veto on bias.
-
-    Shapes: scored (n_origins,), result (n_series,)
-    """
-    return [ranking[0].model for ranking in rank_candidates(tracks, scored, n_scored_steps)]
+    return list(range(last, min(first, max(LEAST_BUCKETS, last)) - 1, -stride))[:most][::-1]
 
 
 def rank_candidates(
-    tracks: Sequence[Track], scored: NDArray[np.bool_], n_scored_steps: int
-) -> list[list[Candidate]]:
-    """Order each series' candidates, the one to choose first; a biased one comes after all others.
+    field: Field, scored: NDArray[np.bool_], n_scored_steps: int, *, stretches_per_origin: float
+) -> Standing:
+    """Score each series' candidates by squared error over the scored origins, with a veto on bias.
 
-    Shapes: scored (n_origins,), result (n_series, n_candidates)
+    `stretches_per_origin` is the share of a horizon between two origins.
+
+    Shapes: scored (n_origins,)
     """
-    own = [_relative_scores(track, scored, n_scored_steps) for track in tracks]
-    kinds = {
-        kind: _mean_scores([o for o, t in zip(own, tracks, strict=True) if t.is_regular == kind])
-        for kind in (True, False)
-    }
-    rankings = []
-    for track, scores in zip(tracks, own, strict=True):
-        kind, names = kinds[track.is_regular], list(track.candidates.forecasts)
-        if not kind:
-            unproven = _unproven(names)
-            rankings.append([Candidate(model=name) for name in sorted(names, key=lambda n: n != unproven)])
-            continue
-        ranking = []
-        for name in names:
-            usual = kind.get(name)
-            score = None
-            if usual is not None:
-                score = OWN_WEIGHT * scores.get(name, usual) + (1 - OWN_WEIGHT) * usual
-            bias = _bias_share(track, name, scored, n_scored_steps)
-            biased = bias is not None and abs(bias) > BIAS_LIMIT
-            ranking.append(Candidate(model=name, score=score, bias_share=bias, is_biased=biased))
-        rankings.append(sorted(ranking, key=lambda c: (c.is_biased, np.inf if c.score is None else c.score)))
-    return rankings
+    said = field.forecasts[:, :, :-1, :n_scored_steps][:, :, scored]
+    answers = np.isfinite(field.forecasts[:, :, -1]).all(axis=2)
+    errors = field.actuals[:, None, scored, :n_scored_steps] - said
+    comparable = (np.isfinite(errors) | ~answers[:, :, None, None]).all(axis=1) & answers.any(axis=1)[
+        :, None, None
+    ]
+    compared = comparable[:, None] & answers[:, :, None, None]
+    n_compared = comparable.sum(axis=(1, 2))
+    squares = np.where(compared, np.square(errors), 0.0).sum(axis=(2, 3)) / np.maximum(1, n_compared)[:, None]
+    own = np.where(answers & (n_compared > 0)[:, None], _over_row_mean(squares, answers), np.nan)
+    n_own = np.isfinite(own).sum(axis=0)
+    # Who has never been tried comes after all others, and of these the last named, the widest median, first.
+    untried = UNTRIED_SCORE - np.arange(n_own.size)
+    usual = np.divide(np.nansum(own, axis=0), n_own, out=untried, where=n_own > 0)
+    stretches = comparable.any(axis=2).sum(axis=1)[:, None] * stretches_per_origin
+    weight = stretches / (stretches + OWN_STRETCHES)
+    score = weight * np.where(np.isnan(own), usual, own) + (1 - weight) * usual
+    missed = -np.where(compared, errors, 0.0).sum(axis=(2, 3))
+    demanded = np.where(comparable, field.actuals[:, scored, :n_scored_steps], 0.0).sum(axis=(1, 2))[:, None]
+    bias = np.divide(
+        missed,
+        demanded,
+        out=np.full(missed.shape, np.nan),
+        where=(demanded >= BIAS_LEAST_UNITS) & (stretches >= BIAS_LEAST_STRETCHES),
+    )
+    return Standing(np.where(answers, score, np.inf), bias, np.abs(np.nan_to_num(bias)) > BIAS_LIMIT)
 
 
-def _unproven(names: Sequence[str]) -> str:
-    return next((name for name in (MEDIAN, "TSB") if name in names), names[-1])
+def _over_row_mean(squares: Units, answers: NDArray[np.bool_]) -> Units:
+    mean = np.where(answers, squares, 0.0).sum(axis=1) / np.maximum(1, answers.sum(axis=1))
+    relative: Units = np.divide(squares, mean[:, None], out=np.ones_like(squares), where=mean[:, None] > 0)
+    return relative
 
 
-def _relative_scores(track: Track, scored: NDArray[np.bool_], n_scored_steps: int) -> dict[str, float]:
-    """Mean squared error of each candidate ÷ the mean over candidates, on the origins that all can answer."""
-    squares = {
-        name: np.square(track.errors(name)[scored, :n_scored_steps]).ravel()
-        for name in track.candidates.forecasts
-    }
-    known = np.all([np.isfinite(row) for row in squares.values()], axis=0)
-    if not known.any():
-        return {}
-    means = {name: float(row[known].mean()) for name, row in squares.items()}
-    reference = float(np.mean(list(means.values())))
-    return {name: mean / reference if reference > 0 else 1.0 for name, mean in means.items()}
-
-
-def _mean_scores(scores: Sequence[dict[str, float]]) -> dict[str, float]:
-    names = sorted({name for row in scores for name in row})
-    return {name: float(np.mean([row[name] for row in scores if name in row])) for name in names}
-
-
-def _bias_share(track: Track, name: str, scored: NDArray[np.bool_], n_scored_steps: int) -> float | None:
-    errors = track.errors(name)[scored, :n_scored_steps]
-    known = np.isfinite(errors)
-    demanded = float(track.actuals[scored, :n_scored_steps][known].sum())
-    return -float(errors[known].sum()) / demanded if demanded >= BIAS_LEAST_UNITS else None
+def pick(values: Units, chosen: NDArray[np.intp]) -> Units:
+    """Take each series' chosen candidate. Shapes: values (n_series, n_candidates, …), result (n_series, …)."""
+    taken: Units = values[np.arange(chosen.size), chosen]
+    return taken

@@ -8,7 +8,7 @@ import numpy as np
 from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.demand import Units
 from pullplan.engine.forecast.accuracy import Trial
-from pullplan.engine.forecast.backtest import rank_candidates
+from pullplan.engine.forecast.backtest import UNTRIED_SCORE, Field, Standing, rank_candidates
 from pullplan.engine.forecast.tournament import Panel
 from pullplan.engine.model import Bucket, Candidate, Grounds, PastForecast
 
@@ -33,14 +33,30 @@ def history_grounds(units: Units, first_date: date, bucket: Bucket) -> Grounds:
 
 def candidates_of(panel: Panel) -> list[tuple[Candidate, ...]]:
     """Rank every series' candidates over all origins; those that failed stand last, with the cause."""
-    rankings = rank_candidates(panel.tracks, np.ones(panel.origins.size, dtype=bool), panel.n_scored_steps)
-    return [
-        (
-            *ranking,
-            *(Candidate(model=n, failure=cause) for n, cause in sorted(track.candidates.failures.items())),
+    every = np.ones(panel.origins.size, dtype=bool)
+    ranked: list[tuple[Candidate, ...]] = [()] * len(panel.pairs)
+    for field in panel.fields:
+        standing = rank_candidates(
+            field, every, panel.n_scored_steps, stretches_per_origin=panel.stretches_per_origin
         )
-        for ranking, track in zip(rankings, panel.tracks, strict=True)
-    ]
+        for at, row in enumerate(field.rows):
+            able = [int(c) for c in standing.order[at] if np.isfinite(standing.score[at, c])]
+            failed = sorted(field.failures[at].items())
+            ranked[row] = (
+                *(_candidate(field, standing, at, c) for c in able),
+                *(Candidate(model=name, failure=cause) for name, cause in failed),
+            )
+    return ranked
+
+
+def _candidate(field: Field, standing: Standing, at: int, c: int) -> Candidate:
+    score, bias = float(standing.score[at, c]), float(standing.bias_share[at, c])
+    return Candidate(
+        model=field.names[c],
+        score=score if score < UNTRIED_SCORE / 2 else None,
+        bias_share=None if np.isnan(bias) else bias,
+        is_biased=bool(standing.is_biased[at, c]),
+    )
 
 
 def past_forecasts(trials: Sequence[Trial], first_date: date, bucket: Bucket) -> tuple[PastForecast, ...]:

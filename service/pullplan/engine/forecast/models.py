@@ -1,6 +1,5 @@
 """What does each candidate model say at each origin of one series?"""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +13,11 @@ from statsforecast.models import (
     CrostonSBA,
     DynamicOptimizedTheta,
     SimpleExponentialSmoothingOptimized,
+    Theta,
 )
 
 from pullplan.engine.demand import LEAST_BUCKETS, Units, fill_missing
-from pullplan.engine.model import DemandClass
+from pullplan.engine.model import ForecastProfile
 
 # A forecast this many times above anything ever seen is a model gone astray.
 ASTRAY_FACTOR = 10.0
@@ -25,20 +25,30 @@ ASTRAY_FACTOR = 10.0
 # Parameters are estimated again once the history has grown by this factor; states are updated in between.
 REFIT_GROWTH = 2.0
 
+LEVEL_MEDIAN = "LevelMedian"
 MEDIAN = "Median"
 SEASONAL_NAIVE = "SeasonalNaive"
 ZERO = "Zero"
 HISTORIC_MEAN = "HistoricMean"
 
-# From simple to rich: a tie goes to the simpler one.
-REGULAR = (SEASONAL_NAIVE, "SES", "AutoCES", "DynamicOptimizedTheta", "AutoETS", MEDIAN)
-INTERMITTENT = (ZERO, "SES", "TSB", "CrostonSBA", "IMAPA")
+# Models that know a level alone are cheap enough to be estimated anew at every origin.
+LEVELS = ("SES", "TSB", "CrostonSBA", "IMAPA")
+TRENDS = ("Theta", "AutoCES", "DynamicOptimizedTheta", "AutoETS")
 
-# The median's members: level and trend seen four ways.
-MEDIAN_OF = ("SES", "AutoCES", "DynamicOptimizedTheta", "AutoETS")
+# From simple to rich: a tie goes to the simpler one.
+REGULAR: dict[ForecastProfile, tuple[str, ...]] = {
+    "quick": (SEASONAL_NAIVE, "SES", "TSB", "IMAPA", "Theta", LEVEL_MEDIAN, MEDIAN),
+    "thorough": (
+        SEASONAL_NAIVE,
+        *("SES", "TSB", "IMAPA", "AutoCES", "DynamicOptimizedTheta", "AutoETS"),
+        *(LEVEL_MEDIAN, MEDIAN),
+    ),
+}
+INTERMITTENT = (ZERO, "SES", "TSB", "CrostonSBA", "IMAPA", LEVEL_MEDIAN)
 
 _BUILD: dict[str, Callable[[], Any]] = {
     "SES": SimpleExponentialSmoothingOptimized,
+    "Theta": lambda: Theta(season_length=1),
     "AutoCES": lambda: AutoCES(season_length=1, model="N"),
     "DynamicOptimizedTheta": lambda: DynamicOptimizedTheta(season_length=1),
     "AutoETS": lambda: AutoETS(season_length=1),
@@ -46,7 +56,7 @@ _BUILD: dict[str, Callable[[], Any]] = {
     "CrostonSBA": CrostonSBA,
     "IMAPA": IMAPA,
 }
-_KEEPS_PARAMETERS = frozenset({"AutoCES", "DynamicOptimizedTheta", "AutoETS"})
+_MEDIANS = {LEVEL_MEDIAN: LEVELS, MEDIAN: ("SES", *TRENDS)}
 
 
 @dataclass
@@ -60,10 +70,12 @@ class Candidates:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def candidate_names(demand_class: DemandClass, *, silent_for_long: bool) -> tuple[str, ...]:
-    """List the candidates of a demand class; `Zero` only for a series that has been silent for long."""
-    if demand_class in ("smooth", "erratic"):
-        return REGULAR
+def candidate_names(
+    profile: ForecastProfile, *, is_regular: bool, silent_for_long: bool = True
+) -> tuple[str, ...]:
+    """List the candidates of a kind of demand; `Zero` only for a series that has been silent for long."""
+    if is_regular:
+        return REGULAR[profile]
     return INTERMITTENT if silent_for_long else INTERMITTENT[1:]
 
 
@@ -90,18 +102,21 @@ def run_candidates(
     factors: Sequence[tuple[Units, Units]],
     n_steps: int,
     period: int,
+    refits_last: bool,
 ) -> Candidates:
     """Let every candidate forecast one series from every origin with what was known there.
 
     `factors` holds per origin the season's factors of the buckets before it and of the steps after it: models see
-    the series without its season, and their forecast gets it back. A candidate that fails once is out.
+    the series without its season, and their forecast gets it back. A candidate that fails once is out. `refits_last`
+    estimates parameters again for the forecast itself.
 
     Shapes: units (n_buckets,), factors (origin,) and (n_steps,)
     """
     histories = [_without_season(units[:o], before) for o, (before, _) in zip(origins, factors, strict=True)]
+    ahead = [after for _, after in factors]
     said = Candidates(forecasts={})
     for name in names:
-        if name == MEDIAN:
+        if name in _MEDIANS:
             continue
         try:
             if name == SEASONAL_NAIVE:
@@ -109,12 +124,13 @@ def run_candidates(
             elif name == ZERO:
                 said.forecasts[name] = np.zeros((len(origins), n_steps))
             else:
-                said.forecasts[name] = _run_along(name, histories, [after for _, after in factors])
+                said.forecasts[name] = _run_along(name, histories, ahead, refits_last=refits_last)
         except Exception as error:  # noqa: BLE001 - whatever a model raises, its series alone falls back
             said.failures[name] = f"{type(error).__name__}: {error}"
-    members = [said.forecasts[name] for name in MEDIAN_OF if name in said.forecasts]
-    if MEDIAN in names and len(members) > 1:
-        said.forecasts[MEDIAN] = np.median(members, axis=0)
+    for name in _MEDIANS.keys() & set(names):
+        members = [said.forecasts[one] for one in _MEDIANS[name] if one in said.forecasts]
+        if len(members) > 1:
+            said.forecasts[name] = np.median(members, axis=0)
     if not said.forecasts:
         said.forecasts[HISTORIC_MEAN] = np.stack(
             [np.full(n_steps, h.mean() if h.size else np.nan) for h in histories]
@@ -123,16 +139,21 @@ def run_candidates(
 
 
 def _without_season(units: Units, factors: Units) -> Units:
-    start = int(np.argmax(~np.isnan(units))) if not np.isnan(units).all() else units.size
-    with np.errstate(divide="ignore", invalid="ignore"):
-        level = units[start:] / factors[start:]
-    level[factors[start:] == 0.0] = np.nan
-    if np.isnan(level).all():
+    known = ~np.isnan(units)
+    if not known.any():
         return np.empty(0)
-    return fill_missing(level)
+    start = int(np.argmax(known))
+    shares = factors[start:]
+    if known[start:].all() and shares.all():
+        level: Units = units[start:] / shares
+        return level
+    level = np.divide(units[start:], shares, out=np.full(shares.size, np.nan), where=shares != 0.0)
+    return np.empty(0) if np.isnan(level).all() else fill_missing(level)
 
 
-def _run_along(name: str, histories: Sequence[Units], factors: Sequence[Units]) -> Units:
+def _run_along(
+    name: str, histories: Sequence[Units], factors: Sequence[Units], *, refits_last: bool
+) -> Units:
     n_steps = factors[-1].size
     paths = np.full((len(histories), n_steps), np.nan)
     fitted: Any = None
@@ -140,31 +161,26 @@ def _run_along(name: str, histories: Sequence[Units], factors: Sequence[Units]) 
     for k, history in enumerate(histories):
         if history.size < LEAST_BUCKETS:
             continue
-        if history.max() <= 0.0:
+        highest = float(history.max())
+        if highest <= 0.0:
             paths[k] = 0.0
             continue
-        last = k == len(histories) - 1
-        refit = fitted is None or last or history.size > REFIT_GROWTH * n_fitted
-        level = None if refit else fitted.forward(y=history, h=n_steps)["mean"]
-        if level is None or _is_astray(level, history):
-            # Parameters estimated earlier can be unstable for what came since: estimate them again.
-            fitted, n_fitted = _fit(name, history), history.size
-            level = fitted.predict(h=n_steps)["mean"]
-            if _is_astray(level, history):
-                raise ArithmeticError("the forecast left every range ever seen")
-        if name not in _KEEPS_PARAMETERS:
-            fitted = None
+        if name in LEVELS:
+            level = _BUILD[name]().forecast(y=history, h=n_steps)["mean"]
+        else:
+            refits = fitted is None or history.size > REFIT_GROWTH * n_fitted
+            level = None
+            if not refits and not (refits_last and k == len(histories) - 1):
+                level = fitted.forward(y=history, h=n_steps)["mean"]
+            if level is None or _is_astray(level, highest):
+                # Parameters estimated earlier can be unstable for what came since: estimate them again.
+                fitted, n_fitted = _BUILD[name]().fit(history), history.size
+                level = fitted.predict(h=n_steps)["mean"]
+        if _is_astray(level, highest):
+            raise ArithmeticError("the forecast left every range ever seen")
         paths[k] = np.maximum(0.0, level) * factors[k]
     return paths
 
 
-def _is_astray(level: Units, history: Units) -> bool:
-    return not np.all(np.isfinite(level)) or bool(level.max() > ASTRAY_FACTOR * history.max())
-
-
-def _fit(name: str, history: Units) -> Any:
-    model = _BUILD[name]()
-    with warnings.catch_warnings():
-        # AutoETS divides by the degrees of freedom that a short history leaves: the candidate loses, no harm.
-        warnings.filterwarnings("ignore", "divide by zero|invalid value|overflow", RuntimeWarning)
-        return model.fit(history)
+def _is_astray(level: Units, highest: float) -> bool:
+    return not np.isfinite(level).all() or float(level.max()) > ASTRAY_FACTOR * highest

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,17 +15,30 @@ POOL_BUCKETS = 4.0
 # A region is not taken to be further than this from the usual size.
 SIZE_LIMIT = 5.0
 
+# Levels of a region of which nothing is known scatter at least so much (standard deviation of logarithms).
+_LEAST_SCATTER = 0.4
+
 _N_PATHS = 40
+
+# Three equally likely values at −x, 0 and x have variance 1.
+_OUTER_LEVEL = 1.5**0.5
 
 
 @dataclass(frozen=True)
 class Projection:
-    """A series' forecast before people adjust it. Shapes: mean (n_steps,), paths (n_paths, n_steps)."""
+    """A series' forecast before people adjust it.
+
+    `widths` are the factors by which p10 and p90 move away from p50; `is_whole` where the unit is a piece.
+
+    Shapes: mean (n_steps,), paths (n_paths, n_steps), widths (2,)
+    """
 
     model: str
     fallback_reason: str | None
     mean: Units
     paths: Units
+    widths: Units = field(default_factory=lambda: np.ones(2))
+    is_whole: bool = False
 
 
 class Pool:
@@ -66,10 +79,28 @@ class Pool:
         )
         demanded = np.maximum(0.0, demanded)
         picks = np.linspace(0, demanded.shape[0] - 1, _N_PATHS).astype(int)
-        demanded = demanded[picks]
+        levels = self._levels(pair[0], certainty=weight)
+        demanded = np.concatenate([demanded[picks] * level for level in levels])
         scale = mean.mean() / demanded.mean() if demanded.mean() > 0 else 0.0
         reason = f"{_too_little(known)}: the mean shape of {len(others)} other regions"
-        return Projection("PooledMean", reason, mean, demanded * scale - mean)
+        # No narrower than what other regions' bands had to be to cover what they say.
+        widths = np.maximum(1.0, np.mean([s.widths for s in others.values()], axis=0))
+        is_whole = all(s.is_whole for s in others.values())
+        return Projection(
+            "PooledMean", reason, mean, demanded * scale - mean, widths=widths, is_whole=is_whole
+        )
+
+    def _levels(self, product_code: str, *, certainty: float) -> Units:
+        """Tell how far a region's level may lie from what its size says of it, as other regions' levels do.
+
+        Shapes: (3,), a low, a middle and a high one, equally likely
+        """
+        others = self._by_product[product_code]
+        sizes = np.array([s.mean.mean() / self._size_of(r) for r, s in others.items() if s.mean.any()])
+        scatter = float(np.std(np.log(sizes), ddof=1)) if sizes.size > 1 else 0.0
+        sigma = (1 - certainty) * max(scatter, _LEAST_SCATTER)
+        levels: Units = np.exp(sigma * np.array([-_OUTER_LEVEL, 0.0, _OUTER_LEVEL]))
+        return levels
 
     def _size_of(self, region_code: str) -> float:
         """Compare what a region takes of its established products to what regions usually take of them."""

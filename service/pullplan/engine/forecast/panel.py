@@ -1,7 +1,7 @@
 """How do all series of a deployment come by their forecasts?"""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -11,9 +11,10 @@ from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates
 from pullplan.engine.demand import Pair, Units, bucket_history, classify_demand
 from pullplan.engine.forecast.accuracy import accuracy_of, panel_accuracy, scales_of
 from pullplan.engine.forecast.adjustments import adjusted_mean, scaled_alike
-from pullplan.engine.forecast.backtest import Track, choose_models
+from pullplan.engine.forecast.calibration import stretched
 from pullplan.engine.forecast.grounds import candidates_of, history_grounds, past_forecasts
 from pullplan.engine.forecast.newcomers import Pool, Projection
+from pullplan.engine.forecast.season import SEASONS
 from pullplan.engine.forecast.spread import band_of, deviation_paths
 from pullplan.engine.forecast.tournament import Panel, Progress, forecast_from, replay_trials, run_tournament
 from pullplan.engine.model import (
@@ -49,10 +50,20 @@ def forecast_with_grounds(
     history = bucket_history(facts)
     units = history.units[:, -MOST_BUCKETS[history.bucket] :]
     classes = [classify_demand(row) for row in units]
-    panel = run_tournament(history, units, classes, facts, progress or (lambda _stage, _share: None))
-    made = _forecast_established(panel)
-    trials = replay_trials(panel)
-    measures = [accuracy_of(row, scales_of(panel.units[i], panel.period)) for i, row in enumerate(trials)]
+    panel = run_tournament(
+        history.pairs,
+        units,
+        classes,
+        SEASONS[history.bucket],
+        n_steps=facts.n_steps,
+        n_scored_steps=min(facts.n_steps, facts.horizon.horizon_buckets),
+        profile=facts.profile,
+        progress=progress or (lambda _stage, _share: None),
+    )
+    trials, widths = replay_trials(panel)
+    made = forecast_established(panel, widths)
+    period = panel.season.period
+    measures = [accuracy_of(row, scales_of(panel.units[i], period)) for i, row in enumerate(trials)]
     accuracies = dict(zip(panel.pairs, measures, strict=True))
     pool = Pool(made, facts.n_steps)
     dates = bucket_dates(facts.horizon, facts.n_steps)
@@ -84,14 +95,27 @@ def forecast_with_grounds(
     return forecast, tuple(grounds)
 
 
-def _forecast_established(panel: Panel) -> dict[Pair, Projection]:
-    every_origin = np.ones(panel.origins.size, dtype=bool)
-    chosen = choose_models(panel.tracks, every_origin, panel.n_scored_steps)
-    means, spreads = forecast_from(panel, chosen, every_origin, -1)
+def forecast_established(panel: Panel, widths: Units) -> dict[Pair, Projection]:
+    """Forecast every series of the panel now; `widths` are its bands' factors. Shapes: widths (2, n_series)."""
+    spoken = forecast_from(panel, np.ones(panel.origins.size, dtype=bool), -1)
+    failures = {
+        int(row): failed
+        for field in panel.fields
+        for row, failed in zip(field.rows, field.failures, strict=True)
+    }
     made = {}
     for i, pair in enumerate(panel.pairs):
-        paths = spreads[i] if len(spreads[i]) else deviation_paths(panel.units[i], panel.n_steps)
-        made[pair] = Projection(chosen[i], _fallback_reason(panel.tracks[i]), means[i], paths)
+        paths = spoken.paths[i]
+        if not np.isfinite(paths).all() or not paths.shape[0]:
+            paths = deviation_paths(panel.units[i], panel.n_steps)
+        made[pair] = Projection(
+            spoken.models[i],
+            _fallback_reason(failures[i]),
+            spoken.means[i],
+            paths,
+            widths=widths[:, i],
+            is_whole=bool(panel.is_whole[i]),
+        )
     return made
 
 
@@ -105,7 +129,7 @@ def _assemble(
     accuracy: Accuracy,
 ) -> SeriesForecast:
     paths = scaled_alike(raw.paths, raw.mean, mean)
-    p10, p50, p90 = band_of(mean, paths)
+    p10, p50, p90 = stretched(band_of(mean, paths), raw.widths, whole=raw.is_whole)
     if not ((mean >= 0).all() and (p10 >= 0).all() and (p10 <= p50).all() and (p50 <= p90).all()):
         raise AssertionError(f"the quantiles of {pair} are negative or cross")
     return SeriesForecast(
@@ -125,9 +149,8 @@ def _assemble(
     )
 
 
-def _fallback_reason(track: Track) -> str | None:
-    failures = sorted(track.candidates.failures.items())
-    return "; ".join(f"{name} failed: {cause}" for name, cause in failures) or None
+def _fallback_reason(failures: Mapping[str, str]) -> str | None:
+    return "; ".join(f"{name} failed: {cause}" for name, cause in sorted(failures.items())) or None
 
 
 def _by_pair(adjustments: Sequence[Adjustment]) -> dict[Pair, list[Adjustment]]:

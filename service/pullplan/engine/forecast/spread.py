@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pullplan.engine.demand import Units
 from pullplan.engine.forecast.accuracy import LEVELS
@@ -12,7 +13,13 @@ from pullplan.engine.model import SeriesForecast
 TAIL_LEVEL = 0.8
 
 # What a series' own paths are brought up to with those of like series.
-LEAST_PATHS = 40
+N_PATHS = 48
+
+# Of an intermittent series' paths so many are stretches of its own, out of so many of its last buckets.
+N_OWN_STRETCHES = 28
+MOST_STRETCHED_BUCKETS = 104
+
+LEAST_SCALE = 1e-12
 
 # An own scale of error counts as much as its kind's once it rests on this many independent stretches.
 SCALE_STRETCHES = 3.0
@@ -63,9 +70,7 @@ def interval_quantile(
 
 
 def band_of(mean: Units, paths: Units) -> Units:
-    """Draw p10, p50 and p90 of every step. Shapes: mean (n_steps,), paths (n, n_steps), result (3, n_steps)."""
-    if paths.shape[0] == 0:
-        return np.stack([mean] * len(LEVELS))
+    """Draw p10, p50 and p90 of every step. Shapes: mean (…, n_steps), paths (n, …, n_steps), result (3, …, n_steps)."""
     band = np.stack([np.maximum(0.0, mean + path_quantile(paths, level)) for level in LEVELS])
     # Interpolation may round a quantile one unit in the last place above the next.
     ordered: Units = np.maximum.accumulate(band, axis=0)
@@ -84,84 +89,92 @@ def deviation_paths(units: Units, n_steps: int) -> Units:
     return rotated
 
 
-def scale_of_errors(errors: Units) -> float | None:
-    """Root mean square of a series' error paths, None without any. Shapes: errors (n_paths, n_steps)."""
-    return float(np.sqrt(np.mean(np.square(errors)))) if errors.size else None
+def error_paths(errors: Units, means: Units, *, stretches_per_path: float) -> Units:
+    """Draw N_PATHS error paths of every regular series: its own, and those of like series scaled to its errors.
 
+    Where a series has few paths of its own, its scale is drawn towards what its kind's errors are at its level (a power
+    law), and half of its own mean error is taken off: with few paths it is chance. NaN where no series has any.
 
-def spread_errors(own: Sequence[Units], levels: Units) -> list[Units]:
-    """Bring every regular series' error paths up to LEAST_PATHS with those of like series, scaled to its own errors.
-
-    `own` are the paths of like series, `levels` their mean forecasts. Where a series has few paths of its own its
-    scale is drawn towards what its kind's errors are at its level (a power law).
-
-    Shapes: own[i] (n_paths_i, n_steps), levels (n_series,), result[i] (n, n_steps)
+    Shapes: errors (n_series, n_origins, n_steps), NaN where unknown, means (n_series, n_steps),
+    result (n_series, N_PATHS, n_steps)
     """
-    scales = [scale_of_errors(paths) for paths in own]
-    pool = [paths / s for paths, s in zip(own, scales, strict=True) if s is not None and s > 0]
-    if not pool:
-        return list(own)
-    stacked = np.concatenate(pool)
-    expected = _scale_by_level(scales, levels)
-    spread = []
-    for paths, scale, usual in zip(own, scales, expected, strict=True):
-        # Paths of neighbouring origins overlap: what is independent in them is their number ÷ their length.
-        stretches = paths.shape[0] / paths.shape[1]
-        weight = stretches / (stretches + SCALE_STRETCHES)
-        mixed = usual if scale is None else float(np.exp(_blend(scale, usual, weight)))
-        # The forecast itself rests on as little: its own error adds to what the paths show (√(1 + 1/n)).
-        mixed *= float(np.sqrt(1 + 1 / (stretches + 0.5)))
-        n_borrowed = max(LEAST_PATHS - paths.shape[0], LEAST_PATHS // 2)
-        picks = np.linspace(0, stacked.shape[0] - 1, n_borrowed).astype(int)
-        kept = paths if not scale else paths * (mixed / scale)
-        spread.append(np.concatenate([kept, stacked[picks] * mixed]))
-    return spread
+    whole = np.isfinite(errors).all(axis=2)
+    n_own = whole.sum(axis=1)
+    own = np.where(whole[:, :, None], errors, 0.0)
+    n_values = np.maximum(1, n_own * errors.shape[2])
+    own = np.where(whole[:, :, None], own - (own.sum(axis=(1, 2)) / n_values)[:, None, None], 0.0)
+    scales = np.sqrt(np.square(own).sum(axis=(1, 2)) / n_values)
+    proven = (n_own > 0) & (scales > 0)
+    if not proven.any():
+        return np.full((errors.shape[0], N_PATHS, errors.shape[2]), np.nan if not n_own.any() else 0.0)
+    own /= np.where(proven, scales, 1.0)[:, None, None]
+    # Paths of neighbouring origins overlap: what is independent in them is less than their number.
+    stretches = n_own * stretches_per_path
+    weight = np.where(proven, stretches / (stretches + SCALE_STRETCHES), 0.0)
+    usual = _scales_by_level(scales, means.mean(axis=1), proven)
+    safe = np.where(proven, scales, 1.0)
+    mixed = np.exp(weight * np.log(safe) + (1 - weight) * np.log(np.maximum(usual, LEAST_SCALE)))
+    mixed[(usual == 0.0) | ((n_own > 0) & (scales == 0.0))] = 0.0
+    # The forecast itself rests on as little: its own error adds to what the paths show (√(1 + 1/n)).
+    mixed *= np.sqrt(1 + 1 / (stretches + 0.5))
+    drawn = _filled_from_pool(own, whole & proven[:, None])
+    paths: Units = drawn * mixed[:, None, None]
+    return paths
 
 
-def spread_demands(
-    demanded: Sequence[Units], forecast_then: Sequence[Units], means: Sequence[Units]
-) -> list[Units]:
-    """Draw error paths of intermittent series from whole stretches of past demand, so that nothing stays nothing.
+def demand_paths(units: Units, means: Units, *, phase: int) -> Units:
+    """Draw N_PATHS error paths of every intermittent series from whole stretches of past demand: nothing stays nothing.
 
-    A stretch is scaled by the level forecast now ÷ the level forecast at its origin. Every series gets like series'
-    stretches besides its own, at its level.
+    A stretch counts in multiples of the series' mean demand, and is scaled to the mean forecast now; every series gets
+    like series' stretches besides its own. Stretches begin a multiple of `phase` buckets before the end.
 
-    Shapes: demanded[i] and forecast_then[i] (n_paths_i, n_steps), means[i] (n_steps,), result[i] (n, n_steps)
+    Shapes: units (n_series, n_buckets) before the origin, means (n_series, n_steps),
+    result (n_series, N_PATHS, n_steps)
     """
-    relative = [_relative_demand(d, f) for d, f in zip(demanded, forecast_then, strict=True)]
-    pool = np.concatenate(relative) if relative else np.empty((0, 0))
+    recent = units[:, -MOST_STRETCHED_BUCKETS:]
+    n_buckets, n_steps = recent.shape[1], means.shape[1]
+    known = ~np.isnan(recent)
+    usual = np.where(known, recent, 0.0).sum(axis=1) / np.maximum(1, known.sum(axis=1))
+    first = np.where(known.any(axis=1), known.argmax(axis=1), n_buckets)
+    room = np.maximum(0, n_buckets - n_steps - first)
+    back = n_steps + np.rint(room[:, None] * np.linspace(0, 1, N_OWN_STRETCHES)).astype(np.intp)
+    back += -back % phase
+    buckets = (n_buckets - back)[:, :, None] + np.arange(n_steps)
+    inside = (buckets >= 0).all(axis=2)
+    stretches = np.take_along_axis(
+        recent, np.clip(buckets, 0, n_buckets - 1).reshape(len(recent), -1), axis=1
+    ).reshape(buckets.shape)
+    whole = inside & np.isfinite(stretches).all(axis=2) & (usual > 0)[:, None]
+    relative = np.where(whole[:, :, None], stretches, 0.0) / np.where(usual > 0, usual, 1.0)[:, None, None]
+    paths: Units = _filled_from_pool(relative, whole) * means.mean(axis=1)[:, None, None] - means[:, None, :]
+    return paths
+
+
+def _filled_from_pool(own: Units, whole: NDArray[np.bool_]) -> Units:
+    """Bring every series up to N_PATHS with paths from all over its kind, evenly taken; NaN without any.
+
+    Shapes: own (n_series, n_own, n_steps), whole (n_series, n_own), result (n_series, N_PATHS, n_steps)
+    """
+    n_series, n_own, n_steps = own.shape
+    pool = own[whole]
     if pool.shape[0] == 0:
-        return [np.empty((0, mean.size)) for mean in means]
-    spread = []
-    for own, mean in zip(relative, means, strict=True):
-        n_borrowed = max(LEAST_PATHS - own.shape[0], LEAST_PATHS // 2)
-        picks = np.linspace(0, pool.shape[0] - 1, n_borrowed).astype(int)
-        spread.append(np.concatenate([own, pool[picks]]) * mean.mean() - mean)
-    return spread
+        return np.full((n_series, N_PATHS, n_steps), np.nan)
+    drawn = np.repeat(
+        pool[np.linspace(0, pool.shape[0] - 1, N_PATHS).astype(np.intp)][None], n_series, axis=0
+    )
+    kept = min(n_own, N_PATHS)
+    drawn[:, :kept][whole[:, -kept:]] = own[:, -kept:][whole[:, -kept:]]
+    return drawn
 
 
-def _relative_demand(demanded: Units, forecast_then: Units) -> Units:
-    """Demand in multiples of the level forecast for it, that level being at least half of what was demanded."""
-    if not demanded.any():
-        return np.zeros((0, demanded.shape[1]))
-    levels = np.maximum(forecast_then.mean(axis=1), 0.5 * demanded.mean())
-    relative: Units = demanded / levels[:, None]
-    return relative
-
-
-def _blend(own: float, usual: float, weight: float) -> float:
-    floor = 1e-12
-    return weight * float(np.log(max(own, floor))) + (1 - weight) * float(np.log(max(usual, floor)))
-
-
-def _scale_by_level(scales: Sequence[float | None], levels: Units) -> list[float]:
-    known = [i for i, s in enumerate(scales) if s is not None and s > 0 and levels[i] > 0]
-    if not known:
-        return [0.0] * len(scales)
-    x = np.log(levels[known])
-    y = np.log([scales[i] or 1.0 for i in known])
+def _scales_by_level(scales: Units, levels: Units, proven: NDArray[np.bool_]) -> Units:
+    seen = proven & (levels > 0)
+    if not seen.any():
+        return np.zeros(scales.size)
+    x, y = np.log(levels[seen]), np.log(scales[seen])
     slope = 1.0
-    if len(known) > 2 and x.var() > 0:
+    if x.size > 2 and x.var() > 0:
         slope = float(np.clip(np.cov(x, y, bias=True)[0, 1] / x.var(), 0.3, 1.0))
-    base = float(np.mean(y) - slope * np.mean(x))
-    return [float(np.exp(base + slope * np.log(level))) if level > 0 else 0.0 for level in levels]
+    at = np.log(np.where(levels > 0, levels, 1.0))
+    usual: Units = np.where(levels > 0, np.exp(y.mean() + slope * (at - x.mean())), 0.0)
+    return usual

@@ -6,76 +6,148 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pullplan.engine.demand import History, Pair, Units
+from pullplan.engine.demand import Pair, Units
 from pullplan.engine.forecast.accuracy import Trial
-from pullplan.engine.forecast.backtest import Track, backtest_origins, choose_models
-from pullplan.engine.forecast.models import candidate_names, run_candidates, seasonal_naive
-from pullplan.engine.forecast.season import SEASON_BUCKETS, season_factors
-from pullplan.engine.forecast.spread import band_of, spread_demands, spread_errors
-from pullplan.engine.model import Bucket, DemandClass, ForecastFacts
+from pullplan.engine.forecast.backtest import Field, backtest_origins, pick, rank_candidates
+from pullplan.engine.forecast.calibration import TriedBand, band_scales, stretched
+from pullplan.engine.forecast.models import HISTORIC_MEAN, candidate_names, run_candidates, seasonal_naive
+from pullplan.engine.forecast.season import Season, season_factors
+from pullplan.engine.forecast.spread import band_of, demand_paths, error_paths
+from pullplan.engine.model import DemandClass, ForecastProfile
 
 Progress = Callable[[str, float], None]
 
-# Trials lie this many per horizon apart, and rest on at least so many finished origins.
-TRIALS_PER_HORIZON = 4
-LEAST_FINISHED_ORIGINS = 4
+REGULAR_CLASSES: tuple[DemandClass, ...] = ("smooth", "erratic")
+
+LEAST_FINISHED_ORIGINS = 3
 
 # `Zero` is a candidate once a series has been silent for this many times its average interval.
 SILENT_INTERVALS = 3.0
 
+# Share of the panel's bias in the past that is taken off its forecasts, and the most that is believed of it.
+BIAS_WEIGHT = 0.5
+BIAS_RATIO_LIMITS = (0.8, 1.25)
+
 
 @dataclass(frozen=True)
 class Panel:
-    """The established series side by side. `units` Shapes: (n_series, n_buckets)."""
+    """The established series side by side, in two fields: regular demand and intermittent.
+
+    Shapes: units (n_series, n_buckets), classes and is_whole (n_series,), origins (n_origins,)
+    """
 
     pairs: tuple[Pair, ...]
     units: Units
-    tracks: list[Track]
+    classes: tuple[DemandClass, ...]
+    is_whole: NDArray[np.bool_]
+    fields: tuple[Field, ...]
     origins: NDArray[np.intp]
     n_steps: int
     n_scored_steps: int
-    period: int
+    season: Season
+
+    @property
+    def stretches_per_origin(self) -> float:
+        """Which share of a horizon lies between two origins: neighbouring ones see much the same demand."""
+        spacing = int(self.origins[1] - self.origins[0]) if self.origins.size > 1 else self.n_steps
+        return min(1.0, spacing / self.n_steps)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What is said at one origin. Shapes: models (n_series,), means (n_series, n_steps), paths (n_series, n_paths, n_steps)."""
+
+    models: list[str]
+    means: Units
+    paths: Units
+
+    def band(self) -> Units:
+        """p10, p50 and p90 before calibration. Shapes: (3, n_series, n_steps)."""
+        return band_of(self.means, self.paths.transpose(1, 0, 2))
 
 
 def run_tournament(
-    history: History, units: Units, classes: Sequence[DemandClass], facts: ForecastFacts, progress: Progress
+    pairs: Sequence[Pair],
+    units: Units,
+    classes: Sequence[DemandClass],
+    season: Season,
+    *,
+    n_steps: int,
+    n_scored_steps: int,
+    profile: ForecastProfile,
+    progress: Progress,
 ) -> Panel:
-    """Let every candidate of every series with enough history forecast from each origin, and from as_of.
+    """Let every candidate of every series with enough history forecast from each origin, and from the end.
 
-    Shapes: units (n_series, n_buckets), classes (n_series,)
+    Shapes: pairs and classes (n_series,), units (n_series, n_buckets)
     """
     rows = [i for i, demand_class in enumerate(classes) if demand_class != "new"]
-    kept, n_steps, period = units[rows], facts.n_steps, SEASON_BUCKETS[history.bucket]
-    pairs = tuple(history.pairs[i] for i in rows)
-    origins = backtest_origins(units.shape[1], n_steps, period)
+    kept = units[rows]
+    kept_pairs, kept_classes = tuple(pairs[i] for i in rows), tuple(classes[i] for i in rows)
+    origins = backtest_origins(units.shape[1], n_steps, season.period, profile)
     ends = [*origins, units.shape[1]]
-    products = {code: k for k, code in enumerate(sorted({product_code for product_code, _ in pairs}))}
-    groups = np.array([products[product_code] for product_code, _ in pairs], dtype=np.intp)
-    seasons = [_season_around(kept, groups, end, n_steps, history.bucket) for end in ends]
-    tracks = []
-    for i, row in enumerate(kept):
-        demand_class = classes[rows[i]]
-        candidates = run_candidates(
-            row,
-            candidate_names(demand_class, silent_for_long=_is_silent_for_long(row)),
-            origins=ends,
-            factors=[(before[groups[i]], after[groups[i]]) for before, after in seasons],
-            n_steps=n_steps,
-            period=period,
-        )
-        actuals = np.array([row[o : o + n_steps] for o in origins]).reshape(-1, n_steps)
-        tracks.append(Track(demand_class, actuals, candidates))
-        progress("backtest", (i + 1) / len(rows))
-    n_scored_steps = min(n_steps, facts.horizon.horizon_buckets)
-    return Panel(pairs, kept, tracks, np.array(origins, dtype=np.intp), n_steps, n_scored_steps, period)
+    groups = _product_numbers(kept_pairs)
+    factors = [
+        season_factors(kept, groups, n_factors=end + n_steps, origin=end, season=season) for end in ends
+    ]
+    actuals = (
+        np.stack([kept[:, o : o + n_steps] for o in origins], axis=1)
+        if origins
+        else np.empty((len(rows), 0, n_steps))
+    )
+    is_regular = np.array([c in REGULAR_CLASSES for c in kept_classes], dtype=bool)
+    fields = []
+    n_done = 0
+    for kind in (True, False):
+        members = np.flatnonzero(is_regular == kind)
+        if members.size == 0:
+            continue
+        names = (*candidate_names(profile, is_regular=kind), HISTORIC_MEAN)
+        forecasts = np.full((members.size, len(names), len(ends), n_steps), np.nan)
+        failures = []
+        for at, i in enumerate(members):
+            said = run_candidates(
+                kept[i],
+                candidate_names(profile, is_regular=kind, silent_for_long=_is_silent_for_long(kept[i])),
+                origins=ends,
+                factors=[
+                    (f[groups[i], :end], f[groups[i], end:]) for f, end in zip(factors, ends, strict=True)
+                ],
+                n_steps=n_steps,
+                period=season.period,
+                refits_last=profile == "thorough",
+            )
+            for name, paths in said.forecasts.items():
+                forecasts[at, names.index(name)] = paths
+            failures.append(said.failures)
+            n_done += 1
+            progress("backtest", n_done / len(rows))
+        fields.append(Field(kind, members, names, actuals[members], forecasts, tuple(failures)))
+    return Panel(
+        kept_pairs,
+        kept,
+        kept_classes,
+        _is_whole(kept, groups),
+        tuple(fields),
+        np.array(origins, dtype=np.intp),
+        n_steps,
+        n_scored_steps,
+        season,
+    )
 
 
-def _season_around(
-    units: Units, groups: NDArray[np.intp], origin: int, n_steps: int, bucket: Bucket
-) -> tuple[Units, Units]:
-    """Tell the season's factors of the buckets before an origin and of the steps after it, by group."""
-    factors = season_factors(units, groups, n_factors=origin + n_steps, origin=origin, bucket=bucket)
-    return factors[:, :origin], factors[:, origin:]
+def _product_numbers(pairs: Sequence[Pair]) -> NDArray[np.intp]:
+    numbers = {code: k for k, code in enumerate(sorted({product_code for product_code, _ in pairs}))}
+    return np.array([numbers[product_code] for product_code, _ in pairs], dtype=np.intp)
+
+
+def _is_whole(units: Units, groups: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """A product that was never demanded but in whole numbers is counted in pieces."""
+    broken = (np.nan_to_num(units) % 1.0 != 0.0).any(axis=1)
+    of_group = np.zeros(int(groups.max(initial=-1)) + 1, dtype=bool)
+    np.logical_or.at(of_group, groups, broken)
+    whole: NDArray[np.bool_] = ~of_group[groups]
+    return whole
 
 
 def _is_silent_for_long(units: Units) -> bool:
@@ -85,47 +157,76 @@ def _is_silent_for_long(units: Units) -> bool:
     return silent > SILENT_INTERVALS * known.size / demanded.size
 
 
-def forecast_from(
-    panel: Panel, chosen: Sequence[str], finished: NDArray[np.bool_], origin: int
-) -> tuple[list[Units], list[Units]]:
-    """Gather the chosen forecasts of one origin and their error paths from the finished origins."""
-    means = [t.candidates.forecasts[name][origin] for t, name in zip(panel.tracks, chosen, strict=True)]
-    actuals, forecasts = [], []
-    for track, name in zip(panel.tracks, chosen, strict=True):
-        whole = finished & np.isfinite(track.errors(name)).all(axis=1)
-        actuals.append(track.actuals[whole])
-        forecasts.append(track.candidates.forecasts[name][:-1][whole])
-    regular = [i for i, track in enumerate(panel.tracks) if track.is_regular]
-    intermittent = [i for i, track in enumerate(panel.tracks) if not track.is_regular]
-    levels = np.array([np.nan_to_num(means[i]).mean() for i in regular])
-    errors = spread_errors([actuals[i] - forecasts[i] for i in regular], levels)
-    demands = spread_demands(*([column[i] for i in intermittent] for column in (actuals, forecasts, means)))
-    paths = dict(zip([*regular, *intermittent], [*errors, *demands], strict=True))
-    return means, [paths[i] for i in range(len(means))]
+def forecast_from(panel: Panel, finished: NDArray[np.bool_], origin: int) -> Spoken:
+    """Choose models by the finished origins, and say with them what they said at one origin, −1 being now."""
+    n_series = len(panel.pairs)
+    models = [""] * n_series
+    means = np.empty((n_series, panel.n_steps))
+    then = np.empty((n_series, int(finished.sum()), panel.n_steps))
+    actuals = np.empty_like(then)
+    for field in panel.fields:
+        chosen = rank_candidates(
+            field, finished, panel.n_scored_steps, stretches_per_origin=panel.stretches_per_origin
+        ).order[:, 0]
+        said = pick(field.forecasts, chosen)
+        means[field.rows], then[field.rows] = said[:, origin], said[:, :-1][:, finished]
+        actuals[field.rows] = field.actuals[:, finished]
+        for row, c in zip(field.rows, chosen, strict=True):
+            models[row] = field.names[c]
+    means *= _bias_ratio(actuals[..., : panel.n_scored_steps], then[..., : panel.n_scored_steps])
+    end = panel.units.shape[1] if origin == -1 else int(panel.origins[origin])
+    paths = np.empty((n_series, 0, panel.n_steps))
+    for field in panel.fields:
+        rows = field.rows
+        if field.is_regular:
+            drawn = error_paths(
+                actuals[rows] - then[rows],
+                np.nan_to_num(means[rows]),
+                stretches_per_path=panel.stretches_per_origin,
+            )
+        else:
+            phase = panel.season.period if panel.season.period <= panel.n_steps else 1
+            drawn = demand_paths(panel.units[rows, :end], means[rows], phase=phase)
+        if paths.shape[1] == 0:
+            paths = np.full((n_series, *drawn.shape[1:]), np.nan)
+        paths[rows] = drawn
+    return Spoken(models, means, paths)
 
 
-def replay_trials(panel: Panel) -> list[list[Trial]]:
-    """Play the past again: choice and spread at an origin come from origins whose steps had all been seen then."""
+def _bias_ratio(actuals: Units, forecasts: Units) -> float:
+    """Tell by what the whole panel's forecasts have to be multiplied, going by what the past missed."""
+    known = np.isfinite(actuals) & np.isfinite(forecasts)
+    said = float(forecasts[known].sum())
+    if actuals.shape[1] < LEAST_FINISHED_ORIGINS or said <= 0:
+        return 1.0
+    ratio = float(np.clip(actuals[known].sum() / said, *BIAS_RATIO_LIMITS))
+    return 1 + BIAS_WEIGHT * (ratio - 1)
+
+
+def replay_trials(panel: Panel) -> tuple[list[list[Trial]], Units]:
+    """Play the past again: choice, spread and calibration at an origin come from what had been seen by then.
+
+    Shapes: trials by series, and the band's factors for now (2, n_series)
+    """
     origins, n_scored = panel.origins, panel.n_scored_steps
-    stride = max(1, panel.n_steps // TRIALS_PER_HORIZON)
-    tried = np.unique(np.arange(origins.size - 1, -1, -max(1, stride // _spacing(origins))))
-    finished = [origins + panel.n_steps <= origins[k] for k in tried]
-    proven = [i for i, f in enumerate(finished) if f.sum() >= LEAST_FINISHED_ORIGINS]
-    trials: list[list[Trial]] = [[] for _ in panel.tracks]
-    for i in proven or range(len(tried)):
-        k, past = int(tried[i]), finished[i] & bool(proven)
-        chosen = choose_models(panel.tracks, past, n_scored)
-        means, spreads = forecast_from(panel, chosen, past, k)
-        for row, track in enumerate(panel.tracks):
-            mean = means[row][:n_scored]
-            actual = track.actuals[k, :n_scored]
-            if not np.isfinite(mean).all() or not np.isfinite(actual).any():
-                continue
-            naive = seasonal_naive(panel.units[row], int(origins[k]), n_scored, panel.period)
-            quantiles = band_of(mean, spreads[row][:, :n_scored]) if spreads[row].size else None
-            trials[row].append(Trial(int(origins[k]), actual, mean, naive, quantiles))
-    return trials
-
-
-def _spacing(origins: NDArray[np.intp]) -> int:
-    return int(origins[1] - origins[0]) if origins.size > 1 else 1
+    kinds = np.array([sorted(set(panel.classes)).index(c) for c in panel.classes], dtype=np.intp)
+    floored = np.array([c not in REGULAR_CLASSES for c in panel.classes], dtype=bool)
+    finished = [origins + panel.n_steps <= origin for origin in origins]
+    proven = [k for k, f in enumerate(finished) if f.sum() >= LEAST_FINISHED_ORIGINS]
+    trials: list[list[Trial]] = [[] for _ in panel.pairs]
+    tried: dict[int, TriedBand] = {}
+    for k in proven or range(origins.size):
+        past = finished[k] & bool(proven)
+        spoken = forecast_from(panel, past, k)
+        actual = panel.units[:, origins[k] : origins[k] + n_scored]
+        band = spoken.band()[..., :n_scored]
+        known = [tried[j] for j in tried if finished[k][j]]
+        shown = stretched(band, band_scales(known, kinds, floored=floored), whole=panel.is_whole)
+        tried[k] = TriedBand(band, actual)
+        for row in np.flatnonzero(np.isfinite(spoken.means).all(axis=1) & np.isfinite(actual).any(axis=1)):
+            naive = seasonal_naive(panel.units[row], int(origins[k]), n_scored, panel.season.period)
+            quantiles = shown[:, row] if np.isfinite(shown[:, row]).all() else None
+            trials[row].append(
+                Trial(int(origins[k]), actual[row], spoken.means[row, :n_scored], naive, quantiles)
+            )
+    return trials, band_scales(list(tried.values()), kinds, floored=floored)

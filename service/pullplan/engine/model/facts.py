@@ -21,7 +21,7 @@ from pullplan.engine.model.network import (
     Resource,
 )
 from pullplan.engine.model.requests import Horizon, PlanParameters
-from pullplan.engine.model.words import Fact
+from pullplan.engine.model.words import Fact, ForecastProfile
 
 
 class ForecastFacts(Fact, frozen=True, kw_only=True):
@@ -38,6 +38,8 @@ class ForecastFacts(Fact, frozen=True, kw_only=True):
     adjustments: tuple[Adjustment, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
     """Product × region pairs that must get a forecast though they may have no history."""
+    profile: ForecastProfile = "thorough"
+    """How many candidates are tried, and from how many origins."""
 
 
 class PlanningFacts(Fact, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ Objective = Literal["nearest", "landed_cost"]
 ShortfallMeasure = Literal["value", "units", "resource_hours"]
 Lanes = Literal["all", "given_only", "within_km"]
 DemandClass = Literal["smooth", "erratic", "intermittent", "lumpy", "new"]
+ForecastProfile = Literal["quick", "thorough"]
 PassedOverCause = Literal[
     "not_qualified",
     "offline",
