@@ -79,15 +79,14 @@ def main() -> int:
         if arguments.json:
             arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
         if arguments.table:
-            keep("figures", _in_order(figures))
+            keep("figures", in_order(figures, read_measured().get("figures", {"rows": []})["rows"]))
     return 1 if any(figure["reached"] is False for figure in figures) else 0
 
 
-def _in_order(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put what is measured anew in the place of what was kept of it; the rest stays."""
-    kept = read_measured().get("figures", {"rows": []})["rows"]
+def in_order(figures: list[dict[str, Any]], kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put what is measured anew in the place of what was kept of it; the rest stays, unless nothing measures it now."""
     anew = {one["of"] for one in figures}
-    rows = figures + [one for one in kept if one["of"] not in anew]
+    rows = figures + [one for one in kept if one["of"] not in anew and one["of"] in FIGURES]
     return sorted(rows, key=lambda one: list(FIGURES).index(one["of"]))
 
 

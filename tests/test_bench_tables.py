@@ -2,6 +2,7 @@
 
 import pytest
 from bench.figure import figure
+from bench.run import in_order
 from bench.tables import README, TABLES, figures_table, peers_table, read_measured, with_tables
 
 
@@ -35,6 +36,21 @@ def test_a_figure_stands_beside_its_reference_and_a_missed_one_is_said() -> None
         "| memory | 1,234 MB | 2.5e-09 | ≤ 600 | **missed** |",
         "| other | 0 s | 1 | - |  |",
     ]
+
+
+def test_what_is_measured_anew_takes_the_place_of_all_that_its_name_measured_before() -> None:
+    kept = [
+        {"of": of, "figure": figure}
+        for of, figure in (
+            ("serve_ready", "old"),
+            ("serve_ready", "gone"),
+            ("storing", "kept"),
+            ("dropped", "x"),
+        )
+    ]
+    anew = [{"of": "warm", "figure": "new"}, {"of": "serve_ready", "figure": "newer"}]
+    ordered = in_order(anew, kept)
+    assert [row["figure"] for row in ordered] == ["newer", "kept", "new"]
 
 
 def test_a_peer_is_optimal_dearer_or_has_a_problem() -> None:
