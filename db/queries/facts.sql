@@ -162,3 +162,37 @@ WHERE s.superseded_at IS NULL AND s.kind = 'adjustment' AND NOT s.cancelled
     AND s.until_date > $1::date - 7 AND s.occurred_at <= $2
     AND p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY s.product_code, s.region_code, s.external_id, s.source;
+
+-- name: list_promotions
+-- $1: as_of's day, $2: as_of. What people had announced and has been.
+SELECT s.external_id, s.product_code, s.region_code, s.from_date, least(s.until_date, $1::date) AS until_date
+FROM demand_signals AS s JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+WHERE s.superseded_at IS NULL AND s.kind = 'adjustment' AND s.reason = 'promotion' AND NOT s.cancelled
+    AND s.from_date < $1::date AND s.occurred_at <= $2
+    AND p.retired_at IS NULL AND r.retired_at IS NULL
+ORDER BY s.product_code, s.region_code, s.from_date, s.external_id, s.source;
+
+-- name: list_out_of_stock
+-- $1: as_of, $2: time zone. From a count of nothing to the next count or receipt; a count tells of a week at most.
+WITH counts AS (
+    SELECT c.product_code, c.region_code, c.counted_at,
+        c.on_hand_units - c.reserved_units - c.blocked_units AS units,
+        lead(c.counted_at) OVER (
+            PARTITION BY c.product_code, c.region_code ORDER BY c.counted_at, c.source, c.external_id
+        ) AS next_count_at
+    FROM stock_counts AS c JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+    WHERE c.counted_at <= $1 AND p.retired_at IS NULL AND r.retired_at IS NULL
+),
+empty AS (
+    SELECT c.product_code, c.region_code, c.counted_at,
+        least(c.counted_at + interval '7 days', c.next_count_at, min(o.receipt_at), $1) AS until_at
+    FROM counts AS c LEFT JOIN open_supply AS o
+        ON o.product_code = c.product_code AND o.region_code = c.region_code AND o.receipt_at > c.counted_at
+    WHERE c.units <= 0
+    GROUP BY c.product_code, c.region_code, c.counted_at, c.next_count_at
+)
+SELECT e.product_code, e.region_code, (e.counted_at AT TIME ZONE $2::text)::date AS from_date,
+    (e.until_at AT TIME ZONE $2::text)::date AS until_date
+FROM empty AS e
+WHERE (e.until_at AT TIME ZONE $2::text)::date > (e.counted_at AT TIME ZONE $2::text)::date
+ORDER BY e.product_code, e.region_code, from_date, until_date;

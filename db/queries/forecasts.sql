@@ -32,12 +32,14 @@ WHERE forecast_id = $1 AND (product_code, region_code) > ($2, $3)
 ORDER BY product_code, region_code LIMIT $7;
 
 -- name: list_history
-SELECT r.product_code, r.region_code, r.bucket_date, r.units
+SELECT r.product_code, r.region_code, r.bucket_date, r.units, r.used_units, r.mark
 FROM (
     SELECT s.product_code, s.region_code,
-        s.history_first_date + (h.n - 1)::integer * CASE f.bucket WHEN 'week' THEN 7 ELSE 1 END AS bucket_date, h.units
+        s.history_first_date + (h.n - 1)::integer * CASE f.bucket WHEN 'week' THEN 7 ELSE 1 END AS bucket_date,
+        h.units, h.used_units, h.mark
     FROM forecast_series AS s JOIN forecasts AS f USING (forecast_id)
-    CROSS JOIN LATERAL unnest(s.history_units) WITH ORDINALITY AS h (units, n)
+    CROSS JOIN LATERAL unnest(s.history_units, s.history_used_units, s.history_marks)
+        WITH ORDINALITY AS h (units, used_units, mark, n)
     WHERE s.forecast_id = $1 AND (s.product_code, s.region_code) >= ($2, $3)
         AND ($5::text IS NULL OR s.product_code = $5) AND ($6::text IS NULL OR s.region_code = $6)
 ) AS r

@@ -20,6 +20,8 @@ MONDAY = date(2024, 1, 1)
 _GROUNDS = Grounds(
     history_first_date=MONDAY - timedelta(weeks=2),
     history_units=(4.0, None),
+    history_used_units=(4.0, None),
+    history_marks=(None, "missing"),
     candidates=(Candidate(model="AutoETS", score=0.9), Candidate(model="SES", failure="too short")),
     backtest=(PastForecast(first_bucket_date=MONDAY - timedelta(weeks=2), mean_units=(2.0, 5.0)),),
 )
@@ -96,7 +98,7 @@ async def test_series_say_their_class_model_and_why_a_simpler_one_had_to_do(clie
 @pytest.mark.parametrize(
     ("table", "told"),
     [
-        ("history", [{"bucket_date": "2023-12-18", "units": 4.0}, {"bucket_date": "2023-12-25", "units": None}]),
+        ("history", [{"bucket_date": "2023-12-18", "units": 4.0, "mark": None}, {"units": None, "mark": "missing"}]),
         ("candidates", [{"model": "AutoETS", "is_chosen": True}, {"model": "SES", "failure": "too short"}]),
         ("backtest", [{"actual_units": 4.0, "mean_units": 2.0}, {"actual_units": None, "p10_units": None}]),
     ],

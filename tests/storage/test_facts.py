@@ -10,6 +10,7 @@ from pullplan.engine.model import (
     Order,
     PlanningFacts,
     PlanParameters,
+    Promotion,
     PullPolicy,
     StockPosition,
 )
@@ -266,3 +267,60 @@ async def test_a_snapshot_never_loops_over_tables_that_have_no_statistics_yet(
     async with facts.opened_snapshot(connection, AS_OF, "UTC"):
         steps = [row[0] for row in await connection.fetch("EXPLAIN " + facts.SQL[query], AS_OF)]
     assert not any("Nested Loop" in step for step in steps)
+
+
+async def test_announced_promotions_that_have_been_are_read_up_to_as_ofs_day(connection: Connection):
+    days = {"from_date": date(2024, 5, 20), "until_date": date(2024, 6, 20)}
+    rows = [
+        signal("now", "adjustment", None, multiplier=2.0, reason="promotion", **days),
+        signal("guess", "adjustment", None, multiplier=2.0, reason="a hunch", **days),
+        signal("off", "adjustment", None, multiplier=2.0, reason="promotion", cancelled=True, **days),
+        signal("to come", "adjustment", None, multiplier=2.0, reason="promotion",
+            from_date=date(2024, 6, 5), until_date=date(2024, 6, 20)),
+        signal("unheard", "adjustment", None, multiplier=2.0, reason="promotion",
+            occurred_at=AS_OF + timedelta(seconds=1), **days),
+    ]  # fmt: skip
+    await insert(connection, [*network(), *rows])
+    known = await forecast_facts(connection)
+    assert known.promotions == (
+        Promotion(
+            external_id="now",
+            product_code="BREAD",
+            region_code="NORTH",
+            from_date=date(2024, 5, 20),
+            until_date=date(2024, 6, 5),
+        ),
+    )
+
+
+async def test_a_region_is_out_of_stock_from_a_count_of_nothing_to_the_next_count_receipt_or_week(
+    connection: Connection,
+):
+    may = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    day = timedelta(days=1)
+    rows = [
+        count("until the next count", may, 0.0),
+        count("there", may + 3 * day, 5.0),
+        count("all reserved, until the receipt", may + 10 * day, 5.0, reserved_units=5.0),
+        count("for a week at most", may + 20 * day, 0.0),
+        count("until as_of", AS_OF - 2 * day, -1.0),
+        supply("receipt", 5.0, received_units=5.0, receipt_at=may + 12 * day),
+        supply("nothing came of it", 5.0),
+    ]
+    await insert(connection, [*network(), *rows])
+    known = await forecast_facts(connection)
+    assert [(o.from_date, o.until_date) for o in known.out_of_stock] == [
+        (date(2024, 5, 1), date(2024, 5, 4)),
+        (date(2024, 5, 11), date(2024, 5, 13)),
+        (date(2024, 5, 21), date(2024, 5, 28)),
+        (date(2024, 6, 3), date(2024, 6, 5)),
+    ]
+
+
+async def test_out_of_stock_is_told_in_days_of_the_deployments_time_zone(connection: Connection):
+    late = datetime(2024, 5, 1, 23, 30, tzinfo=UTC)
+    await insert(
+        connection, [*network(), count("empty", late, 0.0), count("there", late + timedelta(days=2), 5.0)]
+    )
+    (there,) = (await forecast_facts(connection, time_zone="Europe/Berlin")).out_of_stock
+    assert (there.from_date, there.until_date) == (date(2024, 5, 2), date(2024, 5, 4))

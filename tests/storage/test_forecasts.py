@@ -54,6 +54,8 @@ def grounds() -> tuple[Grounds, ...]:
     first = Grounds(
         history_first_date=MONDAY - timedelta(weeks=3),
         history_units=(3.0, None, 1 / 3),
+        history_used_units=(2.0, None, 1 / 3),
+        history_marks=("outlier", "missing", None),
         candidates=(
             Candidate(model="AutoETS", score=0.9, bias_share=0.01),
             Candidate(model="SES", score=0.8, bias_share=0.4, is_biased=True),
@@ -173,10 +175,10 @@ async def all_rows(
 
 async def test_history_is_read_by_bucket_and_what_is_missing_is_null(connection: Connection):
     rows = await all_rows(connection, forecasts.HISTORY, await stored(connection))
-    assert [(row["bucket_date"], row["units"]) for row in rows] == [
-        (MONDAY - timedelta(weeks=3), 3.0),
-        (MONDAY - timedelta(weeks=2), None),
-        (MONDAY - timedelta(weeks=1), 1 / 3),
+    assert [(row["bucket_date"], row["units"], row["used_units"], row["mark"]) for row in rows] == [
+        (MONDAY - timedelta(weeks=3), 3.0, 2.0, "outlier"),
+        (MONDAY - timedelta(weeks=2), None, None, "missing"),
+        (MONDAY - timedelta(weeks=1), 1 / 3, 1 / 3, None),
     ]
 
 

@@ -15,6 +15,7 @@ from pullplan.api.dependencies import PoolOf
 from pullplan.api.fields import CodeFilter
 from pullplan.api.forecasts import get_stored
 from pullplan.api.rows import Table
+from pullplan.engine.model import Mark
 from pullplan.storage import forecasts
 
 
@@ -25,7 +26,11 @@ class HistoryRow(msgspec.Struct, kw_only=True):
     region_code: str
     bucket_date: date
     units: float | None
-    """Null where the source was silent as a whole: missing, not zero."""
+    """What was demanded; null where the source was silent as a whole: missing, not zero."""
+    used_units: float | None
+    """What models were shown: without what promotions and single spikes added, and with what an empty shelf cut off."""
+    mark: Mark | None
+    """Why the two differ."""
 
 
 class CandidateRow(msgspec.Struct, kw_only=True):

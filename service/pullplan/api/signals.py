@@ -81,6 +81,7 @@ class Adjustment(_Signal, kw_only=True, tag="adjustment"):
     units: fields.Units | None = None
     """Added over the whole range, by days; may be negative."""
     reason: fields.Text | None = None
+    """`promotion`: what is consumed meanwhile is not taken for the usual demand afterwards."""
 
     def __post_init__(self) -> None:
         fields.refuse_far_instant("occurred_at", self.occurred_at)

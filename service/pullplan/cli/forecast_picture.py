@@ -14,7 +14,7 @@ _SIZE_INCHES = (11.0, 5.0)
 _DOTS_PER_INCH = 110
 _SHOWN_CANDIDATES = 6
 _ROOM_FOR_LEGEND = 1.15
-_HISTORY, _FORECAST, _PAST = "#404040", "#1f5fa8", "#c2641a"
+_HISTORY, _FORECAST, _PAST, _MARK = "#404040", "#1f5fa8", "#c2641a", "#8a1f5c"
 
 
 class SeriesRead(NamedTuple):
@@ -60,6 +60,10 @@ def _draw_history(axes: Axes, history: list[Json]) -> None:
     dates = _dates(history)
     units = [float("nan") if row["units"] is None else row["units"] for row in history]
     axes.plot(dates, units, color=_HISTORY, linewidth=1.0, marker=".", markersize=3, label="demanded")
+    marked = [row for row in history if row["mark"] not in {None, "missing"}]
+    if marked:
+        used = [row["used_units"] for row in marked]
+        axes.plot(_dates(marked), used, color=_MARK, linestyle="", marker="x", label="seen by models instead")
 
 
 def _draw_backtest(axes: Axes, backtest: list[Json]) -> None:

@@ -21,9 +21,11 @@ from pullplan.engine.model import (
     Node,
     OpenSupply,
     Order,
+    OutOfStock,
     PlanningFacts,
     PlanParameters,
     Product,
+    Promotion,
     PullPolicy,
     Region,
     Resource,
@@ -132,6 +134,8 @@ async def read_forecast_facts(
         consumption=_daily(await connection.fetch(SQL["list_daily_consumption"], day, moment.time_zone)),
         order_history=_daily(await connection.fetch(SQL["list_daily_orders"], day, as_of)),
         adjustments=adjustments,
+        promotions=await _read(connection, Promotion, "list_promotions", day, as_of),
+        out_of_stock=await _read(connection, OutOfStock, "list_out_of_stock", as_of, moment.time_zone),
         pairs=tuple(sorted(pairs)),
     )
 
@@ -153,7 +157,7 @@ def _pairs_with_base_stock(network: PlanningFacts) -> set[tuple[str, str]]:
 
 
 async def _read[T: msgspec.Struct](
-    connection: Connection, kind: type[T], query: str, *arguments: date | datetime
+    connection: Connection, kind: type[T], query: str, *arguments: date | datetime | str
 ) -> tuple[T, ...]:
     """Read facts some thousand rows at a time; a code or a day that a million rows share is held once."""
     known: dict[Any, Any] = {}

@@ -89,6 +89,7 @@ async def insert(
                 *(r.forecast_id, s.product_code, s.region_code, s.demand_class, s.model, s.fallback_reason),
                 *(s.history_buckets, s.accuracy, s.error_paths_units),
                 *(g.history_first_date, g.history_units, g.candidates, g.backtest),
+                *(g.history_used_units, g.history_marks),
             )
             for s, g in zip(forecast.series, grounds, strict=True)
         ),

@@ -1,6 +1,6 @@
 """What does a forecast rest on: which history, which candidates, and what would it have said in the past?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import numpy as np
@@ -10,25 +10,33 @@ from pullplan.engine.demand import Units
 from pullplan.engine.forecast.accuracy import Trial
 from pullplan.engine.forecast.backtest import UNTRIED_SCORE, Field, Standing, rank_candidates
 from pullplan.engine.forecast.tournament import Panel
-from pullplan.engine.model import Bucket, Candidate, Grounds, PastForecast
+from pullplan.engine.model import Bucket, Candidate, Grounds, Mark, PastForecast
 
 # Past forecasts that are kept for people to look at: most of a year of weeks at the default horizon.
 MOST_PAST_FORECASTS = 6
 
 
-def history_grounds(units: Units, first_date: date, bucket: Bucket) -> Grounds:
+def history_grounds(
+    demanded: Units, used: Units, marks: Mapping[int, Mark], first_date: date, bucket: Bucket
+) -> Grounds:
     """Keep a series' history from its first demand on, what is missing as None.
 
-    Shapes: units (n_buckets,)
+    Shapes: demanded and used (n_buckets,), marks bucket to mark
     """
-    known = np.flatnonzero(~np.isnan(units))
+    known = np.flatnonzero(~np.isnan(demanded))
     if known.size == 0:
         return Grounds()
     start = int(known[0])
     return Grounds(
         history_first_date=first_date + timedelta(days=start * DAYS_PER_BUCKET[bucket]),
-        history_units=tuple(None if np.isnan(value) else value for value in units[start:].tolist()),
+        history_units=_known(demanded[start:]),
+        history_used_units=_known(used[start:]),
+        history_marks=tuple(marks.get(b) for b in range(start, demanded.size)),
     )
+
+
+def _known(units: Units) -> tuple[float | None, ...]:
+    return tuple(None if np.isnan(value) else value for value in units.tolist())
 
 
 def candidates_of(panel: Panel) -> list[tuple[Candidate, ...]]:

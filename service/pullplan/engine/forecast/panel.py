@@ -2,17 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
 import numpy as np
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates
-from pullplan.engine.demand import Pair, Units, bucket_history, classify_demand
+from pullplan.engine.demand import History, Pair, Units, bucket_history, classify_demand
 from pullplan.engine.forecast.accuracy import accuracy_of, panel_accuracy, scales_of
 from pullplan.engine.forecast.adjustments import adjusted_mean, scaled_alike
 from pullplan.engine.forecast.calibration import stretched
 from pullplan.engine.forecast.grounds import candidates_of, history_grounds, past_forecasts
+from pullplan.engine.forecast.marks import mark_history
 from pullplan.engine.forecast.newcomers import Pool, Projection
 from pullplan.engine.forecast.season import SEASONS
 from pullplan.engine.forecast.spread import band_of, deviation_paths
@@ -47,8 +49,9 @@ def forecast_with_grounds(
 
     Shapes: grounds (n_series,)
     """
-    history = bucket_history(facts)
-    units = history.units[:, -MOST_BUCKETS[history.bucket] :]
+    history = _recent(bucket_history(facts))
+    marked = mark_history(history, facts)
+    units = marked.used
     classes = [classify_demand(row) for row in units]
     panel = run_tournament(
         history.pairs,
@@ -68,11 +71,10 @@ def forecast_with_grounds(
     pool = Pool(made, facts.n_steps)
     dates = bucket_dates(facts.horizon, facts.n_steps)
     adjustments = _by_pair(facts.adjustments)
-    first_date = dates[0] - timedelta(days=units.shape[1] * DAYS_PER_BUCKET[history.bucket])
     candidates = dict(zip(panel.pairs, candidates_of(panel), strict=True))
     tried = dict(zip(panel.pairs, trials, strict=True))
     series, grounds = [], []
-    for pair, row, demand_class in zip(history.pairs, units, classes, strict=True):
+    for i, (pair, row, demand_class) in enumerate(zip(history.pairs, units, classes, strict=True)):
         known = row[~np.isnan(row)]
         raw = made.get(pair) or pool.forecast_newcomer(pair, known)
         adjusted = adjusted_mean(raw.mean, dates, adjustments[pair])
@@ -80,9 +82,9 @@ def forecast_with_grounds(
         series.append(_assemble(pair, demand_class, known.size, raw, adjusted, accuracy=accuracy))
         grounds.append(
             msgspec.structs.replace(
-                history_grounds(row, first_date, history.bucket),
+                history_grounds(history.units[i], row, marked.marks[i], history.first_date, history.bucket),
                 candidates=candidates.get(pair, ()),
-                backtest=past_forecasts(tried.get(pair, ()), first_date, history.bucket),
+                backtest=past_forecasts(tried.get(pair, ()), history.first_date, history.bucket),
             )
         )
     forecast = Forecast(
@@ -93,6 +95,14 @@ def forecast_with_grounds(
         measures=panel_accuracy(trials, measures),
     )
     return forecast, tuple(grounds)
+
+
+def _recent(history: History) -> History:
+    """Leave out what is too old to tell anything."""
+    units = history.units[:, -MOST_BUCKETS[history.bucket] :]
+    older = history.units.shape[1] - units.shape[1]
+    days = older * DAYS_PER_BUCKET[history.bucket]
+    return replace(history, first_date=history.first_date + timedelta(days=days), units=units)
 
 
 def forecast_established(panel: Panel, widths: Units) -> dict[Pair, Projection]:

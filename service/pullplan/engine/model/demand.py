@@ -50,6 +50,25 @@ class Adjustment(Fact, frozen=True, kw_only=True):
     """Added over the whole range, prorated by covered days."""
 
 
+class Promotion(Fact, frozen=True, kw_only=True):
+    """Days in the past on which a promotion that people had announced lifted demand, [from_date, until_date)."""
+
+    external_id: str
+    product_code: str
+    region_code: str
+    from_date: date
+    until_date: date
+
+
+class OutOfStock(Fact, frozen=True, kw_only=True):
+    """Days on which a region had nothing to give of a product, by its counts, [from_date, until_date)."""
+
+    product_code: str
+    region_code: str
+    from_date: date
+    until_date: date
+
+
 class StockPosition(Fact, frozen=True, kw_only=True):
     """The last count of a product × region at or before as_of, and what moved between it and as_of."""
 

@@ -6,6 +6,8 @@ from pullplan.engine.model.demand import (
     LeadSignal,
     OpenSupply,
     Order,
+    OutOfStock,
+    Promotion,
     ReleasedWork,
     StockPosition,
 )
@@ -36,6 +38,8 @@ class ForecastFacts(Fact, frozen=True, kw_only=True):
     order_history: DailyUnits = DailyUnits()
     """Ordered units by due day, days before as_of_date only."""
     adjustments: tuple[Adjustment, ...] = ()
+    promotions: tuple[Promotion, ...] = ()
+    out_of_stock: tuple[OutOfStock, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
     """Product × region pairs that must get a forecast though they may have no history."""
     profile: ForecastProfile = "thorough"

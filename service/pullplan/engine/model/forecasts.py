@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from pullplan.engine.model.words import Bucket, DemandClass, Fact
+from pullplan.engine.model.words import Bucket, DemandClass, Fact, Mark
 
 
 class Accuracy(Fact, frozen=True, kw_only=True):
@@ -78,6 +78,10 @@ class Grounds(Fact, frozen=True, kw_only=True):
     """None: nothing was ever demanded."""
     history_units: tuple[float | None, ...] = ()
     """By bucket from the first demand to the last complete bucket; None where the source was silent as a whole."""
+    history_used_units: tuple[float | None, ...] = ()
+    """The same as models were shown it."""
+    history_marks: tuple[Mark | None, ...] = ()
+    """By bucket why the two differ."""
     candidates: tuple[Candidate, ...] = ()
     """The one that was chosen first, then the next best."""
     backtest: tuple[PastForecast, ...] = ()

@@ -24,6 +24,9 @@ ShortfallMeasure = Literal["value", "units", "resource_hours"]
 Lanes = Literal["all", "given_only", "within_km"]
 DemandClass = Literal["smooth", "erratic", "intermittent", "lumpy", "new"]
 ForecastProfile = Literal["quick", "thorough"]
+Mark = Literal["missing", "promotion", "outlier", "censored"]
+"""Why a bucket of history does not tell the usual demand: its source was silent, people had announced a promotion, it
+stands alone far above all around it, or the region was out of stock."""
 PassedOverCause = Literal[
     "not_qualified",
     "offline",
