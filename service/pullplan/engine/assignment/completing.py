@@ -129,7 +129,7 @@ def complete(
         watch.note(needs_settled=len(margin) - n_open_needs)
         ties = NearTies(market, choice, by_start, trust)
         solved = ties.solve(search_weight)
-        if solved.misfit > MISFIT_SHARE * float(market.capacity.mean()):
+        if solved.misfit > MISFIT_SHARE * float(np.abs(market.capacity).mean()):
             width, n_batches, trust = 2 * width, 2 * n_batches, TRUST_GROWTH * trust
             choice = _open_near(market, choice, start_prices, margin, width=width, n_batches=n_batches)
             continue

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.assignment.blocks import Block, Market, Ranks, Timing
+from pullplan.engine.assignment.holds import NOT_HELD, Holds
 from pullplan.engine.assignment.programme import largest_use
 from pullplan.engine.options import Options, Ways, runs, shortfall_weight
 
@@ -29,20 +30,23 @@ class Layout:
     capability: Sequence[IntArray]
     """By block, (n_ways,)."""
     row_scale: FloatArray
-    """(n_resources,)"""
+    """(n_resources,); rows of the market beyond these are not of resources."""
+    worth_of_staying: float = 0.0
+    """Of a held unit, taken off the cost of its stay."""
 
 
 @dataclass(frozen=True)
 class _Kinds:
-    """One block's ways: capabilities told apart by how long their goods travel and when they may start.
+    """One block's ways: capabilities told apart by how long their goods travel and when they may start, then their stays.
 
-    Its needs are told apart by *when*: due bucket, earliest and latest arrival, and pinned start (−1: any).
+    Its needs are told apart by *when*: due bucket, earliest and latest arrival, pinned start (−1: any), and the start of
+    the line that holds them.
     """
 
     needs: IntArray
     """Ordered by when."""
     when: IntArray
-    """(n_whens, 4)"""
+    """(n_whens, 5)"""
     when_of_need: IntArray
     capability: IntArray
     offset_buckets: IntArray
@@ -50,27 +54,38 @@ class _Kinds:
     last_start: IntArray
     cost: FloatArray
     """(n_ways, n_needs); infinite where the way does not go there, or not in time."""
+    is_stay: BoolArray
+    """(n_ways,)"""
 
     @property
     def start_range(self) -> tuple[IntArray, IntArray]:
         """Tell the first and the last start of each way that are in time: twice (n_ways, n_whens)."""
-        _, earliest, latest, pinned = self.when.T
+        _, earliest, latest, pinned, held = self.when.T
         offset = self.offset_buckets[:, None]
         first = np.maximum(self.first_start[:, None], earliest - offset)
         last = np.minimum(self.last_start[:, None], latest - offset)
-        is_pinned = pinned >= 0
-        return np.where(is_pinned, np.maximum(first, pinned), first), np.where(
-            is_pinned, np.minimum(last, pinned), last
-        )
+        for is_bound, start in ((pinned >= 0, pinned), (self.is_stay[:, None], held)):
+            first = np.where(is_bound, np.maximum(first, start), first)
+            last = np.where(is_bound, np.minimum(last, start), last)
+        return first, last
 
 
-def lay_out(options: Options, needs_by_stage: Iterable[IntArray], latest_bucket: IntArray) -> Layout | None:
+def lay_out(
+    options: Options,
+    needs_by_stage: Iterable[IntArray],
+    latest_bucket: IntArray,
+    holds: Holds | None = None,
+) -> Layout | None:
     """Lay out the market of what arrives by each need's latest bucket; None where nothing does.
+
+    Where some needs are held, and that is not free, the row of stays comes after those of resources.
 
     Shapes: `latest_bucket` (n_needs,)
     """
-    blocks_of_needs = _needs_of_blocks(options, latest_bucket)
-    kinds = [k for needs in blocks_of_needs if len((k := _kinds(options, needs, latest_bucket)).needs)]
+    holding = None if holds is None or holds.is_free else holds
+    when = _when(options, latest_bucket, holding)
+    blocks_of_needs = _needs_of_blocks(options, when)
+    kinds = [k for needs in blocks_of_needs if len((k := _kinds(options, needs, when, holding)).needs)]
     last_starts = [int(k.start_range[1][np.isfinite(k.cost).any(axis=1)].max(initial=-1)) for k in kinds]
     n_starts = max(last_starts, default=-1) + 1
     if n_starts == 0:
@@ -83,6 +98,8 @@ def lay_out(options: Options, needs_by_stage: Iterable[IntArray], latest_bucket:
     blocks = []
     for k in kinds:
         use = (options.capabilities.use[k.capability] / row_scale).toarray()
+        if holding is not None:
+            use = np.column_stack([use, np.where(k.is_stay, -1.0, 0.0)])
         rows = np.flatnonzero(use.any(axis=0))
         blocks.append(
             Block(
@@ -97,28 +114,37 @@ def lay_out(options: Options, needs_by_stage: Iterable[IntArray], latest_bucket:
             )
         )
     capacities = options.capacities
+    capacity = capacities.available[:, :n_starts] / row_scale[:, None]
+    is_stored, is_limit = capacities.is_stored, capacities.is_share
+    if holding is not None:
+        capacity = np.concatenate([capacity, holding.capacity(n_starts)])
+        is_stored, is_limit = np.append(is_stored, True), np.append(is_limit, False)
     market = Market(
         blocks=blocks,
-        capacity=(capacities.available[:, :n_starts] / row_scale[:, None]).ravel(),
-        is_full=np.zeros(len(row_scale) * n_starts, dtype=bool),
+        capacity=capacity.ravel(),
+        is_full=np.zeros(capacity.size, dtype=bool),
         n_slices=options.parameters.share_slices,
         n_starts=n_starts,
-        is_stored=capacities.is_stored if n_starts > 1 else None,
-        ranks=_ranks(options, kinds),
-        is_limit=capacities.is_share if capacities.is_share.any() else None,
+        is_stored=is_stored if n_starts > 1 else None,
+        ranks=_ranks(options, kinds) if holds is None else _moves(kinds, holds) if holding is None else None,
+        is_limit=is_limit if is_limit.any() else None,
         has_later_ways=bool((options.need_latest_bucket > latest_bucket).any()),
     )
     need = np.concatenate([k.needs for k in kinds])
-    return Layout(market, need, [k.capability for k in kinds], row_scale)
+    worth = 0.0 if holding is None else holding.worth_per_unit
+    return Layout(market, need, [k.capability for k in kinds], row_scale, worth)
 
 
-def _when(options: Options, latest_bucket: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    return options.need_bucket, options.need_earliest_bucket, latest_bucket, options.need_pinned_start
+def _when(options: Options, latest_bucket: IntArray, holds: Holds | None) -> IntArray:
+    """Say when every need may be served: (5, n_needs)."""
+    held = np.full(len(latest_bucket), NOT_HELD) if holds is None else holds.start_bucket
+    earliest, pinned = options.need_earliest_bucket, options.need_pinned_start
+    return np.stack([options.need_bucket, earliest, latest_bucket, pinned, held])
 
 
-def _needs_of_blocks(options: Options, latest_bucket: IntArray) -> list[IntArray]:
+def _needs_of_blocks(options: Options, when: IntArray) -> list[IntArray]:
     """Gather the needs by product, ordered by due bucket, so many at a time."""
-    order = np.lexsort((*reversed(_when(options, latest_bucket)), options.need_product))
+    order = np.lexsort((*when[::-1], options.need_product))
     product = options.need_product[order]
     ends = np.searchsorted(product, np.arange(len(options.products) + 1)).tolist()
     return [
@@ -128,15 +154,11 @@ def _needs_of_blocks(options: Options, latest_bucket: IntArray) -> list[IntArray
     ]
 
 
-def _kinds(options: Options, needs: IntArray, latest_bucket: IntArray) -> _Kinds:
+def _kinds(options: Options, needs: IntArray, when_of_needs: IntArray, holds: Holds | None) -> _Kinds:
     regions, column = np.unique(options.need_region[needs], return_inverse=True)
     ways = options.ways(int(options.need_product[needs[0]]), regions)
     of_way, offset, first, last, goes = _tell_apart(ways, options.horizon.horizon_buckets)
-    when, when_of_need = np.unique(
-        np.stack([of_needs[needs] for of_needs in _when(options, latest_bucket)], axis=1),
-        axis=0,
-        return_inverse=True,
-    )
+    when, when_of_need = np.unique(when_of_needs[:, needs].T, axis=0, return_inverse=True)
     found = _Kinds(
         needs=needs,
         when=when,
@@ -146,7 +168,10 @@ def _kinds(options: Options, needs: IntArray, latest_bucket: IntArray) -> _Kinds
         first_start=first,
         last_start=last,
         cost=np.where(goes, ways.route_cost[of_way], np.inf)[:, column],
+        is_stay=np.zeros(len(of_way), dtype=bool),
     )
+    if holds is not None:
+        found = _with_stays(found, holds)
     first_in_time, last_in_time = found.start_range
     pinned = options.need_pinned_node[needs]
     is_elsewhere = (pinned >= 0) & (options.capabilities.node[found.capability][:, None] != pinned)
@@ -178,6 +203,22 @@ def _tell_apart(ways: Ways, horizon_buckets: int) -> tuple[IntArray, IntArray, I
         np.broadcast_to(told, ways.usable.shape)[tuple(place)] for told in (ways.offset_buckets, first, last)
     )
     return place[0], offset, first, last, ways.usable[place[0]] & (number[place[0]] == kind[:, None])
+
+
+def _with_stays(kinds: _Kinds, holds: Holds) -> _Kinds:
+    """Add every way once more, for the needs that are held there."""
+    n_ways = len(kinds.capability)
+    is_held = kinds.capability[:, None] == holds.capability[kinds.needs]
+    stays = np.where(is_held, kinds.cost - holds.worth_per_unit, np.inf)
+    return replace(
+        kinds,
+        capability=np.tile(kinds.capability, 2),
+        offset_buckets=np.tile(kinds.offset_buckets, 2),
+        first_start=np.tile(kinds.first_start, 2),
+        last_start=np.tile(kinds.last_start, 2),
+        cost=np.concatenate([kinds.cost, stays]),
+        is_stay=np.arange(2 * n_ways) >= n_ways,
+    )
 
 
 def _timing(options: Options, kinds: _Kinds, n_starts: int) -> Timing | None:
@@ -212,6 +253,18 @@ def _ranks(options: Options, kinds: Sequence[_Kinds]) -> Ranks:
         at = np.searchsorted(ways.capability, of_block.capability[way[made]])
         found[made] = ways.distance_rank(at, column)
         return found
+
+    return ranks
+
+
+def _moves(kinds: Sequence[_Kinds], holds: Holds) -> Ranks:
+    """Rank 1 what is not made where the line that holds a need is made; to stay short is to have moved."""
+
+    def ranks(block: int, way: IntArray, need: IntArray) -> IntArray:
+        of_block = kinds[block]
+        held = holds.capability[of_block.needs[need]]
+        made = np.append(of_block.capability, NOT_HELD)[way]
+        return np.where(held == NOT_HELD, 0, made != held)
 
     return ranks
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from pullplan.engine.assignment.holds import Holds
 from pullplan.engine.assignment.layout import Layout, lay_out, soonest_buckets
-from pullplan.engine.assignment.pricing import PricedPlan, price, price_short
+from pullplan.engine.assignment.pricing import HELD_COOLING, WARM_COOLING, PricedPlan, price, price_short
 from pullplan.engine.assignment.sharding import Spread, here
 from pullplan.engine.assignment.slices import ProvedSlices
 from pullplan.engine.assignment.smoothing import start_prices
@@ -27,6 +28,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 METHOD = "prices on capacity by Newton's steps, near ties completed exactly in HiGHS"
+FEWEST_MOVES = "after every stage, the fewest units that are made at another node than in the parent"
+ANY_BY_PRICE = "none: of equally good plans that move as little, any"
 NOTHING_EARLY = 1e-9
 """Of one mean need: the solver's rounding, of which prices of 0 prove enough."""
 TIE_BREAK = "after every stage, the least Σ units × rank(distance_km, node_code)"
@@ -38,16 +41,18 @@ def assign_by_prices(
     warm_prices: FloatArray | None = None,
     *,
     spread: Spread = here,
+    holds: Holds | None = None,
 ) -> Solution | None:
     """Assign through prices; None where they don't settle.
 
-    `warm_prices` (n_resources, n_buckets) prove the cost of a plan for nearly the same facts.
+    `warm_prices` (n_resources, n_buckets) prove the cost of a plan for nearly the same facts. Needs stay where `holds`
+    says as far as it says, and where that is free, as far as the plan is as good.
     """
     if len(options.needs) == 0:
         return None
     measures = stage_measures(options)
     needs_of = needs_by_rank(options)
-    layout = lay_out(options, needs_of.values(), soonest_buckets(options))
+    layout = lay_out(options, needs_of.values(), soonest_buckets(options), holds)
     if layout is None:
         return None
     watch = watch or Watch()
@@ -55,10 +60,18 @@ def assign_by_prices(
         watch.begin(measure.name, k / len(measures))  # shortfall and lateness are proved with the cost
     if warm_prices is not None:
         warm_prices = warm_prices[:, : layout.market.n_starts] * layout.row_scale[:, None]
+        n_stay_rows = len(layout.market.capacity) // layout.market.n_starts - len(layout.row_scale)
+        if holds is not None and n_stay_rows:
+            warm_prices = np.pad(warm_prices, ((0, n_stay_rows), (0, 0)), constant_values=holds.churn_price)
     try:
-        plan = price(layout.market, len(needs_of), warm_prices, watch=watch, spread=spread)
+        plan = price(
+            *(layout.market, len(needs_of), warm_prices),
+            watch=watch,
+            spread=spread,
+            warm_cooling=WARM_COOLING if holds is None or holds.is_free else HELD_COOLING,
+        )
         if plan is None:
-            layout = lay_out(options, needs_of.values(), options.need_latest_bucket) or layout
+            layout = lay_out(options, needs_of.values(), options.need_latest_bucket, holds) or layout
             plan = price_short(layout.market, len(needs_of), watch=watch, spread=spread)
     except AssignmentFailedError:
         return None
@@ -79,8 +92,14 @@ def assign_by_prices(
             options, layout, np.maximum(0.0, _of_all(plan, plan.lines.cost.solved.by_start))
         ),
         method=METHOD,
-        tie_break=TIE_BREAK,
+        tie_break=_tie_break(holds),
     )
+
+
+def _tie_break(holds: Holds | None) -> str:
+    if holds is None:
+        return TIE_BREAK
+    return FEWEST_MOVES if holds.is_free else ANY_BY_PRICE
 
 
 def _stopped(
@@ -168,9 +187,18 @@ def _stage_prices(
         prices = of_cost * plan.early.by_start
         multipliers = of_cost * np.append(plan.early.multipliers, 1.0)
     found.append((earliness.name, prices, multipliers))
+    cost_at = len(found) - 2
+    worth = layout.worth_of_staying
+    worths = [*[0.0] * cost_at, worth, worth * float(multipliers[cost_at])]
     return tuple(
-        StagePrices(name, _by_capacity(options, layout, _of_all(plan, prices)), multipliers)
-        for name, prices, multipliers in found
+        StagePrices(
+            name,
+            _by_capacity(options, layout, of_all),
+            multipliers,
+            churn=worth + float(of_all[len(layout.row_scale) :, :1].sum()),
+        )
+        for (name, prices, multipliers), worth in zip(found, worths, strict=True)
+        for of_all in (_of_all(plan, prices),)
     )
 
 
@@ -183,5 +211,5 @@ def _of_all(plan: PricedPlan, by_start: FloatArray) -> FloatArray:
 
 def _by_capacity(options: Options, layout: Layout, by_start: FloatArray) -> FloatArray:
     prices = np.zeros(options.capacities.available.shape)
-    prices[:, : layout.market.n_starts] = by_start / layout.row_scale[:, None]
+    prices[:, : layout.market.n_starts] = by_start[: len(prices)] / layout.row_scale[:, None]
     return prices

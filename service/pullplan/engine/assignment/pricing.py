@@ -51,6 +51,8 @@ SETTLED_WIDTHS = 40.0
 EVEN_SHARE = 1e-12
 """Of the mean cost: ways that differ by less cost the same."""
 WARM_COOLING = tuple(np.geomspace(1 / 300, 1e-5, 6).tolist())
+HELD_COOLING = tuple(np.geomspace(1 / 10, 1e-5, 9).tolist())
+"""Where the price of staying is hardly known, other prices move as it is found."""
 SOFT_WIDTHS = 10.0
 """Of the temperature: what ties within so much is still spread softly, and must be open in the completion."""
 START_COOLING = tuple(np.geomspace(1.0, 1e-3, 7).tolist())
@@ -92,10 +94,12 @@ def price(
     *,
     watch: Watch | None = None,
     spread: Spread = here,
+    warm_cooling: Sequence[float] = WARM_COOLING,
 ) -> PricedPlan | None:
     """Serve every need at the least cost; None where prices don't settle, as not all can be served by these ways.
 
-    `warm_prices` (n_resources, n_starts) are those of a plan for nearly the same.
+    `warm_prices` (n_resources, n_starts) are those of a plan for nearly the same, `warm_cooling` the temperatures from them
+    on, of the spread of costs.
 
     Raises: SearchStoppedError, AssignmentFailedError where HiGHS ends without an optimum.
     """
@@ -103,7 +107,7 @@ def price(
     # Where every need has one way, only starts compete: any temperature will do.
     width = _spread(market.blocks) or 1.0
     with _held(market, watch, spread) as held:
-        found = _search_quickly(held, warm_prices, width)
+        found = _search_quickly(held, warm_prices, warm_cooling, width)
         for _ in range(MOST_ROUNDS):
             if found is None:
                 return None
@@ -214,12 +218,14 @@ class _Found:
         return self.by_start[self.search.is_priced]
 
 
-def _search_quickly(search: PriceSearch, warm_prices: FloatArray | None, width: float) -> _Found | None:
+def _search_quickly(
+    search: PriceSearch, warm_prices: FloatArray | None, warm_cooling: Sequence[float], width: float
+) -> _Found | None:
     """Cool a sample down, then all needs, then their starts; None where capacity seems too little, or nearly so."""
     market = search.market
     if warm_prices is not None:
         warm = search.pricing(warm_prices.any(axis=1))
-        found = _cool_to_starts(warm, row_prices(market, warm_prices), width, WARM_COOLING)
+        found = _cool_to_starts(warm, row_prices(market, warm_prices), width, warm_cooling)
         if found is not None:
             return found
     prices = search_sample(market, width, search.watch)

@@ -7,6 +7,7 @@ import highspy
 import numpy as np
 import numpy.typing as npt
 
+from pullplan.engine.assignment.holds import Holds
 from pullplan.engine.assignment.lines import share_out
 from pullplan.engine.assignment.priced import assign_by_prices
 from pullplan.engine.assignment.programme import Programme, build_programme, to_highs
@@ -77,6 +78,19 @@ def assign(
         if priced is not None:
             return priced
     return assign_whole(options, watch)
+
+
+def assign_held(
+    options: Options,
+    holds: Holds,
+    progress: Callable[[SearchProgress], None] | None = None,
+    warm_prices: FloatArray | None = None,
+) -> Solution | None:
+    """Serve the needs as `assign` does, by plans alone that hold what has to stay; None where prices don't settle.
+
+    Raises: AssignmentFailedError where HiGHS ends without an optimum.
+    """
+    return assign_by_prices(options, Watch(progress), warm_prices, holds=holds)
 
 
 def assign_whole(options: Options, watch: Watch | None = None) -> Solution:

@@ -14,12 +14,14 @@ class StagePrices:
     """What proves one stage.
 
     `capacity` (n_resources, n_buckets) prices one more unit of capacity that is there (stored: arrives) in a
-    bucket; `multipliers` price one unit of each earlier stage's measure. All ≥ 0.
+    bucket; `multipliers` price one unit of each earlier stage's measure; `churn`, where lines of an earlier plan are
+    held, one more held unit that moves. All ≥ 0.
     """
 
     measure: str
     capacity: FloatArray
     multipliers: FloatArray
+    churn: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def _solve(
         method=METHOD,
         tie_break=TIE_BREAK,
     )
-    moved = _moved_units(options, standing, solution)
+    moved = moved_units(options, standing, solution)
     proven = prove_held(options, standing, solution, [stage.churn_price for stage in found], moved)
     return proven, [stage.reduced_costs for stage in found]
 
@@ -138,7 +138,7 @@ def _settled(standing: Standing, is_open: BoolArray) -> tuple[OptionRows, BoolAr
     return standing.rows[settled], ~is_open
 
 
-def _moved_units(options: Options, standing: Standing, solution: Solution) -> float:
+def moved_units(options: Options, standing: Standing, solution: Solution) -> float:
     """Add up the held units that their line, as it now is, does not cover."""
     rows = options.rows_at(solution.need, solution.capability, solution.start_bucket)
     numbers, held = row_numbers(options, rows), row_numbers(options, standing.rows)

@@ -81,7 +81,7 @@ class Warm:
             return None
         _refuse_lots(has_lots=change.laid.has_lots)
         tell("assigning", 0.0)
-        looked, free = _within(churn, lambda churn: look_near(change, self.plan, churn, _assigning(tell)))
+        looked, free = _within(churn, lambda churn, _: look_near(change, self.plan, churn, _assigning(tell)))
         if looked is None:
             return None
         tell("explaining", 0.0)
@@ -96,21 +96,21 @@ class Warm:
         whole = lay_out_whole(facts, self.facts, self.plan)
         _refuse_lots(has_lots=lot_rules(whole.options) is not None)
         tell("assigning", 0.0)
-        looked, free = _within(churn, lambda churn: whole.look(churn, _assigning(tell)))
+        looked, free = _within(churn, lambda churn, free: whole.look(churn, free, _assigning(tell)))
         tell("explaining", 0.0)
         told = inherit_or_tell(looked, changed_nodes(facts, self.facts))
         return write_down(facts, whole.options.needs, self.plan, looked, free, churn=churn, told=told)
 
 
-def _within[T: Looked | None](churn: Churn, look: Callable[[Churn], T]) -> tuple[T, T | None]:
+def _within[T: Looked | None](churn: Churn, look: Callable[[Churn, T | None], T]) -> tuple[T, T | None]:
     """Find the best plan; where it moves more than the churn allows, the best that doesn't, and the other beside it."""
-    free = look(Churn())
+    free = look(Churn(), None)
     if free is None or churn.is_free or free.proven.moved_units == 0:
         return free, None
     within = churn.budget_units is None or free.proven.moved_units <= churn.budget_units
     if within and churn.least_saving_per_unit == 0:
         return free, None
-    return look(churn), free
+    return look(churn, free), free
 
 
 def _refuse_lots(*, has_lots: bool) -> None:

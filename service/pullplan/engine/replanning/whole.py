@@ -9,6 +9,7 @@ from pullplan.engine.model import Horizon, Plan, PlanningFacts
 from pullplan.engine.options import Options, build_options
 from pullplan.engine.replanning.near import Looked
 from pullplan.engine.replanning.netting import net_again
+from pullplan.engine.replanning.pricing import look_by_prices
 from pullplan.engine.replanning.programme import Churn
 from pullplan.engine.replanning.searching import Progress, search
 from pullplan.engine.replanning.standing import (
@@ -19,6 +20,9 @@ from pullplan.engine.replanning.standing import (
     keep_numbers,
 )
 
+PRICED_FROM_NEEDS = 1_000
+"""Below, the programme of the needs that have a cheaper way is solved within seconds."""
+
 
 @dataclass(frozen=True)
 class Whole:
@@ -28,11 +32,16 @@ class Whole:
     standing: Standing
     parent: Parent
 
-    def look(self, churn: Churn, progress: Progress | None) -> Looked:
-        """Find the best plan of all that keep to the churn.
+    def look(self, churn: Churn, free: Looked | None, progress: Progress | None) -> Looked:
+        """Find the best plan of all that keep to the churn; `free` is the best that holds nothing, where it is known.
 
         Raises: AssignmentFailedError where HiGHS ends without an optimum.
         """
+        if len(self.options.needs) >= PRICED_FROM_NEEDS:
+            known = None if free is None else free.proven
+            priced = look_by_prices(self.options, self.standing, churn, known, progress)
+            if priced is not None:
+                return Looked(self.options, self.standing, self.parent, priced)
         # A need that its parent splits is one that ties: it is where a little room is found first.
         n_lines = np.bincount(self.standing.rows.need, minlength=len(self.options.needs))
         proven = search(self.options, self.standing, n_lines > 1, churn, progress)
