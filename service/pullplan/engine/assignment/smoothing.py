@@ -403,10 +403,14 @@ def _by_row(use: FloatArray, by_start: FloatArray) -> FloatArray:
         by_start *= own[:, None, None, None]
         by_start *= own[:, None]
         return by_start.reshape(n_rows * n_starts, -1)
-    losing = use.T @ by_start.reshape(n_ways, -1)
-    losing = np.moveaxis(losing.reshape(n_rows, n_starts, n_ways, n_starts), 2, 0).reshape(n_ways, -1)
-    both = (use.T @ losing).reshape(n_rows, n_rows, n_starts, n_starts)
-    return np.transpose(both, (1, 2, 0, 3)).reshape(n_rows * n_starts, -1)
+    row, way = np.nonzero(use.T)
+    amount = use[way, row]
+    taken = by_start[way] * amount[:, None, None, None]
+    taken = taken[:, :, way] * amount[:, None]
+    if len(row) > n_rows:
+        first = np.searchsorted(row, np.arange(n_rows))
+        taken = np.add.reduceat(np.add.reduceat(taken, first, axis=0), first, axis=2)
+    return taken.reshape(n_rows * n_starts, -1)
 
 
 def _soft_starts(block: Block, by_start: FloatArray, temperature: float) -> tuple[FloatArray, FloatArray]:
