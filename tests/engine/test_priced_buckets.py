@@ -7,6 +7,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
+from bench.facts import DAY, facts_of
+from bench.instances import reference_instance
 from hypothesis import HealthCheck, given, settings
 from tests.engine.instances import MONDAY, networks
 from tests.engine.oracle import is_close
@@ -14,7 +16,9 @@ from tests.engine.planned import stated
 from tests.engine.test_priced_assignment import assert_equal_stages, assert_holds
 
 from pullplan.engine.assignment import shortage, sifting, sifting_starts
+from pullplan.engine.assignment.layout import lay_out
 from pullplan.engine.assignment.priced import assign_by_prices
+from pullplan.engine.assignment.pricing import price_short
 from pullplan.engine.assignment.stages import Search
 from pullplan.engine.certificate import certify
 from pullplan.engine.checker import check
@@ -32,7 +36,7 @@ from pullplan.engine.model import (
     Resource,
     Tier,
 )
-from pullplan.engine.options import build_options
+from pullplan.engine.options import Options, build_options, needs_by_rank
 
 pytestmark = pytest.mark.usefixtures("few_needs_open_at_first")
 
@@ -303,6 +307,79 @@ def test_where_time_is_short_prices_are_as_good_as_the_whole_programme_stage_by_
     assert n_late > len(seeds) / 5
     assert n_short > len(seeds) / 5
     assert n_early > len(seeds) / 2
+
+
+def weak_at_first(
+    n_products: int, n_regions: int, n_buckets: int, n_weak: int, *, capacity_factor: float
+) -> Options:
+    """Take regions of the reference network, capacity at 0.6 in the first buckets; three needs in ten may be late."""
+    instance = reference_instance(n_products, capacity_factor=capacity_factor * n_regions / 300)
+    facts = facts_of(instance)
+    chance = np.random.default_rng(101)
+    weak = tuple(
+        CapacityException(
+            node_code=r.node_code,
+            resource_code=r.resource_code,
+            from_date=DAY,
+            until_date=DAY + timedelta(days=n_weak),
+            capacity_per_day=0.6 * r.capacity_per_day,
+        )
+        for r in facts.resources
+    )
+    held = tuple(
+        msgspec.structs.replace(p, holding_cost_per_unit_per_day=float(chance.uniform(0.02, 0.3)))
+        for p in facts.products
+    )
+    needs = [
+        Need(
+            need_id=number + 1,
+            product_code=product.product_code,
+            region_code=region.region_code,
+            bucket=bucket,
+            tier="order",
+            latest_bucket=min(n_buckets - 1, bucket + 2) if chance.random() < 0.3 else bucket,
+            units=float(instance.units[p, r] * chance.uniform(0.8, 1.2)) + 0.01,
+        )
+        for number, (p, product, r, region, bucket) in enumerate(
+            (p, product, r, region, bucket)
+            for p, product in enumerate(facts.products)
+            for r, region in enumerate(facts.regions[:n_regions])
+            for bucket in range(n_buckets)
+        )
+    ]
+    horizon = msgspec.structs.replace(facts.horizon, horizon_buckets=n_buckets)
+    parameters = msgspec.structs.replace(facts.parameters, shortfall_measure="units", share_slices=1)
+    facts = msgspec.structs.replace(
+        facts,
+        horizon=horizon,
+        parameters=parameters,
+        products=held,
+        capacity_exceptions=weak,
+        orders=(),
+        policies=(),
+    )
+    return build_options(facts, needs)
+
+
+def test_prices_settle_where_capacity_is_weak_at_first_and_every_node_is_full() -> None:
+    options = weak_at_first(80, 3, 3, 1, capacity_factor=1.05)
+    layout = lay_out(options, needs_by_rank(options).values(), options.need_latest_bucket)
+    assert layout is not None
+    plan = price_short(layout.market, 1)
+    assert plan is not None
+    assert plan.lines.n_rounds <= 3
+    assert plan.lines.cost.bound == pytest.approx(plan.lines.cost.value, rel=1e-9)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("capacity_factor", [0.9, 1.0])
+def test_sixty_thousand_needs_that_are_short_of_time_at_first_are_priced(capacity_factor: float) -> None:
+    options = weak_at_first(25, 300, 8, 2, capacity_factor=capacity_factor)
+    solution = assign_by_prices(options)
+    assert solution is not None
+    assert_holds(options, solution)
+    for stage in certify(options, solution)[:-1]:
+        assert abs(stage.gap) < 1e-8
 
 
 def pinned_in_part(facts: PlanningFacts, need: Need, chance: np.random.Generator) -> Need:

@@ -247,7 +247,7 @@ def _held(market: Market, watch: Watch, spread: Spread) -> Iterator[PriceSearch]
 def _cool_to_starts(
     search: PriceSearch, prices: FloatArray, width: float, cooling: Sequence[float]
 ) -> _Found | None:
-    cooled = _cool(search, prices, [width * share for share in cooling])
+    cooled = _cool(search, prices, [width * share for share in cooling], Path(search.market))
     if not cooled.fits:
         return None
     if search.market.n_starts == 1:
@@ -262,7 +262,10 @@ def _search_carefully(market: Market, watch: Watch, spread_over: Spread) -> tupl
     if width == 0 and market.n_starts == 1:
         return market.by_start(prices), 0.0
     with _held(market, watch, spread_over) as search:
-        cooled = _cool(search, prices, [(width or 1.0) * share for share in CAREFUL_COOLING])
+        path = Path(market)
+        # So hot that cost hardly counts, prices fall as the temperature does.
+        path.add(prices, 0.0)
+        cooled = _cool(search, prices, [(width or 1.0) * share for share in CAREFUL_COOLING], path)
         if market.n_starts == 1:
             return market.by_start(cooled.prices), 0.0
         found = _cool_starts(cooled)
@@ -281,10 +284,10 @@ class _Cooled:
     """Use keeps within capacity."""
 
 
-def _cool(search: PriceSearch, prices: FloatArray, temperatures: Sequence[float]) -> _Cooled:
+def _cool(search: PriceSearch, prices: FloatArray, temperatures: Sequence[float], path: Path) -> _Cooled:
     """Lower the temperature until no more needs are soft than the completion takes, and limits that bind are priced."""
     n_needs = int(search.market.first_need[-1])
-    path, last, fits, grew = Path(search.market), np.inf, True, False
+    last, fits, grew = np.inf, True, False
     for temperature in temperatures:
         if too_many(search.market, search.is_priced):
             return _Cooled(search, prices, last, fits=False)

@@ -51,9 +51,9 @@ def least_shortage(market: Market, n_stages: int, watch: Watch | None = None) ->
     column, weight, edges = programme.short_column, programme.weight, programme.edges / scale
     late = programme.late_buckets()
     start = np.zeros(search.n_columns)
-    start[column] = (
-        weight / typical_scale(weight) * np.geomspace(FIRST_BEFORE_LAST, 1.0, n_stages)[programme.stage]
-    )
+    # The last weighs 1, also where it is the only one.
+    of_stage = np.geomspace(1.0, FIRST_BEFORE_LAST, n_stages)[::-1]
+    start[column] = weight / typical_scale(weight) * of_stage[programme.stage]
     if columns is not None and search.n_columns >= SIFTED_FROM_COLUMNS:
         sift(search, columns, start / typical_scale(start))
     elif n_stages > 1 or late.any():
@@ -65,11 +65,11 @@ def least_shortage(market: Market, n_stages: int, watch: Watch | None = None) ->
             solve(search, start / scale_of_start)
     slice_columns = np.repeat(column[None], market.n_slices, axis=0)
     stages = []
-    for of_stage in programme.by_stage(n_stages):
-        shortages = Shortages(column[of_stage], of_stage, weight[of_stage], edges[of_stage])
+    for classes in programme.by_stage(n_stages):
+        shortages = Shortages(column[classes], classes, weight[classes], edges[classes])
         shared = SharedShortfall(search, shortages)
         shared.prove()
-        slice_columns[:, of_stage] = shared.columns
+        slice_columns[:, classes] = shared.columns
         stages.append(shared.stages)
     close(search, prove(search, late))
     return Shortage(programme, stages, search.proofs, search.n_columns, slice_columns)
