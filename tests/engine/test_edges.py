@@ -92,6 +92,7 @@ def proven(facts: PlanningFacts, needs: list[Need], *, gap: float = 1e-8) -> lis
     """Plan whole and by prices; every stage is proven, and the checker finds nothing."""
     options = build_options(facts, needs)
     priced = assign_by_prices(options)
+    assert priced is not None or len(options.option_need) == 0
     plans = [
         stated(facts, options, solution)
         for solution in (assign_whole(options), priced)
