@@ -1,17 +1,17 @@
 -- name: insert_forecast
 INSERT INTO forecasts (
     forecast_id, run_id, as_of, bucket, first_bucket_date, horizon_buckets, n_steps, parameters, snapshot_at,
-    snapshot_hash, measures, wall_seconds, code_version
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+    snapshot_hash, measures, wall_seconds, code_version, experience
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
 
 -- name: find_forecast
 SELECT forecast_id, run_id, as_of, bucket, first_bucket_date, horizon_buckets, n_steps, parameters, snapshot_at,
-    snapshot_hash, measures, wall_seconds, code_version, created_at
+    snapshot_hash, measures, wall_seconds, code_version, created_at, experience
 FROM forecasts WHERE forecast_id = $1;
 
 -- name: list_forecasts
 SELECT forecast_id, run_id, as_of, bucket, first_bucket_date, horizon_buckets, n_steps, parameters, snapshot_at,
-    snapshot_hash, measures, wall_seconds, code_version, created_at
+    snapshot_hash, measures, wall_seconds, code_version, created_at, experience
 FROM forecasts
 WHERE (created_at, forecast_id) < ($1, $2) AND created_at >= $3
 ORDER BY created_at DESC, forecast_id DESC LIMIT $4;
@@ -24,12 +24,30 @@ WHERE forecast_id = $1 AND (product_code, region_code, bucket_date) > ($2, $3, $
 ORDER BY product_code, region_code, bucket_date LIMIT $7;
 
 -- name: list_series
-SELECT product_code, region_code, demand_class, model, fallback_reason, history_buckets, accuracy
+SELECT product_code, region_code, demand_class, model, fallback_reason, history_buckets, accuracy, experience
 FROM forecast_series
 WHERE forecast_id = $1 AND (product_code, region_code) > ($2, $3)
     AND ($4::text IS NULL OR product_code = $4) AND ($5::text IS NULL OR region_code = $5)
     AND ($6::text IS NULL OR demand_class = $6)
 ORDER BY product_code, region_code LIMIT $7;
+
+-- name: list_forecasts_in_force
+-- $1: bucket, $2 to $3: first days of buckets, $4: as_of, $5: days of a bucket. Of each bucket the latest forecast that
+-- was made from before its end; of several as of one bucket the one that was made last.
+SELECT DISTINCT ON (b.bucket_date) b.bucket_date, f.forecast_id
+FROM (
+    SELECT $2::date + n * $5::integer AS bucket_date FROM generate_series(0, ($3::date - $2::date) / $5::integer - 1) AS n
+) AS b
+JOIN forecasts AS f
+    ON f.bucket = $1 AND f.as_of <= $4 AND f.first_bucket_date <= b.bucket_date
+    AND b.bucket_date < f.first_bucket_date + f.n_steps * $5::integer
+ORDER BY b.bucket_date, f.first_bucket_date DESC, f.created_at DESC, f.forecast_id DESC;
+
+-- name: list_values_in_force
+-- Of one forecast, in the buckets in which it was in force.
+SELECT product_code, region_code, bucket_date, mean_units, p10_units, p50_units, p90_units
+FROM forecast_values WHERE forecast_id = $1 AND bucket_date = ANY($2::date [])
+ORDER BY product_code, region_code, bucket_date;
 
 -- name: list_history
 SELECT r.product_code, r.region_code, r.bucket_date, r.units, r.used_units, r.mark

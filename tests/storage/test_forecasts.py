@@ -6,7 +6,15 @@ import asyncpg
 import msgspec
 import pytest
 
-from pullplan.engine.model import Accuracy, Candidate, Forecast, Grounds, PastForecast, SeriesForecast
+from pullplan.engine.model import (
+    Accuracy,
+    Candidate,
+    Forecast,
+    ForecastsInForce,
+    Grounds,
+    PastForecast,
+    SeriesForecast,
+)
 from pullplan.storage import forecasts, listings
 from pullplan.storage.database import Connection
 
@@ -75,12 +83,12 @@ def grounds() -> tuple[Grounds, ...]:
     return first, Grounds(), Grounds()
 
 
-async def stored(connection: Connection, made: Forecast | None = None) -> UUID:
+async def stored(connection: Connection, made: Forecast | None = None, **more: Any) -> UUID:
     forecast_id = uuid4()
     record = forecasts.ForecastRecord(
         forecast_id=forecast_id,
         run_id=forecast_id,
-        as_of=datetime(2024, 1, 3, tzinfo=UTC),
+        as_of=more.get("as_of", datetime(2024, 1, 3, tzinfo=UTC)),
         horizon_buckets=1,
         parameters={"bucket": "week"},
         snapshot_at=datetime(2024, 1, 4, tzinfo=UTC),
@@ -90,7 +98,9 @@ async def stored(connection: Connection, made: Forecast | None = None) -> UUID:
     )
     made = made or forecast()
     async with connection.transaction():
-        await forecasts.insert(connection, record, made, grounds()[: len(made.series)], DATES)
+        await forecasts.insert(
+            connection, record, made, grounds()[: len(made.series)], more.get("dates", DATES)
+        )
     return forecast_id
 
 
@@ -201,3 +211,30 @@ async def test_past_forecasts_stand_beside_what_came(connection: Connection):
         (MONDAY - timedelta(weeks=1), MONDAY - timedelta(weeks=1), 1 / 3, 9.0, None),
         (MONDAY - timedelta(weeks=1), MONDAY, None, 9.0, None),
     ]
+
+
+async def test_in_force_is_the_latest_forecast_that_was_made_from_before_a_buckets_end(
+    connection: Connection,
+):
+    def of(first_date: date, level: float) -> Forecast:
+        said = dict.fromkeys(("mean_units", "p10_units", "p50_units", "p90_units"), (level, level))
+        return msgspec.structs.replace(
+            forecast(), first_bucket_date=first_date, series=(series("BREAD", "NORTH", **said),)
+        )
+
+    weeks = [MONDAY + timedelta(weeks=n) for n in range(4)]
+    midnight = [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in weeks]
+    for n, level in ((0, 1.0), (1, 2.0), (1, 3.0), (2, 4.0)):
+        await stored(connection, of(weeks[n], level), as_of=midnight[n], dates=weeks[n : n + 2])
+    read = await forecasts.list_in_force(
+        connection, "week", MONDAY - timedelta(weeks=1), weeks[3], midnight[1], bucket_days=7
+    )
+    # Nothing was in force before the first; of two as of one week the later made; what is made from later on is not read.
+    assert sorted(zip(read.bucket_dates, read.mean_units, strict=True)) == [
+        (weeks[0], 1.0),
+        (weeks[1], 3.0),
+        (weeks[2], 3.0),
+    ]
+    assert (read.product_codes, read.region_codes) == (("BREAD",) * 3, ("NORTH",) * 3)
+    nothing = await forecasts.list_in_force(connection, "day", MONDAY, weeks[3], midnight[3], bucket_days=1)
+    assert nothing == ForecastsInForce()

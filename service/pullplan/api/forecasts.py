@@ -17,7 +17,7 @@ from pullplan.api.horizon import fill_as_of
 from pullplan.api.idempotency import IdempotencyKey, answer_once
 from pullplan.api.rows import Table
 from pullplan.engine.errors import ResourceUnknownError
-from pullplan.engine.model import Accuracy, Bucket, DemandClass, ForecastRequest, Instant
+from pullplan.engine.model import Accuracy, Bucket, DemandClass, Experience, ForecastRequest, Instant
 from pullplan.storage import database, forecasts
 from pullplan.storage.runs import Run
 
@@ -41,6 +41,8 @@ class StoredForecast(msgspec.Struct, kw_only=True):
     snapshot_hash: str
     measures: Accuracy
     """Over the whole panel, by rolling-origin backtest, beside seasonal naive."""
+    experience: Experience
+    """How forecasts before this one fared in the latest 13 weeks, or 28 days."""
     wall_seconds: float
     code_version: str
     created_at: Instant
@@ -72,6 +74,8 @@ class SeriesRow(msgspec.Struct, kw_only=True):
     """Why a simpler model had to do."""
     history_buckets: int
     accuracy: Accuracy
+    experience: Experience
+    """How forecasts before this one fared in the latest 13 weeks, or 28 days."""
 
 
 async def get_stored(connection: database.Connection, forecast_id: UUID) -> StoredForecast:

@@ -125,6 +125,13 @@ def _told_of(stored: Json) -> list[str]:
     )
     if measures["coverage_share"] is not None:
         told.append(f"Of what came, {measures['coverage_share']:.1%} lay between p10 and p90.")
+    experience = stored["experience"]
+    if experience["wape_share"] is not None:
+        told.append(
+            f"The forecasts in force in the last {experience['n_buckets']} {stored['bucket']}s missed "
+            f"{experience['wape_share']:.1%} of what came, with a bias of {experience['bias_share']:+.1%}; "
+            f"{experience['n_drifted_series']} series have drifted."
+        )
     return told
 
 

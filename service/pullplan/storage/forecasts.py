@@ -8,7 +8,15 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from pullplan.engine.model import Accuracy, Forecast, Grounds, SeriesForecast
+from pullplan.engine.model import (
+    Accuracy,
+    Bucket,
+    Experience,
+    Forecast,
+    ForecastsInForce,
+    Grounds,
+    SeriesForecast,
+)
 from pullplan.storage.database import Connection
 from pullplan.storage.listings import Listing
 from pullplan.storage.queries import load_queries
@@ -46,6 +54,8 @@ BACKTEST = Listing(
     filters=("product_code", "region_code"),
 )
 
+_IN_FORCE = ForecastsInForce.__struct_fields__
+"""In the order of the statement's columns."""
 _AFTER_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 _BEFORE_ALL = datetime(1, 1, 2, tzinfo=UTC)
 
@@ -62,6 +72,7 @@ class ForecastRecord(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_hash: str
     wall_seconds: float
     code_version: str
+    experience: Experience = Experience()
 
 
 async def insert(
@@ -80,7 +91,7 @@ async def insert(
         SQL["insert_forecast"],
         *(r.forecast_id, r.run_id, r.as_of, forecast.bucket, forecast.first_bucket_date, r.horizon_buckets),
         *(forecast.n_steps, r.parameters, r.snapshot_at, r.snapshot_hash),
-        *(msgspec.to_builtins(forecast.measures), r.wall_seconds, r.code_version),
+        *(msgspec.to_builtins(forecast.measures), r.wall_seconds, r.code_version, r.experience),
     )
     await connection.copy_records_to_table(
         "forecast_series",
@@ -89,7 +100,7 @@ async def insert(
                 *(r.forecast_id, s.product_code, s.region_code, s.demand_class, s.model, s.fallback_reason),
                 *(s.history_buckets, s.accuracy, s.error_paths_units),
                 *(g.history_first_date, g.history_units, g.candidates, g.backtest),
-                *(g.history_used_units, g.history_marks),
+                *(g.history_used_units, g.history_marks, g.experience),
             )
             for s, g in zip(forecast.series, grounds, strict=True)
         ),
@@ -105,6 +116,29 @@ async def insert(
             )
         ),
     )
+
+
+async def list_in_force(
+    connection: Connection,
+    bucket: Bucket,
+    first_date: date,
+    end_date: date,
+    as_of: datetime,
+    *,
+    bucket_days: int,
+) -> ForecastsInForce:
+    """Read what had been forecast of the buckets of [first_date, end_date) by whatever was in force there."""
+    in_force = await connection.fetch(
+        SQL["list_forecasts_in_force"], bucket, first_date, end_date, as_of, bucket_days
+    )
+    dates_of: dict[UUID, list[date]] = {}
+    for bucket_date, forecast_id in in_force:
+        dates_of.setdefault(forecast_id, []).append(bucket_date)
+    rows: list[asyncpg.Record] = []
+    for forecast_id, dates in dates_of.items():
+        rows += await connection.fetch(SQL["list_values_in_force"], forecast_id, dates)
+    columns = zip(*rows, strict=True) if rows else ()
+    return ForecastsInForce(**dict(zip(_IN_FORCE, columns, strict=False)))
 
 
 async def find(connection: Connection, forecast_id: UUID) -> asyncpg.Record | None:

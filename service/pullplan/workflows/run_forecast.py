@@ -1,14 +1,25 @@
 """Which steps make a forecast run: read, forecast, store."""
 
+from datetime import timedelta
 from importlib.metadata import version
 from itertools import pairwise
 from uuid import UUID
 
 import msgspec
 
-from pullplan.engine.calendar import bucket_dates
-from pullplan.engine.forecast import forecast_with_grounds
-from pullplan.engine.model import Forecast, ForecastFacts, ForecastRequest, Grounds, PlanParameters, Progress
+from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates, first_day_of_bucket
+from pullplan.engine.forecast import JUDGED_BUCKETS, forecast_with_grounds, judge_forecasts_in_force
+from pullplan.engine.model import (
+    Experience,
+    Forecast,
+    ForecastFacts,
+    ForecastRequest,
+    ForecastsInForce,
+    Grounds,
+    PlanningFacts,
+    PlanParameters,
+    Progress,
+)
 from pullplan.engine.netting import forecast_steps
 from pullplan.engine.plan import snapshot_hash
 from pullplan.storage import facts, forecasts
@@ -32,28 +43,50 @@ async def run_forecast(desk: Desk, run: Claimed) -> None:
     ):
         horizon = moment.horizon(request.bucket, request.horizon_buckets)
         network = await facts.read_network_facts(connection, horizon, parameters=PlanParameters())
-        known = await facts.read_forecast_facts(connection, moment, network, n_steps=forecast_steps(network))
-    made = compute_forecast(known, desk.progress)
+        reading = await read_for_forecast(connection, moment, network)
+    made = compute_forecast(reading, desk.progress)
     desk.progress("storing", 0.0)
     async with storing_results(desk, run, f"/v1/forecasts/{run.run_id}") as storing:
         wall_seconds = desk.clock() - began
-        await store_forecast(storing, run.run_id, moment, known, made, wall_seconds=wall_seconds)
+        await store_forecast(storing, run.run_id, moment, reading.known, made, wall_seconds=wall_seconds)
+
+
+class ForecastReading(msgspec.Struct, frozen=True):
+    """What a forecast is made from, and what had been forecast before."""
+
+    known: ForecastFacts
+    in_force: ForecastsInForce
+    """No part of the facts: forecasts are judged by it, not made from it."""
 
 
 class MadeForecast(msgspec.Struct, frozen=True):
-    """A forecast, and what each of its series rests on."""
+    """A forecast, what each of its series rest on, and how those before it fared."""
 
     forecast: Forecast
     grounds: tuple[Grounds, ...]
     """Shapes: (n_series,)"""
+    experience: Experience
 
 
-def compute_forecast(known: ForecastFacts, progress: Progress) -> MadeForecast:
-    """Forecast, telling which stage it is at in a planner's words."""
+async def read_for_forecast(
+    connection: Connection, moment: facts.Moment, network: PlanningFacts
+) -> ForecastReading:
+    """Read the facts, and the forecasts that were in force in the latest complete buckets, from one snapshot."""
+    known = await facts.read_forecast_facts(connection, moment, network, n_steps=forecast_steps(network))
+    bucket = network.horizon.bucket
+    days, end = DAYS_PER_BUCKET[bucket], first_day_of_bucket(moment.as_of_date, bucket)
+    first = end - timedelta(days=JUDGED_BUCKETS[bucket] * days)
+    in_force = await forecasts.list_in_force(connection, bucket, first, end, moment.as_of, bucket_days=days)
+    return ForecastReading(known, in_force)
+
+
+def compute_forecast(reading: ForecastReading, progress: Progress) -> MadeForecast:
+    """Forecast, telling which stage it is at in a planner's words, and judge the forecasts before it."""
     progress("forecasting", 0.0)
-    return MadeForecast(
-        *forecast_with_grounds(known, lambda stage, done: progress(f"forecasting: {stage}", done))
+    forecast, grounds = forecast_with_grounds(
+        reading.known, lambda stage, done: progress(f"forecasting: {stage}", done)
     )
+    return MadeForecast(forecast, *judge_forecasts_in_force(forecast, grounds, reading.in_force))
 
 
 async def store_forecast(
@@ -80,6 +113,7 @@ async def store_forecast(
         snapshot_hash=snapshot_hash(known),
         wall_seconds=wall_seconds,
         code_version=version("pullplan"),
+        experience=made.experience,
     )
     dates = [first for first, _ in pairwise(bucket_dates(horizon, made.forecast.n_steps))]
     await forecasts.insert(connection, record, made.forecast, made.grounds, dates)

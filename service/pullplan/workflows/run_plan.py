@@ -10,14 +10,13 @@ from pullplan.engine.calendar import bucket_dates, first_day_of_bucket
 from pullplan.engine.errors import PullplanError
 from pullplan.engine.model import (
     Forecast,
-    ForecastFacts,
     Horizon,
     Plan,
     PlanningFacts,
     PlanParameters,
     PlanRequest,
 )
-from pullplan.engine.netting import forecast_steps, wants_forecast
+from pullplan.engine.netting import wants_forecast
 from pullplan.engine.plan import make_plan
 from pullplan.engine.replanning import Churn, Warm
 from pullplan.storage import facts, forecasts, plans, replans, verifications
@@ -27,7 +26,13 @@ from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
 from pullplan.workflows.known_plans import KnownPlan, KnownPlans
-from pullplan.workflows.run_forecast import MadeForecast, compute_forecast, store_forecast
+from pullplan.workflows.run_forecast import (
+    ForecastReading,
+    MadeForecast,
+    compute_forecast,
+    read_for_forecast,
+    store_forecast,
+)
 from pullplan.workflows.verify_plan import read_to_check, store_verification
 
 
@@ -53,7 +58,7 @@ class _Read(msgspec.Struct, frozen=True):
     moment: facts.Moment
     planning: PlanningFacts
     """With the named forecast, where one was named."""
-    forecasting: ForecastFacts | None
+    forecasting: ForecastReading | None
     """What a fresh forecast is to be made from, where one is needed."""
     forecast_id: UUID | None
     """The stored forecast that it was planned with."""
@@ -147,7 +152,7 @@ def _time_is_up(seconds: float | None, clock: Callable[[], float]) -> Callable[[
 async def _store(connection: Connection, record: plans.PlanRecord, read: _Read, made: _Made) -> None:
     if read.forecasting is not None and made.fresh_forecast is not None:
         await store_forecast(
-            *(connection, record.run_id, read.moment, read.forecasting, made.fresh_forecast),
+            *(connection, record.run_id, read.moment, read.forecasting.known, made.fresh_forecast),
             wall_seconds=made.forecasting_seconds,
         )
     dates = bucket_dates(made.planning.horizon)[:-1]
@@ -178,8 +183,7 @@ async def _read(connection: Connection, request: PlanRequest, time_zone: str, kn
             named = await _read_named_forecast(connection, forecast_id, network.horizon)
             planning = msgspec.structs.replace(planning, forecast=named)
         elif wants_forecast(network):
-            steps = forecast_steps(network)
-            forecasting = await facts.read_forecast_facts(connection, moment, network, n_steps=steps)
+            forecasting = await read_for_forecast(connection, moment, network)
         churn = Churn(request.churn_budget_units, request.least_saving_per_unit)
         return _Read(moment, planning, forecasting, forecast_id, parent, churn)
 

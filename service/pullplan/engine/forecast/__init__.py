@@ -1,6 +1,13 @@
 """What will be demanded of each product × region, bucket by bucket, and how sure is that?"""
 
+from pullplan.engine.forecast.experience import JUDGED_BUCKETS, judge_forecasts_in_force
 from pullplan.engine.forecast.panel import forecast_demand, forecast_with_grounds
 from pullplan.engine.forecast.spread import interval_quantile
 
-__all__ = ["forecast_demand", "forecast_with_grounds", "interval_quantile"]
+__all__ = [
+    "JUDGED_BUCKETS",
+    "forecast_demand",
+    "forecast_with_grounds",
+    "interval_quantile",
+    "judge_forecasts_in_force",
+]

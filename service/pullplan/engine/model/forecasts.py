@@ -71,6 +71,38 @@ class PastForecast(Fact, frozen=True, kw_only=True):
     p90_units: tuple[float, ...] = ()
 
 
+class ForecastsInForce(Fact, frozen=True, kw_only=True):
+    """What had been forecast of past buckets by the latest forecast from before their end, as columns of equal length."""
+
+    product_codes: tuple[str, ...] = ()
+    region_codes: tuple[str, ...] = ()
+    bucket_dates: tuple[date, ...] = ()
+    mean_units: tuple[float, ...] = ()
+    p10_units: tuple[float, ...] = ()
+    p50_units: tuple[float, ...] = ()
+    p90_units: tuple[float, ...] = ()
+
+
+class Experience(Fact, frozen=True, kw_only=True):
+    """How the forecasts in force fared in the latest buckets; None where a measure has no denominator."""
+
+    n_buckets: int = 0
+    """Buckets that were judged: with a forecast in force, and history that tells the usual demand."""
+    wape_share: float | None = None
+    value_added_share: float | None = None
+    """WAPE of seasonal naive in the same buckets − WAPE: below zero, forecasting was in vain."""
+    bias_share: float | None = None
+    """Sum of forecasts ÷ sum of actuals − 1."""
+    coverage_share: float | None = None
+    """Share of actuals inside p10–p90."""
+    tracking_signal: float | None = None
+    """Sum of actual − forecast ÷ their mean absolute value, by series."""
+    has_drifted: bool = False
+    """The tracking signal lies beyond 4: the forecasts have lost the series."""
+    n_drifted_series: int = 0
+    """Of all series together: how many have drifted."""
+
+
 class Grounds(Fact, frozen=True, kw_only=True):
     """What the forecast of one series rests on: for people to read, never planned with."""
 
@@ -86,6 +118,7 @@ class Grounds(Fact, frozen=True, kw_only=True):
     """The one that was chosen first, then the next best."""
     backtest: tuple[PastForecast, ...] = ()
     """Some origins that do not overlap, the latest last."""
+    experience: Experience = Experience()
 
 
 class Forecast(Fact, frozen=True, kw_only=True):
