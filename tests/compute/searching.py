@@ -20,7 +20,7 @@ from bench.instances import reference_instance
 from pullplan.compute import spread_of
 from pullplan.engine.assignment import Spread
 from pullplan.engine.assignment.pricing import price
-from pullplan.engine.assignment.sharding import Held
+from pullplan.engine.sharding import Held
 
 BEFORE_LOOK = 3
 

@@ -18,10 +18,10 @@ REPOSITORY = Path(__file__).parents[2]
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
-def found_at(*places: str) -> list[str]:
-    """Search at each place, and answer what was found."""
+def found_at(*places: str, by: str = "searching") -> list[str]:
+    """Search, or forecast, at each place, and answer what was found."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tests.compute.searching", *places],
+        [sys.executable, "-W", "error", "-m", f"tests.compute.{by}", *places],
         env=os.environ | ONE_THREAD,
         cwd=REPOSITORY,
         capture_output=True,
@@ -86,6 +86,15 @@ def test_processes_and_a_cluster_find_the_very_same_plan_whoever_of_them_is_kill
     assert by_many == [alone] * 3
     place, victim = f"dask://{cluster.address}", cluster.workers[0]
     assert found_at(place, f"{place}@{victim.pid}") == [alone] * 2
+    assert victim.wait(10) != 0
+    assert cluster.workers[1].poll() is None
+
+
+def test_processes_and_a_cluster_make_the_very_same_forecast_whoever_of_them_is_killed(cluster: Cluster):
+    place, victim = f"dask://{cluster.address}", cluster.workers[0]
+    places = ("local:1", "local:2", "local:2@0", place, f"{place}@{victim.pid}")
+    alone, *by_many = found_at(*places, by="forecasting")
+    assert by_many == [alone] * 4
     assert victim.wait(10) != 0
     assert cluster.workers[1].poll() is None
 

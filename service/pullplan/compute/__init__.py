@@ -7,7 +7,7 @@ from typing import Any
 
 from pullplan.compute.local import forking
 from pullplan.engine.assignment import Spread
-from pullplan.engine.assignment.sharding import Held, here
+from pullplan.engine.sharding import Held, here
 
 _CLUSTER = "dask://"
 

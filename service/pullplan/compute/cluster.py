@@ -11,7 +11,6 @@ from importlib.metadata import version
 from typing import Any
 
 import distributed
-import numpy as np
 
 from pullplan.engine.errors import PullplanError
 
@@ -63,7 +62,7 @@ def _check_workers(client: Any, place: str) -> None:
 
 
 def _versions() -> dict[str, str]:
-    return {"pullplan": version("pullplan"), "numpy": np.__version__}
+    return {name: version(name) for name in ("pullplan", "numpy", "statsforecast")}
 
 
 class OnCluster:

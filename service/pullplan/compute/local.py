@@ -13,7 +13,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
-from pullplan.engine.assignment.sharding import Held, Spread, here
+from pullplan.engine.sharding import Held, Spread, here
 
 
 def forking(n_processes: int) -> Spread:

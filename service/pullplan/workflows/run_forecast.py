@@ -22,6 +22,7 @@ from pullplan.engine.model import (
 )
 from pullplan.engine.netting import forecast_steps
 from pullplan.engine.plan import snapshot_hash
+from pullplan.engine.sharding import Spread
 from pullplan.storage import facts, forecasts
 from pullplan.storage.database import Connection
 from pullplan.storage.queue import Claimed
@@ -44,7 +45,7 @@ async def run_forecast(desk: Desk, run: Claimed) -> None:
         horizon = moment.horizon(request.bucket, request.horizon_buckets)
         network = await facts.read_network_facts(connection, horizon, parameters=PlanParameters())
         reading = await read_for_forecast(connection, moment, network)
-    made = compute_forecast(reading, desk.progress)
+    made = compute_forecast(reading, desk.progress, desk.spread)
     desk.progress("storing", 0.0)
     async with storing_results(desk, run, f"/v1/forecasts/{run.run_id}") as storing:
         wall_seconds = desk.clock() - began
@@ -80,11 +81,11 @@ async def read_for_forecast(
     return ForecastReading(known, in_force)
 
 
-def compute_forecast(reading: ForecastReading, progress: Progress) -> MadeForecast:
+def compute_forecast(reading: ForecastReading, progress: Progress, spread: Spread) -> MadeForecast:
     """Forecast, telling which stage it is at in a planner's words, and judge the forecasts before it."""
     progress("forecasting", 0.0)
     forecast, grounds = forecast_with_grounds(
-        reading.known, lambda stage, done: progress(f"forecasting: {stage}", done)
+        reading.known, lambda stage, done: progress(f"forecasting: {stage}", done), spread
     )
     return MadeForecast(forecast, *judge_forecasts_in_force(forecast, grounds, reading.in_force))
 

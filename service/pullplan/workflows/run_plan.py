@@ -131,7 +131,7 @@ def _compute(read: _Read, request: PlanRequest, desk: Desk) -> _Made:
     planning, forecast, seconds = read.planning, None, 0.0
     if read.forecasting is not None:
         began = desk.clock()
-        forecast = compute_forecast(read.forecasting, desk.progress)
+        forecast = compute_forecast(read.forecasting, desk.progress, desk.spread)
         seconds = desk.clock() - began
         planning = msgspec.structs.replace(planning, forecast=forecast.forecast)
     if read.parent is None:

@@ -8,7 +8,6 @@ import numpy.typing as npt
 from pullplan.engine.assignment.holds import Holds
 from pullplan.engine.assignment.layout import Layout, lay_out, soonest_buckets
 from pullplan.engine.assignment.pricing import HELD_COOLING, WARM_COOLING, PricedPlan, price, price_short
-from pullplan.engine.assignment.sharding import Spread, here
 from pullplan.engine.assignment.slices import ProvedSlices
 from pullplan.engine.assignment.smoothing import start_prices
 from pullplan.engine.assignment.stopping import NO_TIE_BREAK, STOPPED, measured, prove_simply, serve_short
@@ -23,6 +22,7 @@ from pullplan.engine.options import (
     needs_by_rank,
     stage_measures,
 )
+from pullplan.engine.sharding import Spread, here
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

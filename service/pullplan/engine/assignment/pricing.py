@@ -21,7 +21,6 @@ from pullplan.engine.assignment.completing import (
 )
 from pullplan.engine.assignment.leaving import join_parts, market_left, prove_left
 from pullplan.engine.assignment.sampling import SAMPLE_COOLING, TOLERANCE, Path, search_sample, some
-from pullplan.engine.assignment.sharding import Spread, cut, here
 from pullplan.engine.assignment.share_limits import broken_limits, never_broken, too_many
 from pullplan.engine.assignment.shortage import Shortage, least_shortage
 from pullplan.engine.assignment.smoothing import (
@@ -32,6 +31,7 @@ from pullplan.engine.assignment.smoothing import (
     start_prices,
 )
 from pullplan.engine.assignment.watching import SearchStoppedError, Watch
+from pullplan.engine.sharding import Spread, cut, here
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.assignment.blocks import Block, Market
-from pullplan.engine.assignment.sharding import HeldHere
 from pullplan.engine.assignment.smoothing import (
     PriceSearch,
     Settled,
@@ -17,6 +16,7 @@ from pullplan.engine.assignment.smoothing import (
     search_block,
 )
 from pullplan.engine.assignment.watching import Watch
+from pullplan.engine.sharding import HeldHere
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.assignment.blocks import Block, Market
-from pullplan.engine.assignment.sharding import Held
 from pullplan.engine.assignment.watching import SearchStoppedError, Watch
+from pullplan.engine.sharding import Held
 
 FloatArray = npt.NDArray[np.float64]
 FloatArray32 = npt.NDArray[np.float32]

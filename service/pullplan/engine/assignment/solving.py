@@ -11,7 +11,6 @@ from pullplan.engine.assignment.holds import Holds
 from pullplan.engine.assignment.lines import share_out
 from pullplan.engine.assignment.priced import assign_by_prices
 from pullplan.engine.assignment.programme import Programme, build_programme, to_highs
-from pullplan.engine.assignment.sharding import Spread, here
 from pullplan.engine.assignment.slices import ProvedSlices, SharedShortfall, Shortages
 from pullplan.engine.assignment.stages import (
     FEASIBILITY_TOLERANCE,
@@ -39,6 +38,7 @@ from pullplan.engine.options import (
     slice_edges,
     stage_measures,
 )
+from pullplan.engine.sharding import Spread, here
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

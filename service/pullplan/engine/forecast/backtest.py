@@ -40,7 +40,7 @@ class Field:
     names: tuple[str, ...]
     actuals: Units
     forecasts: Units
-    failures: tuple[dict[str, str], ...]
+    failures: list[dict[str, str]]
 
 
 @dataclass(frozen=True)

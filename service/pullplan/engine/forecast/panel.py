@@ -29,6 +29,7 @@ from pullplan.engine.model import (
     Grounds,
     SeriesForecast,
 )
+from pullplan.engine.sharding import Spread, here
 
 # What older history tells is no longer true.
 MOST_BUCKETS: dict[Bucket, int] = {"day": 364, "week": 260}
@@ -40,7 +41,7 @@ def forecast_demand(facts: ForecastFacts, progress: Progress | None = None) -> F
 
 
 def forecast_with_grounds(
-    facts: ForecastFacts, progress: Progress | None = None
+    facts: ForecastFacts, progress: Progress | None = None, spread: Spread = here
 ) -> tuple[Forecast, tuple[Grounds, ...]]:
     """Forecast every pair that has history or is asked for, bucket 0 to n_steps−1, bucket 0 as a whole.
 
@@ -62,6 +63,7 @@ def forecast_with_grounds(
         n_scored_steps=min(facts.n_steps, facts.horizon.horizon_buckets),
         profile=facts.profile,
         progress=progress or (lambda _stage, _share: None),
+        spread=spread,
     )
     trials, widths = replay_trials(panel)
     made = forecast_established(panel, widths)

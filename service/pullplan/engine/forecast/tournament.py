@@ -10,10 +10,12 @@ from pullplan.engine.demand import Pair, Units
 from pullplan.engine.forecast.accuracy import Trial
 from pullplan.engine.forecast.backtest import Field, backtest_origins, pick, rank_candidates
 from pullplan.engine.forecast.calibration import TriedBand, band_scales, stretched
-from pullplan.engine.forecast.models import HISTORIC_MEAN, candidate_names, run_candidates, seasonal_naive
+from pullplan.engine.forecast.chunks import cut_into_chunks, run_chunk
+from pullplan.engine.forecast.models import HISTORIC_MEAN, candidate_names, seasonal_naive
 from pullplan.engine.forecast.season import Season, season_factors
 from pullplan.engine.forecast.spread import band_of, demand_paths, error_paths
 from pullplan.engine.model import DemandClass, ForecastProfile
+from pullplan.engine.sharding import Spread, here
 
 Progress = Callable[[str, float], None]
 
@@ -76,8 +78,11 @@ def run_tournament(
     n_scored_steps: int,
     profile: ForecastProfile,
     progress: Progress,
+    spread: Spread = here,
 ) -> Panel:
     """Let every candidate of every series with enough history forecast from each origin, and from the end.
+
+    `spread` lends whoever computes chunks of series; what they find does not depend on who they are.
 
     Shapes: pairs and classes (n_series,), units (n_series, n_buckets)
     """
@@ -96,33 +101,35 @@ def run_tournament(
         else np.empty((len(rows), 0, n_steps))
     )
     is_regular = np.array([c in REGULAR_CLASSES for c in kept_classes], dtype=bool)
-    fields = []
-    n_done = 0
+    names = [
+        candidate_names(profile, is_regular=bool(kind), silent_for_long=_is_silent_for_long(row))
+        for row, kind in zip(kept, is_regular, strict=True)
+    ]
+    fields: list[Field] = []
+    places: dict[int, tuple[Field, int]] = {}
     for kind in (True, False):
         members = np.flatnonzero(is_regular == kind)
         if members.size == 0:
             continue
-        names = (*candidate_names(profile, is_regular=kind), HISTORIC_MEAN)
-        forecasts = np.full((members.size, len(names), len(ends), n_steps), np.nan)
-        failures = []
-        for at, i in enumerate(members):
-            said = run_candidates(
-                kept[i],
-                candidate_names(profile, is_regular=kind, silent_for_long=_is_silent_for_long(kept[i])),
-                origins=ends,
-                factors=[
-                    (f[groups[i], :end], f[groups[i], end:]) for f, end in zip(factors, ends, strict=True)
-                ],
-                n_steps=n_steps,
-                period=season.period,
-                refits_last=profile == "thorough",
-            )
-            for name, paths in said.forecasts.items():
-                forecasts[at, names.index(name)] = paths
-            failures.append(said.failures)
-            n_done += 1
+        all_names = (*candidate_names(profile, is_regular=kind), HISTORIC_MEAN)
+        forecasts = np.full((members.size, len(all_names), len(ends), n_steps), np.nan)
+        failures: list[dict[str, str]] = [{}] * members.size
+        fields.append(Field(kind, members, all_names, actuals[members], forecasts, failures))
+        places |= {int(i): (fields[-1], at) for at, i in enumerate(members)}
+    chunks = cut_into_chunks(
+        kept, names, groups, factors, ends,
+        n_steps=n_steps, period=season.period, refits_last=profile == "thorough",
+    )  # fmt: skip
+    n_done = 0
+    with spread(chunks) as held:
+        for answer in held.look(run_chunk):
+            for i, said in enumerate(answer, start=n_done):
+                field, at = places[i]
+                for name, paths in said.forecasts.items():
+                    field.forecasts[at, field.names.index(name)] = paths
+                field.failures[at] = said.failures
+            n_done += len(answer)
             progress("backtest", n_done / len(rows))
-        fields.append(Field(kind, members, names, actuals[members], forecasts, tuple(failures)))
     return Panel(
         kept_pairs,
         kept,
