@@ -89,6 +89,10 @@ def test_over_several_buckets_prices_find_the_same_or_nothing() -> None:
     assert n_held >= 2
 
 
+def test_what_is_early_has_a_weight_also_where_starts_do_not_cool() -> None:
+    assert assert_prices_agree(range(1005, 1006), 5, 10)[0] == 1
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("n_buckets", [1, 2, 5])
 @pytest.mark.parametrize("share_slices", [1, 10])

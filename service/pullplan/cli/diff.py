@@ -12,12 +12,21 @@ from pullplan.cli.plan_choice import chosen_plan_id
 from pullplan.cli.service_options import open_client, talks_to_a_service
 
 _SHOWN_LINES = 20
+_SHOWN_NODES = 8
+_NOTHING = 1e-9
+"""Less is rounding."""
 _WORDS = {
     "added": "newly made",
     "removed": "no longer made",
     "moved": "moved",
     "left_short": "needed and left short",
     "no_longer_short": "short and no longer needed",
+}
+_MADE_SMALL = {
+    "shortfall_units_saved": "units short",
+    "late_unit_buckets_saved": "unit-buckets late",
+    "cost_saved": "of cost",
+    "early_unit_buckets_saved": "unit-buckets early",
 }
 _MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 
@@ -66,30 +75,46 @@ def _told(differences: list[Json]) -> list[str]:
     units: dict[tuple[str, str], float] = defaultdict(float)
     for one in differences:
         units[one["change"], one["cause"]] += one["units"]
-    saved = {
-        words: sum(one[name] for one in differences)
-        for name, words in (
-            ("shortfall_units_saved", "units short"),
-            ("late_unit_buckets_saved", "unit-buckets late"),
-            ("cost_saved", "of cost"),
-            ("early_unit_buckets_saved", "unit-buckets early"),
-        )
-    }
     told = [
         f"{say_units(amount)} units {_WORDS[change]}: {cause.replace('_', ' ')}"
         for (change, cause), amount in sorted(units.items(), key=lambda item: -item[1])
     ]
-    told.append(
-        "The second plan saves "
-        + ", ".join(f"{amount:,.6g} {words}" for words, amount in saved.items() if abs(amount) > 1e-9)
-        if any(abs(amount) > 1e-9 for amount in saved.values())
-        else "Both plans are worth the same."
-    )
+    told += [*_by_node(differences), _worth(differences)]
     largest = sorted(differences, key=lambda one: -float(one["units"]))
     told += [f"  {_line(one)}" for one in islice(largest, _SHOWN_LINES)]
     if len(differences) > _SHOWN_LINES:
         told.append(f"  … and {len(differences) - _SHOWN_LINES:,} more; --format csv has them")
     return told
+
+
+def _by_node(differences: list[Json]) -> list[str]:
+    """Tell which nodes make less and which take over, those that change most first."""
+    made: dict[str, float] = defaultdict(float)
+    for one in differences:
+        for end, sign in (("from", -1), ("to", 1)):
+            if one[f"{end}_node_code"]:
+                made[one[f"{end}_node_code"]] += sign * one["units"]
+    changes = sorted(
+        ((amount, node) for node, amount in made.items()), key=lambda one: (-abs(one[0]), one[1])
+    )
+    told = [
+        f"{node} {'+' if amount > 0 else '−'}{say_units(abs(amount))}"
+        for amount, node in changes
+        if abs(amount) > _NOTHING
+    ]
+    more = f", and {len(told) - _SHOWN_NODES:,} more nodes" if len(told) > _SHOWN_NODES else ""
+    return [f"Units made: {', '.join(told[:_SHOWN_NODES])}{more}"] if told else []
+
+
+def _worth(differences: list[Json]) -> str:
+    """Tell what the second plan has less, and more, of what is made small."""
+    amounts = {words: sum(one[name] for one in differences) for name, words in _MADE_SMALL.items()}
+    told = [
+        f"{word}: {', '.join(f'{abs(amount):,.6g} {words}' for words, amount in changed)}"
+        for word, sign in (("more", -1), ("less", 1))
+        if (changed := [(words, amount) for words, amount in amounts.items() if sign * amount > _NOTHING])
+    ]
+    return f"In the second plan {'; '.join(told)}" if told else "Both plans are worth the same."
 
 
 def _line(one: Json) -> str:

@@ -270,7 +270,7 @@ def _search_carefully(market: Market, watch: Watch, spread_over: Spread) -> tupl
             return market.by_start(cooled.prices), 0.0
         found = _cool_starts(cooled)
         if found is None:
-            return start_prices(market, cooled.prices), 0.0
+            return start_prices(market, cooled.prices), cooled.early_weight
         return found.by_start, found.early_weight
 
 
@@ -282,6 +282,11 @@ class _Cooled:
     temperature: float
     fits: bool
     """Use keeps within capacity."""
+
+    @property
+    def early_weight(self) -> float:
+        """Say what a bucket early may weigh: little beside what ways are told apart by."""
+        return self.temperature / 4
 
 
 def _cool(search: PriceSearch, prices: FloatArray, temperatures: Sequence[float], path: Path) -> _Cooled:
@@ -313,7 +318,7 @@ def _cool_starts(cooled: _Cooled) -> _Found | None:
     search, prices, temperature = cooled.search, cooled.prices, cooled.temperature
     market = search.market
     n_open = batches_to_open(search.priced_market)
-    early_weight = temperature / 4
+    early_weight = cooled.early_weight
     of_starts = temperature
     for share in START_COOLING:
         margin = margin_of_starts(market.batches.prices(start_prices(market, prices), early_weight))
