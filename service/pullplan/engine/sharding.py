@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-SHARD_CELLS = 50_000
+SHARD_CELLS = 150_000
 """Ways × needs, at least: a look at fewer is not worth the way there."""
 MOST_SHARDS = 32
 

@@ -8,6 +8,7 @@ of a block that are due in one bucket.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +103,19 @@ class Block:
             return np.zeros(len(self.units))
         of_due: FloatArray = self.timing.late_buckets.max(axis=(0, 2), initial=0.0)
         return of_due[self.timing.due]
+
+    def sample(self, offset: int, every: int) -> "Block":
+        """Take every so-manieth need of each due bucket, the first of them by its offset."""
+        of_dues = pairwise(self.due_cut.tolist())
+        taken = np.concatenate([_NO_NUMBERS, *(np.arange(*of_due)[offset::every] for of_due in of_dues)])
+        return replace(
+            self,
+            cost=self.cost[:, taken],
+            units=self.units[taken],
+            stage=self.stage[taken],
+            slice_units=None,
+            timing=None if self.timing is None else replace(self.timing, due=self.timing.due[taken]),
+        )
 
     def start_prices(self, by_start: FloatArray) -> FloatArray:
         """Add the price of capacity to the cost of every start: (n_ways, n_dues, n_starts).

@@ -20,7 +20,12 @@ from pullplan.engine.assignment.completing import (
     needs_to_open,
 )
 from pullplan.engine.assignment.leaving import join_parts, market_left, prove_left
-from pullplan.engine.assignment.sampling import SAMPLE_COOLING, TOLERANCE, Path, search_sample, some
+from pullplan.engine.assignment.sampling import (
+    SETTLED_WIDTHS,
+    Path,
+    search_sample,
+    some,
+)
 from pullplan.engine.assignment.share_limits import broken_limits, never_broken, too_many
 from pullplan.engine.assignment.shortage import Shortage, least_shortage
 from pullplan.engine.assignment.smoothing import (
@@ -37,17 +42,15 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-WIDTH_BLOCKS = 400
+WIDTH_BLOCKS = 100
 """Of so many is measured how far apart costs are."""
-QUICK_COOLING = (1 / 300, 1 / 3_000, 1 / 30_000)
-SEASONAL_COOLING = tuple(np.geomspace(1 / 100, 1e-5, 7).tolist())
+QUICK_COOLING = (1 / 30, 1 / 300, 1 / 3_000, 1 / 30_000)
+SEASONAL_COOLING = (1 / 30, *np.geomspace(1 / 100, 1e-5, 7).tolist())
 """Starts that compete make the dual stiffer."""
 LIMITED_COOLING = tuple(np.geomspace(1 / 10, 1e-5, 14).tolist())
 """A limit that is found to bind where all is cold already makes Newton's steps short."""
 CAREFUL_COOLING = tuple(np.geomspace(10.0, 1e-4, 12).tolist())
 """Temperatures, of the spread of costs."""
-SETTLED_WIDTHS = 40.0
-"""Of the temperature: a need whose second way is dearer by more takes its first, whatever else happens."""
 EVEN_SHARE = 1e-12
 """Of the mean cost: ways that differ by less cost the same."""
 WARM_COOLING = tuple(np.geomspace(1 / 300, 1e-5, 6).tolist())
@@ -234,7 +237,7 @@ def _search_quickly(
     if market.is_limit is not None:
         return _cool_to_starts(search, prices, width, LIMITED_COOLING)
     cooling = QUICK_COOLING if market.n_starts == 1 else SEASONAL_COOLING
-    return _cool_to_starts(search, prices, width, (SAMPLE_COOLING[-1], *cooling))
+    return _cool_to_starts(search, prices, width, cooling)
 
 
 @contextmanager
@@ -303,7 +306,7 @@ def _cool(search: PriceSearch, prices: FloatArray, temperatures: Sequence[float]
             break
         ahead, soft = path.ahead(prices, temperature), Temperature(temperature, temperature)
         try:
-            top = find_prices(search, ahead, soft, TOLERANCE)
+            top = find_prices(search, ahead, soft)
         except SearchStoppedError as stopped:
             raise SearchStoppedError(*stopped.row_prices, prices) from None
         prices, fits, last = top.prices, top.fits, temperature
@@ -326,7 +329,7 @@ def _cool_starts(cooled: _Cooled) -> _Found | None:
             break
         of_starts = share * early_weight
         search.settle(prices, SETTLED_WIDTHS * temperature, early_weight)
-        top = find_prices(search, prices, Temperature(temperature, of_starts), TOLERANCE)
+        top = find_prices(search, prices, Temperature(temperature, of_starts))
         if not top.fits:
             return None
         prices = top.prices

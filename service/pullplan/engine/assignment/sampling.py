@@ -7,27 +7,20 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.assignment.blocks import Block, Market
-from pullplan.engine.assignment.smoothing import (
-    PriceSearch,
-    Settled,
-    Temperature,
-    find_prices,
-    numbered,
-    search_block,
-)
+from pullplan.engine.assignment.share_limits import never_broken
+from pullplan.engine.assignment.smoothing import PriceSearch, Temperature, find_prices
 from pullplan.engine.assignment.watching import Watch
 from pullplan.engine.sharding import HeldHere
 
 FloatArray = npt.NDArray[np.float64]
-
 SAMPLE_BLOCKS = 60
 SAMPLE_NEEDS_PER_BLOCK = 20
 SAMPLE_COOLING = (1.0, 1 / 3, 1 / 10, 1 / 30)
 """Temperatures, of the spread of costs."""
 SAMPLE_LOOKS = 30
 """At most, at each temperature: about ten are enough where capacity is."""
-TOLERANCE = 1e-3
-"""Of the mean capacity: the completion makes capacity hold exactly."""
+SETTLED_WIDTHS = 40.0
+"""Of the temperature: a need whose second way is dearer by more takes its first, whatever else happens."""
 
 
 class Path:
@@ -52,22 +45,20 @@ class Path:
 
 def search_sample(market: Market, spread: float, watch: Watch) -> FloatArray | None:
     """Cool some needs of some blocks down, given their part of capacity; None where it seems too little: (n_rows,)."""
-    sampled = some(market.blocks, SAMPLE_BLOCKS)
-    most_needs = max(len(block.units) / block.n_dues for block in sampled)
+    blocks = some(market.blocks, SAMPLE_BLOCKS)
+    most_needs = max(len(block.units) / block.n_dues for block in blocks)
     every = max(1, int(most_needs) // SAMPLE_NEEDS_PER_BLOCK)
-    free = np.zeros((len(market.capacity) // market.n_starts, market.n_starts))
-    is_priced = np.ones(len(free), dtype=bool) if market.is_limit is None else ~market.is_limit
-    number = numbered(is_priced)
-    blocks = [search_block(block, free, np.inf, number, every)[0] for block in sampled]
-    sample = Settled(blocks, int(is_priced.sum()) * market.n_starts, np.empty(0))
-    share = sample.sum_units() / sum(float(block.units.sum()) for block in market.blocks)
-    of_sample = replace(market, capacity=market.capacity * share)
-    search = PriceSearch(HeldHere([sample]), of_sample, watch, is_priced)
+    # Blocks often list the same regions: others of each.
+    blocks = [block.sample(b % every, every) for b, block in enumerate(blocks)]
+    units = [sum(float(block.units.sum()) for block in of) for of in (blocks, market.blocks)]
+    of_sample = replace(market, blocks=blocks, capacity=market.capacity * (units[0] / units[1]))
+    search = PriceSearch(HeldHere([blocks]), of_sample, watch, never_broken(market))
     prices, path = np.zeros(len(market.capacity)), Path(market)
     for cooling in SAMPLE_COOLING:
         temperature = cooling * spread
+        search.settle(prices, SETTLED_WIDTHS * temperature)
         ahead, soft = path.ahead(prices, temperature), Temperature(temperature, temperature)
-        top = find_prices(search, ahead, soft, TOLERANCE, SAMPLE_LOOKS)
+        top = find_prices(search, ahead, soft, SAMPLE_LOOKS)
         if not top.fits:
             return None
         prices = top.prices

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.assignment.blocks import Block, Market
+from pullplan.engine.assignment.near_pairs import NearPairs, list_near
 from pullplan.engine.assignment.watching import SearchStoppedError, Watch
 from pullplan.engine.sharding import Held
 
@@ -23,6 +24,8 @@ FloatArray32 = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
+TOLERANCE = 1e-3
+"""Of the mean capacity: the completion makes capacity hold exactly."""
 MOST_LOOKS = 80
 LONGEST_STEP = 1e5
 """Of the temperature: where too little capacity is there, prices would rise without end."""
@@ -147,7 +150,17 @@ class PriceSearch:
 
     def count_soft(self, width: float) -> int:
         """Count the needs whose second way is dearer by no more than a width."""
-        return sum(self.held.look(Settled.count_soft, width))
+        return sum(self.held.look(count_soft, width))
+
+
+def count_soft(shard: Settled | NearPairs, width: float) -> int:
+    """Count a shard's needs whose second way is dearer by no more than a width."""
+    return shard.count_soft(width)
+
+
+def sum_units(shard: Settled | NearPairs) -> float:
+    """Add up the units of all needs of a shard."""
+    return shard.sum_units()
 
 
 def numbered(is_priced: BoolArray) -> IntArray:
@@ -157,26 +170,28 @@ def numbered(is_priced: BoolArray) -> IntArray:
 
 def settle(
     shard: Sequence[Block], by_start: FloatArray, width: float, early_weight: float, number: IntArray
-) -> Settled:
+) -> Settled | NearPairs:
     """Ready a shard for looks near some prices, a bucket early costing so much."""
+    near = list_near(shard, by_start, width, number)
+    if near is not None:
+        return near
     found = [search_block(block.weighed(early_weight), by_start, width, number) for block in shard]
     margin = np.concatenate([np.empty(0), *(of_block for _, of_block in found)])
     return Settled([block for block, _ in found], int(number.max() + 1) * by_start.shape[1], margin)
 
 
 def search_block(
-    block: Block, by_start: FloatArray, width: float, number: IntArray, sample_every: int = 1
+    block: Block,
+    by_start: FloatArray,
+    width: float,
+    number: IntArray,
 ) -> tuple[SearchBlock, FloatArray]:
-    """Round a block to float32, settle what is further from a tie than `width`, and take each n-th need of a due bucket.
+    """Round a block to float32 and settle what is further from a tie than `width`.
 
     Says as well by how much the second way is dearer: (n_open_needs,).
     """
     centre = block.start_prices(by_start).min(axis=2)
     priced, units, due = block.with_start(centre), block.units, block.due
-    if sample_every > 1:
-        number_within_due = np.arange(len(due)) - block.due_cut[due]
-        taken = number_within_due % sample_every == 0
-        priced, units, due = priced[:, taken], units[taken], due[taken]
     best, need = priced.argmin(axis=0), np.arange(len(due))
     priced -= priced[best, need]
     is_open = (priced <= width).sum(axis=0) > 1
@@ -207,10 +222,9 @@ def find_prices(
     search: PriceSearch,
     start: FloatArray,
     temperature: Temperature,
-    tolerance: float,
     most_looks: int = MOST_LOOKS,
 ) -> Top:
-    """Climb to the smoothed dual's top; say as well whether use fits capacity there to within `tolerance`.
+    """Climb to the smoothed dual's top; say as well whether use fits capacity there.
 
     Prices are by row: of a store, of what is used up to each bucket.
 
@@ -218,14 +232,14 @@ def find_prices(
     """
     market, prices, priced = search.market, start, search.priced_rows
     typical_capacity = float(np.abs(market.capacity[priced]).mean())
-    total_units = sum(search.held.look(Settled.sum_units))
+    total_units = sum(search.held.look(sum_units))
     look = _look(search, prices, temperature)
     n_looks = 1
     while True:
         free = priced & (market.is_full | (prices > 0) | (look.slope > 0))
         excess = np.where(free, look.slope, 0.0)
         is_worth_little = abs(float(prices @ excess)) <= MISFIT_WORTH * temperature.of_ways * total_units
-        if is_worth_little and np.abs(excess).max(initial=0.0) <= tolerance * typical_capacity:
+        if is_worth_little and np.abs(excess).max(initial=0.0) <= TOLERANCE * typical_capacity:
             return Top(prices, look.slope, fits=True)
         longest = LONGEST_STEP * max(temperature.of_ways, temperature.of_starts)
         direction = _newton_direction(look, free, priced, longest)
@@ -278,8 +292,10 @@ def _look(search: PriceSearch, prices: FloatArray, temperature: Temperature) -> 
     return _of_stores(search, slope, curvature)
 
 
-def look_at_shard(shard: Settled, by_start: FloatArray, temperature: Temperature) -> Look:
+def look_at_shard(shard: Settled | NearPairs, by_start: FloatArray, temperature: Temperature) -> Look:
     """Let a shard's needs choose softly at some prices: what they use, and how that changes."""
+    if isinstance(shard, NearPairs):
+        return Look(*shard.look(by_start, temperature.of_ways))
     slope = np.zeros(by_start.shape)
     curvature = np.zeros(shard.n_rows**2)
     for block in shard.blocks:
@@ -331,8 +347,6 @@ def look_at(
     Shapes: (n_rows_of_block, n_starts), (n_priced_rows_of_block × n_starts, the same)
     """
     block, use = search.block, search.use
-    if block.timing is None:
-        return _look_at_one_start(search, by_start, temperature.of_ways)
     price, share = _soft_starts(block, by_start, temperature.of_starts)
     n_ways, n_dues, n_starts = share.shape
     price32, cold = (price - search.centre).astype(np.float32), np.float32(-1.0 / temperature.of_ways)
@@ -363,25 +377,6 @@ def look_at(
     start = np.arange(n_starts)
     by_start[way[:, None], start, way[:, None], start] += started / temperature.of_starts
     return block.use.T @ started, _by_row(use, by_start)
-
-
-def _look_at_one_start(
-    search: SearchBlock, by_start: FloatArray, temperature: float
-) -> tuple[FloatArray, FloatArray]:
-    """Do what `look_at` does where there is one bucket: such looks are many and small, and each operation counts."""
-    use, rows = search.block.use, search.block.rows
-    price = (use @ by_start[rows] - search.centre).astype(np.float32)
-    weights = search.cost + price
-    weights -= weights.min(axis=0, initial=np.inf)
-    weights *= np.float32(-1.0 / temperature)
-    np.exp(weights, out=weights)
-    weights /= weights.sum(axis=0)
-    made = (weights @ search.units).astype(np.float64)
-    spread = ((weights * search.units) @ weights.T).astype(np.float64)
-    spread *= -1.0 / temperature
-    spread.flat[:: len(made) + 1] += made / temperature
-    used = use.T @ (made + search.settled_units[0])[:, None]
-    return used, search.use.T @ spread @ search.use
 
 
 def _spread_over_starts(spread: FloatArray, share: FloatArray) -> FloatArray:

@@ -1,0 +1,177 @@
+"""What do needs choose among near a tie, where all start in one bucket? Pairs of need and way, whatever their blocks.
+
+Most needs are far from a tie: what they take is added up once. The ways that the others choose among are few, and are
+looked at all together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+from pullplan.engine.assignment.blocks import Block
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+CELLS_A_BLOCK = 5_000
+"""Ways × needs: as long as these take, a look at a block takes besides."""
+CHOICES_A_CELL = 2
+"""Ways × ways of a need: in a list they take half as long as one way × need takes in a table."""
+
+
+@dataclass(frozen=True)
+class NearPairs:
+    """The ways that open needs choose among, need by need."""
+
+    cost: FloatArray
+    """(n_pairs,): by how much each is dearer than its need's cheapest, at prices that are taken off again."""
+    use: csr_array
+    """(n_pairs, n_resources)"""
+    first: IntArray
+    """(n_needs,): every need's first pair."""
+    units: FloatArray
+    """(n_needs,)"""
+    margin: FloatArray
+    """(n_needs,): by how much the second way of each is dearer."""
+    number: IntArray
+    """(n_resources,): of what is priced; −1: not priced."""
+    settled_use: FloatArray
+    """(n_resources,): of needs that are far from a tie."""
+    total_units: float
+    """Of these as well."""
+
+    def count_soft(self, width: float) -> int:
+        """Count the needs whose second way is dearer by no more than a width."""
+        return int((self.margin <= width).sum())
+
+    def sum_units(self) -> float:
+        """Add up the units of all needs."""
+        return self.total_units
+
+    @cached_property
+    def need(self) -> IntArray:
+        """Number every pair's need: (n_pairs,)."""
+        return np.repeat(np.arange(len(self.first)), np.diff(self.first, append=len(self.cost)))
+
+    @cached_property
+    def priced_use(self) -> csr_array:
+        """Leave out what is not priced: (n_pairs, n_priced)."""
+        return self.use[:, self.number >= 0]
+
+    @cached_property
+    def pair_of_entry(self) -> IntArray:
+        """Name the pair of each entry of `priced_use`."""
+        return np.repeat(np.arange(len(self.cost)), np.diff(self.priced_use.indptr))
+
+    def look(self, by_start: FloatArray, temperature: float) -> tuple[FloatArray, FloatArray]:
+        """Let needs choose softly at some prices: what they use, and how that changes with what is priced.
+
+        Shapes: (n_resources, 1) → (n_resources, 1), (n_priced, n_priced)
+        """
+        n_priced = self.priced_use.shape[1]
+        if len(self.first) == 0:
+            return self.settled_use[:, None], np.zeros((n_priced, n_priced))
+        priced = self.cost + self.use @ by_start[:, 0]
+        weights = np.minimum.reduceat(priced, self.first)[self.need]
+        weights -= priced
+        weights /= temperature
+        np.exp(weights, out=weights)
+        weights /= np.add.reduceat(weights, self.first)[self.need]
+        made = weights * self.units[self.need]
+        # Work of a way takes of all its rows together; what gives way to another way, of both ways' rows.
+        own, indices = self.priced_use, self.priced_use.indices
+        of_need = own.indptr[np.append(self.first, len(self.cost))]
+        used = own.data * made[self.pair_of_entry]
+        by_need = csr_array(
+            (own.data * weights[self.pair_of_entry], indices, of_need), (len(self.first), n_priced)
+        )
+        used_by_need = csr_array((used, indices, of_need), by_need.shape)
+        together = own.T @ csr_array((used, indices, own.indptr), own.shape)
+        curvature = (together - by_need.T @ used_by_need).toarray() / temperature
+        return (self.settled_use + self.use.T @ made)[:, None], curvature
+
+
+def list_near(
+    blocks: Sequence[Block], by_start: FloatArray, width: float, number: IntArray
+) -> NearPairs | None:
+    """List the ways within a width of each need's cheapest; None where a table of all is looked at sooner.
+
+    Shapes: (n_resources, 1), (n_resources,)
+    """
+    if any(block.timing is not None for block in blocks):
+        return None
+    use = _use_of_ways(blocks, len(by_start))
+    price = use @ by_start[:, 0]
+    units = np.concatenate([np.empty(0), *(block.units for block in blocks)])
+    way, need, above = _near(blocks, price, width)
+    n_near = np.bincount(need, minlength=len(units))
+    if float((n_near**2).sum()) > CHOICES_A_CELL * sum(block.cost.size + CELLS_A_BLOCK for block in blocks):
+        return None
+    is_open = n_near[need] > 1
+    alone = ~is_open
+    settled = np.bincount(way[alone], units[need[alone]], len(price))
+    by_need = np.flatnonzero(is_open)[np.argsort(need[is_open], kind="stable")]
+    opened = np.flatnonzero(n_near > 1)
+    first = np.cumsum(n_near[opened]) - n_near[opened]
+    return NearPairs(
+        cost=above[by_need] - price[way[by_need]],
+        use=use[way[by_need]],
+        first=first,
+        units=units[opened],
+        margin=_second(above[by_need], first),
+        number=number,
+        settled_use=use.T @ settled,
+        total_units=float(units.sum()),
+    )
+
+
+def _near(blocks: Sequence[Block], price: FloatArray, width: float) -> tuple[IntArray, IntArray, FloatArray]:
+    """Find each need's ways within a width of its cheapest, and by how much they are dearer.
+
+    Ways and needs are numbered block by block: (n_ways,) → thrice (n_pairs,)
+    """
+    ways, needs, aboves = [_NOTHING], [_NOTHING], [np.empty(0)]
+    first_way = first_need = 0
+    for block in blocks:
+        n_ways, n_needs = block.cost.shape
+        above = block.cost + price[first_way : first_way + n_ways, None]
+        above -= above.min(axis=0)
+        at = np.flatnonzero(above <= width)
+        way, need = np.divmod(at, n_needs)
+        way += first_way
+        need += first_need
+        ways.append(way)
+        needs.append(need)
+        aboves.append(above.ravel()[at])
+        first_way += n_ways
+        first_need += n_needs
+    return np.concatenate(ways), np.concatenate(needs), np.concatenate(aboves)
+
+
+def _second(above: FloatArray, first: IntArray) -> FloatArray:
+    """Tell by how much the second way of each need is dearer than its first: (n_pairs,), (n_needs,) → (n_needs,)."""
+    if len(first) == 0:
+        return np.empty(0)
+    n_cheapest = np.add.reduceat((above == 0).astype(np.int64), first)
+    next_dearer = np.minimum.reduceat(np.where(above > 0, above, np.inf), first)
+    return np.where(n_cheapest > 1, 0.0, next_dearer)
+
+
+def _use_of_ways(blocks: Sequence[Block], n_resources: int) -> csr_array:
+    """Stack what every block's ways use: (n_ways, n_resources)."""
+    used = [np.nonzero(block.use) for block in blocks]
+    n_ways = np.array([len(block.use) for block in blocks])
+    first_way = np.cumsum(n_ways) - n_ways
+    way = [first + of_block for first, (of_block, _) in zip(first_way, used, strict=True)]
+    resource = [block.rows[row] for block, (_, row) in zip(blocks, used, strict=True)]
+    amount = [block.use[at] for block, at in zip(blocks, used, strict=True)]
+    at = np.concatenate([_NOTHING, *way]), np.concatenate([_NOTHING, *resource])
+    return csr_array((np.concatenate([np.empty(0), *amount]), at), shape=(int(n_ways.sum()), n_resources))
+
+
+_NOTHING = np.empty(0, dtype=np.int64)
