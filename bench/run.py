@@ -13,7 +13,9 @@ from typing import Any
 
 from bench import (
     assigning,
+    competition,
     confirming,
+    forecast_speed,
     forecasting,
     loading,
     lotting,
@@ -47,12 +49,21 @@ FIGURES = {
     "outage": outage.node_offline,
     "forecasts": forecasting.forecasts_sampled,
     "forecasts_whole": forecasting.forecasts_whole,
+    "competition": competition.m3_sampled,
+    "competition_whole": competition.m3_whole,
+    "forecast_speed": forecast_speed.speed_sampled,
+    "forecast_speed_whole": forecast_speed.speed_whole,
     "lots": lotting.lots_large,
     "lots_against_mip": lotting.lots_against_mip,
     "many_lots_against_mip": lotting.many_lots_against_mip,
 }
-ON_REQUEST = {"many_lots_against_mip", "forecasts_whole"}
-"""Takes hours, or most of one: only where it is named by --only."""
+ON_REQUEST = {
+    "many_lots_against_mip",
+    "forecasts_whole",
+    "competition_whole",
+    "forecast_speed_whole",
+}
+"""Take hours, or many minutes: only where it is named by --only."""
 WIDTH = 98
 """Of a figure's name."""
 

@@ -45,6 +45,8 @@ async def run_forecast(desk: Desk, run: Claimed) -> None:
         horizon = moment.horizon(request.bucket, request.horizon_buckets)
         network = await facts.read_network_facts(connection, horizon, parameters=PlanParameters())
         reading = await read_for_forecast(connection, moment, network)
+    known = msgspec.structs.replace(reading.known, profile=request.profile)
+    reading = msgspec.structs.replace(reading, known=known)
     made = compute_forecast(reading, desk.progress, desk.spread)
     desk.progress("storing", 0.0)
     async with storing_results(desk, run, f"/v1/forecasts/{run.run_id}") as storing:
@@ -102,7 +104,10 @@ async def store_forecast(
     """Store a forecast under its run's id, inside the caller's transaction."""
     horizon = known.horizon
     request = ForecastRequest(
-        as_of=moment.as_of, bucket=horizon.bucket, horizon_buckets=horizon.horizon_buckets
+        as_of=moment.as_of,
+        bucket=horizon.bucket,
+        horizon_buckets=horizon.horizon_buckets,
+        profile=known.profile,
     )
     record = forecasts.ForecastRecord(
         forecast_id=run_id,

@@ -1,5 +1,6 @@
 """What does a forecast rest on: which history, which candidates, and what would it have said in the past?"""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
@@ -36,7 +37,7 @@ def history_grounds(
 
 
 def _known(units: Units) -> tuple[float | None, ...]:
-    return tuple(None if np.isnan(value) else value for value in units.tolist())
+    return tuple(None if math.isnan(value) else value for value in units.tolist())
 
 
 def candidates_of(panel: Panel) -> list[tuple[Candidate, ...]]:
@@ -47,8 +48,9 @@ def candidates_of(panel: Panel) -> list[tuple[Candidate, ...]]:
         standing = rank_candidates(
             field, every, panel.n_scored_steps, stretches_per_origin=panel.stretches_per_origin
         )
+        order = standing.order
         for at, row in enumerate(field.rows):
-            able = [int(c) for c in standing.order[at] if np.isfinite(standing.score[at, c])]
+            able = [int(c) for c in order[at] if np.isfinite(standing.score[at, c])]
             failed = sorted(field.failures[at].items())
             ranked[row] = (
                 *(_candidate(field, standing, at, c) for c in able),

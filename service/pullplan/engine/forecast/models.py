@@ -1,5 +1,6 @@
 """What does each candidate model say at each origin of one series?"""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +60,11 @@ _BUILD: dict[str, Callable[[], Any]] = {
 _MEDIANS = {LEVEL_MEDIAN: LEVELS, MEDIAN: ("SES", *TRENDS)}
 
 
+def build_model(name: str) -> Any:
+    """Build a candidate of the library's with the settings it competes with."""
+    return _BUILD[name]()
+
+
 @dataclass
 class Candidates:
     """What the candidates said of one series at each origin; the last origin is the forecast itself.
@@ -84,6 +90,9 @@ def seasonal_naive(units: Units, origin: int, n_steps: int, period: int) -> Unit
 
     Shapes: units (n_buckets,), result (n_steps,)
     """
+    last = units[max(0, origin - period) : origin]
+    if last.size == period and not np.isnan(last).any():
+        return last[np.arange(n_steps) % period]
     known = units[:origin][~np.isnan(units[:origin])]
     if known.size == 0:
         return np.zeros(n_steps)
@@ -113,7 +122,8 @@ def run_candidates(
     Shapes: units (n_buckets,), factors (origin,) and (n_steps,)
     """
     histories = [_without_season(units[:o], before) for o, (before, _) in zip(origins, factors, strict=True)]
-    ahead = [after for _, after in factors]
+    highest = np.array([h.max() if h.size >= LEAST_BUCKETS else 0.0 for h in histories])
+    ahead = np.stack([after for _, after in factors])
     said = Candidates(forecasts={})
     for name in names:
         if name in _MEDIANS:
@@ -124,7 +134,8 @@ def run_candidates(
             elif name == ZERO:
                 said.forecasts[name] = np.zeros((len(origins), n_steps))
             else:
-                said.forecasts[name] = _run_along(name, histories, ahead, refits_last=refits_last)
+                levels = _run_along(name, histories, highest, n_steps, refits_last=refits_last)
+                said.forecasts[name] = np.maximum(0.0, levels) * ahead
         except Exception as error:  # noqa: BLE001 - whatever a model raises, its series alone falls back
             said.failures[name] = f"{type(error).__name__}: {error}"
     for name in _MEDIANS.keys() & set(names):
@@ -152,35 +163,35 @@ def _without_season(units: Units, factors: Units) -> Units:
 
 
 def _run_along(
-    name: str, histories: Sequence[Units], factors: Sequence[Units], *, refits_last: bool
+    name: str, histories: Sequence[Units], highest: Units, n_steps: int, *, refits_last: bool
 ) -> Units:
-    n_steps = factors[-1].size
+    """Shapes: highest (n_origins,), 0 where a history is too short or nothing, result (n_origins, n_steps)."""
     paths = np.full((len(histories), n_steps), np.nan)
     fitted: Any = None
     n_fitted = 0
     for k, history in enumerate(histories):
         if history.size < LEAST_BUCKETS:
             continue
-        highest = float(history.max())
-        if highest <= 0.0:
+        if highest[k] <= 0.0:
             paths[k] = 0.0
             continue
         if name in LEVELS:
-            level = _BUILD[name]().forecast(y=history, h=n_steps)["mean"]
-        else:
-            refits = fitted is None or history.size > REFIT_GROWTH * n_fitted
-            level = None
-            if not refits and not (refits_last and k == len(histories) - 1):
-                level = fitted.forward(y=history, h=n_steps)["mean"]
-            if level is None or _is_astray(level, highest):
-                # Parameters estimated earlier can be unstable for what came since: estimate them again.
-                fitted, n_fitted = _BUILD[name]().fit(history), history.size
-                level = fitted.predict(h=n_steps)["mean"]
-        if _is_astray(level, highest):
-            raise ArithmeticError("the forecast left every range ever seen")
-        paths[k] = np.maximum(0.0, level) * factors[k]
+            paths[k] = build_model(name).forecast(y=history, h=n_steps)["mean"]
+            continue
+        refits = fitted is None or history.size > REFIT_GROWTH * n_fitted
+        if not refits and not (refits_last and k == len(histories) - 1):
+            paths[k] = fitted.forward(y=history, h=n_steps)["mean"]
+            if _is_within(paths[k], highest[k]):
+                continue
+            # Parameters estimated earlier can be unstable for what came since: estimate them again.
+        fitted, n_fitted = build_model(name).fit(history), history.size
+        paths[k] = fitted.predict(h=n_steps)["mean"]
+    asked = np.array([history.size >= LEAST_BUCKETS for history in histories])
+    if asked.any() and not _is_within(paths[asked], highest[asked, None]):
+        raise ArithmeticError("the forecast left every range ever seen")
     return paths
 
 
-def _is_astray(level: Units, highest: float) -> bool:
-    return not np.isfinite(level).all() or float(level.max()) > ASTRAY_FACTOR * highest
+def _is_within(paths: Units, highest: Units | float) -> bool:
+    # A comparison with what is no number fails; a sum is finite only where all is.
+    return bool((paths <= ASTRAY_FACTOR * highest).all()) and math.isfinite(paths.sum())

@@ -73,7 +73,9 @@ class Pool:
         size = self._size_of(pair[1])
         shape = size * np.mean([s.mean for s in others.values()], axis=0)
         weight = known.size / (known.size + POOL_BUCKETS)
-        mean = shape * ((1 - weight) + weight * own_mean / shape.mean())
+        # Levels are told apart by factors: a few sales outweigh a pool of thousands, and the other way round.
+        factor = own_mean / shape.mean()
+        mean = shape * (factor**weight if factor > 0 else 1 - weight)
         demanded = np.concatenate(
             [(s.mean + s.paths) / self._size_of(region_code) for region_code, s in others.items()]
         )

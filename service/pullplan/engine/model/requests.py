@@ -13,6 +13,7 @@ from pullplan.engine.model.words import (
     Code,
     Days,
     Fact,
+    ForecastProfile,
     Instant,
     Lanes,
     Objective,
@@ -87,6 +88,9 @@ class ForecastRequest(Fact, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """None: the moment at which the run is queued."""
     bucket: Bucket = "week"
     horizon_buckets: Annotated[int, Meta(ge=1, le=104)] = 8
+    profile: ForecastProfile = "thorough"
+    """`thorough` tries every model from thirteen origins in the past; `quick` takes about a sixth of the time: models that are
+    estimated once, from seven origins."""
 
 
 class PlanRequest(PlanParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,150 @@
+"""How many series does a tournament forecast, and what does it take beside the models' own calls?"""
+
+import time
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from bench.figure import figure, peak_megabytes
+
+from pullplan.engine.demand import classify_demand
+from pullplan.engine.forecast import forecast_demand
+from pullplan.engine.forecast.backtest import backtest_origins
+from pullplan.engine.forecast.models import LEVELS, TRENDS, build_model, candidate_names
+from pullplan.engine.forecast.season import SEASONS, season_factors
+from pullplan.engine.model import DailyUnits, ForecastFacts, ForecastProfile, Horizon
+
+Units = npt.NDArray[np.float64]
+Figures = list[dict[str, Any]]
+
+AS_OF = date(2024, 1, 1)
+N_WEEKS, N_STEPS, PERIOD_WEEKS = 104, 8, 52
+REGIONS_PER_PRODUCT = 25
+OVERHEAD_LIMIT, LINEAR_LIMIT = 0.10, 0.15
+QUICK_PER_CPU_SECOND = 250.0
+"""500 a second on two cores."""
+
+
+def speed_sampled() -> Figures:
+    return [*_overhead(400), *_linearity(500, 2_000)]
+
+
+def speed_whole() -> Figures:
+    return [*_overhead(10_000), *_linearity(5_000, 20_000)]
+
+
+def _overhead(n_series: int) -> Figures:
+    units = _mixed_panel(n_series)
+    facts = _facts(units, "thorough")
+    _seconds_of(lambda: forecast_demand(_facts(units[:20], "thorough")))
+    histories = _without_season(
+        units, [*backtest_origins(N_WEEKS, N_STEPS, PERIOD_WEEKS, "thorough"), N_WEEKS]
+    )
+    engine = _seconds_of(lambda: forecast_demand(facts))
+    direct = _seconds_of(lambda: _call_directly(units, histories, "thorough"))
+    overhead = engine / direct - 1
+    return [
+        figure(
+            f"forecast of {n_series:,} series × {N_WEEKS} weeks, thorough: CPU time above the same library calls made directly",
+            overhead, "share", reference=direct, must=f"<= {OVERHEAD_LIMIT}", reached=overhead <= OVERHEAD_LIMIT,
+        ),
+        figure(
+            f"forecast of {n_series:,} series × {N_WEEKS} weeks, thorough: series a CPU-second", n_series / engine, "series/s",
+            reference=n_series / direct, must="-", reached=None,
+        ),
+    ]  # fmt: skip
+
+
+def _linearity(n_few: int, n_many: int) -> Figures:
+    few_facts, many_facts = (_facts(_mixed_panel(n), "quick") for n in (n_few, n_many))
+    few = _seconds_of(lambda: forecast_demand(few_facts)) / n_few
+    megabytes = peak_megabytes()
+    many = _seconds_of(lambda: forecast_demand(many_facts)) / n_many
+    growth = many / few - 1
+    per_second = 1 / many
+    return [
+        figure(
+            f"forecast of {n_many:,} series × {N_WEEKS} weeks, quick: series a CPU-second of one core", per_second, "series/s",
+            reference=QUICK_PER_CPU_SECOND, must=">= reference", reached=per_second >= QUICK_PER_CPU_SECOND,
+        ),
+        figure(
+            f"forecast, quick: CPU time a series of {n_many:,} above that of {n_few:,}", growth, "share",
+            reference=few * 1e3, must=f"<= {LINEAR_LIMIT}", reached=growth <= LINEAR_LIMIT,
+        ),
+        figure(
+            f"forecast, quick: memory of {n_many:,} series above that of {n_few:,}, facts and forecast included",
+            peak_megabytes() - megabytes, "MB", reference=megabytes, must="-", reached=None,
+        ),
+    ]  # fmt: skip
+
+
+def _seconds_of(call: Any) -> float:
+    began = time.process_time()
+    call()
+    return time.process_time() - began
+
+
+def _without_season(units: Units, ends: list[int]) -> list[Units]:
+    """Take the season off as a tournament does, so that both have the same numbers to fit."""
+    products = np.arange(units.shape[0]) // REGIONS_PER_PRODUCT
+    factors = (
+        season_factors(units, products, n_factors=end, origin=end, season=SEASONS["week"]) for end in ends
+    )
+    return [units[:, :end] / f[products] for end, f in zip(ends, factors, strict=True)]
+
+
+def _call_directly(units: Units, histories: list[Units], profile: ForecastProfile) -> None:
+    """Make every library call of a tournament, and nothing else."""
+    for i, row in enumerate(units):
+        names = candidate_names(profile, is_regular=classify_demand(row) in {"smooth", "erratic"})
+        first, *later, last = (history[i] for history in histories)
+        for name in (one for one in names if one in LEVELS):
+            for history in (first, *later, last):
+                build_model(name).forecast(y=history, h=N_STEPS)
+        for name in (one for one in names if one in TRENDS):
+            fitted = build_model(name).fit(first)
+            fitted.predict(h=N_STEPS)
+            for history in later:
+                fitted.forward(y=history, h=N_STEPS)
+            if profile == "thorough":
+                build_model(name).fit(last).predict(h=N_STEPS)
+            else:
+                fitted.forward(y=last, h=N_STEPS)
+
+
+def _mixed_panel(n_series: int) -> Units:
+    """A quarter each of smooth, erratic, intermittent and lumpy demand in pieces, half of it with a season."""
+    chance = np.random.default_rng(7)
+    weeks = np.arange(N_WEEKS)
+    rows = []
+    for number in range(n_series):
+        level = float(chance.lognormal(3.0, 1.0))
+        season = 1 + 0.3 * np.sin(2 * np.pi * (weeks / PERIOD_WEEKS + number % 5 / 5))
+        happens = chance.random(N_WEEKS) < 0.3
+        kinds = (
+            5 * level * season * chance.gamma(8.0, 1 / 8.0, N_WEEKS),
+            level * season * chance.gamma(1.2, 1 / 1.2, N_WEEKS),
+            happens * (1 + chance.gamma(4.0, 2.0, N_WEEKS)),
+            happens * (1 + chance.lognormal(1.0, 1.0, N_WEEKS)),
+        )
+        rows.append(np.rint(kinds[number % len(kinds)]))
+    return np.stack(rows)
+
+
+def _facts(units: Units, profile: ForecastProfile) -> ForecastFacts:
+    rows, weeks = np.nonzero(units)
+    products = [f"P{row // REGIONS_PER_PRODUCT:05d}" for row in range(units.shape[0])]
+    regions = [f"R{row % REGIONS_PER_PRODUCT:02d}" for row in range(units.shape[0])]
+    days = [AS_OF - timedelta(weeks=N_WEEKS - week) for week in range(N_WEEKS)]
+    return ForecastFacts(
+        horizon=Horizon(as_of_date=AS_OF, bucket="week", horizon_buckets=N_STEPS),
+        n_steps=N_STEPS,
+        consumption=DailyUnits(
+            product_codes=tuple(products[row] for row in rows),
+            region_codes=tuple(regions[row] for row in rows),
+            days=tuple(days[week] for week in weeks),
+            units=tuple(units[rows, weeks].tolist()),
+        ),
+        profile=profile,
+    )
