@@ -50,5 +50,17 @@ def test_every_command_in_the_readme_exists():
     named = set(re.findall(r"(?:`|^)pullplan ([a-z]+)", README, re.MULTILINE)) - {
         "plans"
     }  # the first sentence
-    assert named == {"serve", "demo", "import", "plan", "export", "verify", "keys", "work", "migrate", "diff"}
+    assert named == {
+        "serve",
+        "demo",
+        "import",
+        "plan",
+        "export",
+        "verify",
+        "keys",
+        "work",
+        "migrate",
+        "diff",
+        "forecast",
+    }
     assert named <= set(COMMANDS)
