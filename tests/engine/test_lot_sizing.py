@@ -6,18 +6,20 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import pytest
+from bench.lotting import small_instance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 from tests.engine.test_lots import network, planned
 
 from pullplan.engine.assignment import assign
+from pullplan.engine.certificate import stage_values
 from pullplan.engine.checker import check
-from pullplan.engine.lots import cut_into_lots
+from pullplan.engine.lots import cut_into_lots, search
 from pullplan.engine.lots.flow import Flow
 from pullplan.engine.model import PlanningFacts, SearchProgress
 from pullplan.engine.netting import net
-from pullplan.engine.options import build_options
+from pullplan.engine.options import Options, Solution, build_options, stage_measures
 from pullplan.engine.plan import make_plan
 
 FloatArray = npt.NDArray[np.float64]
@@ -109,6 +111,23 @@ def test_ten_a_week_of_two_regions_are_gathered_at_the_node_next_to_each():
     plan = planned(facts)
     made = [(o.node_code, o.start_bucket, o.units, o.surplus_units) for o in plan.production_orders]
     assert made == [("A", 0, 100.0, 20.0), ("B", 0, 100.0, 20.0)]
+
+
+def test_of_few_needs_the_programme_of_shares_finds_orders_that_cost_less(monkeypatch: pytest.MonkeyPatch):
+    facts, needs = small_instance(5)
+    options = build_options(facts, needs)
+    relaxation = assign(options)
+    hinted = cut_into_lots(options, relaxation)
+    monkeypatch.setattr(search, "HINT_CELLS", 0)
+    alone = cut_into_lots(options, relaxation)
+    assert hinted is not None
+    assert alone is not None
+    assert hinted.values[0] <= alone.values[0]
+    assert relaxation_cost(options, relaxation) <= hinted.values[-2] < 0.99 * alone.values[-2]
+
+
+def relaxation_cost(options: Options, relaxation: Solution) -> float:
+    return stage_values(options, stage_measures(options, relaxation.stage_names), relaxation)[-2]
 
 
 # --- stopped ------------------------------------------------------------------------------------------------------

@@ -48,6 +48,8 @@ class Flow:
         self.dust = DUST * float(units.sum())
         finite = np.isfinite(cost)
         self.rounding = ROUNDING * float(cost[finite].max(initial=0.0))
+        self.n_chains = 0
+        """How many times shortest chains were looked for: what the time goes to."""
         self._every = np.arange(n_sources)
         self._step = np.full((n_sources, n_sources), np.inf)
         self._need = np.zeros((n_sources, n_sources), dtype=np.int64)
@@ -112,6 +114,7 @@ class Flow:
     def _distances(self, source: int, *, inward: bool) -> tuple[FloatArray, IntArray]:
         """Find the cheapest chain from a source to each other, or to it, and each one's neighbour on it."""
         self._look()
+        self.n_chains += 1
         step = self._step.T if inward else self._step
         distance, before = step[source].copy(), np.full(len(step), source)
         distance[source] = 0.0

@@ -27,7 +27,7 @@ class Problem:
     make_minimum: bool
 
     def use(
-        self, product: int, capability: IntArray, start: IntArray, units: FloatArray, *, setups: bool
+        self, product: int, capability: IntArray, start: IntArray, units: FloatArray
     ) -> tuple[IntArray, FloatArray]:
         """Add up what work on a product takes of the resources that its capabilities use.
 
@@ -37,7 +37,7 @@ class Problem:
         made = np.zeros((len(own), self.options.horizon.horizon_buckets))
         np.add.at(made, (np.searchsorted(own, capability), start), units)
         rows, used = _used(self.options.capabilities.use[own], made)
-        if not setups or not self.rules.has_setup[own].any():
+        if not self.rules.has_setup[own].any():
             return rows, used
         more, setup = _used(self.rules.setup[own], (made > 0).astype(np.float64))
         return np.concatenate([rows, more]), np.concatenate([used, setup])
@@ -66,3 +66,5 @@ class Sized:
     """The sum that sizes are chosen by, without the worth of room."""
     short_units: float
     """Of what the relaxation serves."""
+    n_chains: int = 0
+    """How many times shortest chains were looked for."""

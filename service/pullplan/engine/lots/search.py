@@ -1,16 +1,17 @@
 """Of how many units is every order, so that all fit together?
 
 Products are sized one after the other, each within the room that the others leave: those sized before take what
-their orders take, those still to come most of what the relaxation gave them. What rounding down leaves free at a full
-node is so offered to the next product at the relaxation's price, and rounding errors don't add up. Then groups of
+their orders take, those still to come most of what is expected of them. What rounding down leaves free at a full
+node is so offered to the next product at the price of its room, and rounding errors don't add up. Then groups of
 products are sized together again, those that lots leave short first, as long as that is worth its time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
+from pullplan.engine.lots.hint import Hint, hint_of_programme, hint_of_relaxation
 from pullplan.engine.lots.problem import Problem, Sized
 from pullplan.engine.lots.sizing import LEAST_SAVING_SHARE, size_orders
 from pullplan.engine.lots.stopping import round_down
@@ -23,22 +24,32 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 RESERVED_SHARE = 0.95
-"""Of what the relaxation gives a product that is still to be sized: so much nobody else takes."""
+"""Of what is expected of a product that is still to be sized: so much nobody else takes."""
 ROUNDING_SHARE = 1e-7
 """Of what products need: a smaller shortage is the solver's rounding."""
 SHORT_ROUNDS = 3
 """How often each product that lots leave short is sized again."""
+SHORT_EVERY = 2
+"""Every so many rounds one is of any product, short or not."""
 ROUND_CELLS = 3_000_000
 """Cells of all products' tables × rounds, at most: small instances get many rounds, large ones none."""
 MOST_ROUNDS, ROUNDS_IN_VAIN = 200, 40
-FEWEST_IN_VAIN = 10
+MOST_CHAINS = 12_000
+"""Shortest chains looked for in rounds of any product, at most, and twice as many while something is short: what bounds the time."""
+FEWEST_IN_VAIN = 20
 """Rounds without a saving, besides one for every order made, after which there are no more."""
 TOGETHER = 3
 """Products that are sized together again, at most."""
-CLOSED_SHARE = 0.2
-"""Of the orders of a group: so many must not be made in a round, so that others are tried."""
+HINT_CELLS = 30_000
+"""Cells of all products' tables, at most, for a programme of all orders."""
+UNLIKELY_SHARE = 0.05
+"""An order of which the programme makes less is not made at first, nor in most rounds."""
+UNLIKELY_CLOSED_SHARE = 0.7
+"""Of rounds: in so many no unlikely order is made."""
+CLOSED_SHARES = (0.0, 0.2, 0.5)
+"""How probably an order that was made, and that the programme does not make, must not be made in a round."""
 FIRST_PRICE_FACTOR = 0.99
-"""Of the relaxation's prices: at just these prices a full node ties with the next, and may be left idle."""
+"""Of the hint's prices: at just these prices a full node ties with the next, and may be left idle."""
 PRICE_FACTORS = (0.0, 0.5, 0.99, 1.5)
 """How dear room is to a product in a round."""
 
@@ -55,63 +66,67 @@ class Search:
     ) -> None:
         self._problem, self._relaxation = problem, relaxation
         self._progress, self._should_stop = progress, should_stop
-        self._prices = relaxation.capacity_savings
         self._needs = dict(runs(problem.options.need_product))
+        self._products = [p for p in problem.rules.products.tolist() if p in self._needs]
+        self._n_cells = sum(len(self._needs[p]) * len(problem.orders.of_product[p]) for p in self._products)
         self.sized: dict[int, Sized] = {}
         self._free = self._left_to_lots()
+        self._hint = self._look_ahead()
         self._lines = dict(runs(problem.options.need_product[relaxation.need]))
         self._n_sized = 0
+        self._n_chains = 0
         self.is_complete = True
 
     def run(self) -> None:
-        products = [p for p in self._problem.rules.products.tolist() if p in self._needs]
-        self._first(products)
-        if products and self.is_complete:
-            self._again(products)
+        self._first()
+        if self._products and self.is_complete:
+            self._again()
 
-    def _first(self, products: Sequence[int]) -> None:
-        for done, product in enumerate(products):
-            self._tell(done / len(products))
-            own = self._lines.get(product, np.empty(0, dtype=np.int64))
-            lines = self._relaxation
-            rows, use = self._problem.use(
-                product, lines.capability[own], lines.start_bucket[own], lines.units[own], setups=False
-            )
+    def _look_ahead(self) -> Hint:
+        if 0 < self._n_cells <= HINT_CELLS and not self._should_stop():
+            free = np.maximum(0.0, self._free)
+            return hint_of_programme(self._problem, [self._table(p) for p in self._products], free)
+        return hint_of_relaxation(self._problem, self._relaxation)
+
+    def _first(self) -> None:
+        expected = {p: self._use_of(p, self._hint.size[self._orders(p)]) for p in self._products}
+        for rows, use in expected.values():
+            np.subtract.at(self._free, rows, RESERVED_SHARE * use)
+        for done, product in enumerate(self._products):
+            self._tell(done / len(self._products))
+            rows, use = expected[product]
             np.add.at(self._free, rows, RESERVED_SHARE * use)
             if self._is_stopped():
-                free = np.maximum(0.0, self._free)
-                self._put(product, round_down(self._problem, product, lines, own, free))
+                free, own = np.maximum(0.0, self._free), self._lines.get(product, np.empty(0, dtype=np.int64))
+                self._put(product, round_down(self._problem, product, self._relaxation, own, free))
             else:
-                self._put(product, self._size(product, FIRST_PRICE_FACTOR * self._prices, None))
+                unlikely = self._hint.made_share[self._orders(product)] < UNLIKELY_SHARE
+                self._put(product, self._size(product, FIRST_PRICE_FACTOR, unlikely))
 
-    def _again(self, products: Sequence[int]) -> None:
+    def _again(self) -> None:
         """Size products again, alone or together: those that lots leave short, then any."""
         chance = np.random.default_rng(0)
-        short = [p for p in products if self._is_short(p)]
-        self._retry_while_better(
-            [p for _ in range(SHORT_ROUNDS) for p in short], products, chance, short_only=True
-        )
-        cells = sum(len(self._needs[p]) * len(self._problem.orders.of_product[p]) for p in products)
-        n_rounds = min(MOST_ROUNDS, ROUND_CELLS // max(1, cells))
-        self._retry_while_better(chance.choice(products, n_rounds).tolist(), products, chance)
+        n_short = sum(map(self._is_short, self._products))
+        self._retry_while_better(SHORT_ROUNDS * n_short, chance, short_only=True)
+        self._retry_while_better(min(MOST_ROUNDS, ROUND_CELLS // max(1, self._n_cells)), chance)
 
     def _retry_while_better(
-        self,
-        chosen: Sequence[int],
-        products: Sequence[int],
-        chance: np.random.Generator,
-        *,
-        short_only: bool = False,
+        self, n_rounds: int, chance: np.random.Generator, *, short_only: bool = False
     ) -> None:
-        in_vain = 0
-        for done, product in enumerate(chosen):
-            self._tell(done / len(chosen))
+        in_vain, before = 0, self._n_chains
+        for done in range(n_rounds):
+            self._tell(done / n_rounds)
+            short = [p for p in self._products if self._is_short(p)]
             n_made = sum(int((sized.size > 0).sum()) for sized in self.sized.values())
-            if in_vain >= min(ROUNDS_IN_VAIN, FEWEST_IN_VAIN + n_made) or self._is_stopped():
+            is_enough = in_vain >= min(ROUNDS_IN_VAIN, FEWEST_IN_VAIN + n_made)
+            is_enough |= self._n_chains - before > MOST_CHAINS * (2 if short else 1) or (
+                short_only and not short
+            )
+            if is_enough or self._is_stopped():
                 return
-            if short_only and not self._is_short(product):
-                continue
-            in_vain = 0 if self._retry(product, products, chance) else in_vain + 1
+            is_for_short = bool(short) and (short_only or done % SHORT_EVERY > 0)
+            product = short[done % len(short)] if is_for_short else int(chance.choice(self._products))
+            in_vain = 0 if self._retry(product, chance) else in_vain + 1
 
     def _tell(self, done_share: float) -> None:
         self._n_sized += 1
@@ -121,18 +136,17 @@ class Search:
         self.is_complete = self.is_complete and not self._should_stop()
         return not self.is_complete
 
-    def _retry(self, product: int, products: Sequence[int], chance: np.random.Generator) -> bool:
+    def _retry(self, product: int, chance: np.random.Generator) -> bool:
         """Size a product again together with some that could be in its way; tell whether that was better."""
-        others = [p for p in products if p != product]
+        others = [p for p in self._products if p != product]
         n_others = min(len(others), int(chance.integers(0, TOGETHER)))
         group = [product, *chance.choice(others, n_others, replace=False).tolist()] if n_others else [product]
         before = {p: self.sized[p] for p in group}
         for p in group:
             self._take_out(p)
         for p in chance.permutation(group).tolist():
-            own = before[p]
-            closed = (own.size > 0) & (chance.random(len(own.size)) < CLOSED_SHARE * chance.random())
-            self._put(p, self._size(p, float(chance.choice(PRICE_FACTORS)) * self._prices, closed))
+            closed = self._closed(before[p], chance)
+            self._put(p, self._size(p, float(chance.choice(PRICE_FACTORS)), closed))
         value = sum(own.value for own in before.values())
         if sum(self.sized[p].value for p in group) < value - LEAST_SAVING_SHARE * abs(value):
             return True
@@ -141,7 +155,15 @@ class Search:
             self._put(p, own)
         return False
 
-    def _size(self, product: int, prices: FloatArray, closed: BoolArray | None) -> Sized:
+    def _closed(self, own: Sized, chance: np.random.Generator) -> BoolArray:
+        """Choose orders that must not be made in a round: of those made by how unlikely they were, so that others are tried."""
+        share, is_made = self._hint.made_share[own.order], own.size > 0
+        is_left_out = (share < UNLIKELY_SHARE) & (chance.random() < UNLIKELY_CLOSED_SHARE)
+        is_changed = chance.random(len(share)) < float(chance.choice(CLOSED_SHARES)) * (1 - share)
+        return np.where(is_made, is_changed, is_left_out)
+
+    def _size(self, product: int, price_factor: float, closed: BoolArray) -> Sized:
+        prices = price_factor * self._hint.prices
         return size_orders(self._problem, self._table(product), np.maximum(0.0, self._free), prices, closed)
 
     def _table(self, product: int) -> Table:
@@ -157,6 +179,7 @@ class Search:
 
     def _put(self, product: int, sized: Sized) -> None:
         self.sized[product] = sized
+        self._n_chains += sized.n_chains
         rows, use = self._use(product)
         np.subtract.at(self._free, rows, use)
 
@@ -165,22 +188,25 @@ class Search:
         np.add.at(self._free, rows, use)
 
     def _use(self, product: int) -> tuple[IntArray, FloatArray]:
-        orders, sized = self._problem.orders, self.sized[product]
-        return self._problem.use(
-            product, orders.capability[sized.order], orders.start[sized.order], sized.size, setups=True
-        )
+        return self._use_of(product, self.sized[product].size)
+
+    def _use_of(self, product: int, size: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Add up what orders of some sizes take; those of no size take nothing."""
+        orders, order = self._problem.orders, self._orders(product)
+        return self._problem.use(product, orders.capability[order], orders.start[order], size)
+
+    def _orders(self, product: int) -> IntArray:
+        return self._problem.orders.of_product[product]
 
     def _is_short(self, product: int) -> bool:
         sized = self.sized[product]
         return sized.short_units > ROUNDING_SHARE * float(sized.line_units.sum() + sized.short_units)
 
     def _left_to_lots(self) -> FloatArray:
-        """Tell what the relaxation leaves free, and what of its own use it does not keep for products still to come."""
+        """Tell what products without lot rules leave free."""
         options, lines = self._problem.options, self._relaxation
         has_lots = np.isin(options.need_product[lines.need], self._problem.rules.products)
         taken = options.use_by_bucket(
-            lines.capability,
-            lines.start_bucket,
-            np.where(has_lots, RESERVED_SHARE, 1.0) * lines.units,
+            lines.capability, lines.start_bucket, np.where(has_lots, 0.0, lines.units)
         )
         return options.capacities.available - taken

@@ -386,4 +386,5 @@ class _Sizing:
             line_units=units,
             value=value,
             short_units=float(short[~table.is_left_short].sum()),
+            n_chains=flow.n_chains,
         )
