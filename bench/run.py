@@ -55,10 +55,8 @@ FIGURES = {
     "forecast_speed_whole": forecast_speed.speed_whole,
     "lots": lotting.lots_large,
     "lots_against_mip": lotting.lots_against_mip,
-    "many_lots_against_mip": lotting.many_lots_against_mip,
 }
 ON_REQUEST = {
-    "many_lots_against_mip",
     "forecasts_whole",
     "competition_whole",
     "forecast_speed_whole",

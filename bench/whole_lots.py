@@ -22,7 +22,10 @@ class Best:
     cost: float
     """Surplus included."""
     short_units: float
-    gap: float
+    bound: float
+    """No plan costs less, what is short and excess surplus counted as above."""
+    is_proven: bool
+    """To within the gap asked for."""
     n_columns: int
 
 
@@ -41,7 +44,7 @@ class _Programme:
         self.whole.append(whole)
         return len(self.cost) - 1
 
-    def solve(self, seconds: float, gap: float) -> tuple[np.ndarray, float]:
+    def solve(self, seconds: float, gap: float) -> tuple[np.ndarray, float, bool]:
         entries = [(r, c, x) for r, (row, _, _) in enumerate(self.rows) for c, x in row.items()]
         row, column, value = (np.array(part) for part in zip(*entries, strict=True))
         matrix = csr_array((value, (row, column)), shape=(len(self.rows), len(self.cost)))
@@ -55,7 +58,7 @@ class _Programme:
         )
         if result.x is None:
             raise RuntimeError(f"HiGHS found no plan: {result.message}")
-        return result.x, float(result.mip_gap or 0.0)
+        return result.x, float(result.mip_dual_bound), result.status == 0
 
 
 def best_with_lots(facts: PlanningFacts, needs: Sequence[Need], *, seconds: float, gap: float) -> Best:
@@ -106,11 +109,12 @@ def best_with_lots(facts: PlanningFacts, needs: Sequence[Need], *, seconds: floa
         programme.rows.append(({**surplus_of_product, excess: -1.0}, -np.inf, most))
     programme.rows += [(served[n.need_id], n.units, n.units) for n in needs]
     programme.rows += [(row, -np.inf, cost_of.capacity[key]) for key, row in use.items()]
-    columns, gap = programme.solve(seconds, gap)
+    columns, bound, is_proven = programme.solve(seconds, gap)
     return Best(
         cost=float(sum(price * columns[column] for column, price in paid.items())),
         short_units=float(sum(columns[column] for column in short.values())),
-        gap=gap,
+        bound=bound,
+        is_proven=is_proven,
         n_columns=len(columns),
     )
 
