@@ -19,26 +19,26 @@ MOST_RUNS = 5
 """The search of one may be over between two looks at the processes."""
 
 WORLD = """
-INSERT INTO products (product_code, weight_kg) SELECT 'P' || p, 1 FROM generate_series(1, 20) p;
+INSERT INTO products (product_code, weight_kg) SELECT 'P' || p, 1 FROM generate_series(1, 54) p;
 INSERT INTO regions (region_code, latitude, longitude)
     SELECT 'R' || r, 48 + sin(r * r), 8 + cos(3 * r * r) FROM generate_series(1, 160) r;
 INSERT INTO nodes (node_code, latitude, longitude)
     SELECT 'N' || n, 48 + sin(5 * n * n), 8 + cos(n * n) FROM generate_series(1, 36) n;
 INSERT INTO resources (node_code, resource_code, capacity_per_day)
-    SELECT 'N' || n, 'hours', 280 + 5 * n FROM generate_series(1, 36) n;
+    SELECT 'N' || n, 'hours', 756 + 14 * n FROM generate_series(1, 36) n;
 INSERT INTO capabilities (node_code, product_code, use_per_unit)
     SELECT 'N' || n, 'P' || p, jsonb_build_object('hours', 0.5 + (n * p % 7) / 10.0)
-    FROM generate_series(1, 36) n, generate_series(1, 20) p;
+    FROM generate_series(1, 36) n, generate_series(1, 54) p;
 INSERT INTO demand_signals (source, external_id, kind, product_code, region_code, units, occurred_at, due_date)
     SELECT 'erp', concat_ws('-', 'o', p, r), 'order', 'P' || p, 'R' || r, 10 + (p * r) % 30,
         '2024-06-04T12:00:00Z', '2024-06-07'
-    FROM generate_series(1, 20) p, generate_series(1, 160) r;
+    FROM generate_series(1, 54) p, generate_series(1, 160) r;
 """
 
 
 @pytest.fixture
 def runs(database_url: str) -> Queue:
-    """Give the queue of a database whose plans have 3,200 needs of 36 ways each: more than one shard."""
+    """Give the queue of a database whose plans have 8,640 needs of 36 ways each: more than one shard."""
 
     async def fill() -> None:
         connection = await database.connect(database_url)

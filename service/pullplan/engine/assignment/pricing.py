@@ -20,6 +20,7 @@ from pullplan.engine.assignment.completing import (
     needs_to_open,
 )
 from pullplan.engine.assignment.leaving import join_parts, market_left, prove_left
+from pullplan.engine.assignment.looking import Temperature
 from pullplan.engine.assignment.sampling import (
     SETTLED_WIDTHS,
     Path,
@@ -30,7 +31,6 @@ from pullplan.engine.assignment.share_limits import broken_limits, never_broken,
 from pullplan.engine.assignment.shortage import Shortage, least_shortage
 from pullplan.engine.assignment.smoothing import (
     PriceSearch,
-    Temperature,
     find_prices,
     row_prices,
     start_prices,
@@ -265,10 +265,14 @@ def _search_carefully(market: Market, watch: Watch, spread_over: Spread) -> tupl
     if width == 0 and market.n_starts == 1:
         return market.by_start(prices), 0.0
     with _held(market, watch, spread_over) as search:
+        cooling = [(width or 1.0) * share for share in CAREFUL_COOLING]
         path = Path(market)
         # So hot that cost hardly counts, prices fall as the temperature does.
         path.add(prices, 0.0)
-        cooled = _cool(search, prices, [(width or 1.0) * share for share in CAREFUL_COOLING], path)
+        cooled = _cool(search, prices, cooling, path)
+        if not cooled.fits:
+            # Unless capacity is just enough: then some rise as others fall.
+            cooled = _cool(search, prices, cooling, Path(market))
         if market.n_starts == 1:
             return market.by_start(cooled.prices), 0.0
         found = _cool_starts(cooled)

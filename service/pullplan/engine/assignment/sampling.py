@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.assignment.blocks import Block, Market
+from pullplan.engine.assignment.looking import Temperature
 from pullplan.engine.assignment.share_limits import never_broken
-from pullplan.engine.assignment.smoothing import PriceSearch, Temperature, find_prices
+from pullplan.engine.assignment.smoothing import PriceSearch, find_prices
 from pullplan.engine.assignment.watching import Watch
 from pullplan.engine.sharding import HeldHere
 
