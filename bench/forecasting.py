@@ -1,7 +1,9 @@
 """How good are forecasts, against what single models of the library would have said?
 
 No forecast knows its test window: bench.demands cuts the facts at the origin before anything looks at them, the engine is
-given those facts alone, and what came is held apart in the scorer. Nothing in the engine is fitted on these sets.
+given those facts alone, and what came is held apart in the scorer. The methods' few constants (how fast a season is
+shrunk, how much a series' own score weighs, how wide a band is) were compared on these weekly sets, though, by people who
+saw the scores: of the window, that much is known.
 """
 
 from collections.abc import Iterable

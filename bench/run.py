@@ -55,11 +55,13 @@ FIGURES = {
     "forecast_speed_whole": forecast_speed.speed_whole,
     "lots": lotting.lots_large,
     "lots_against_mip": lotting.lots_against_mip,
+    "many_lots_against_mip": lotting.many_lots_against_mip,
 }
 ON_REQUEST = {
     "forecasts_whole",
     "competition_whole",
     "forecast_speed_whole",
+    "many_lots_against_mip",
 }
 """Take hours, or many minutes: only where it is named by --only."""
 WIDTH = 98

@@ -34,7 +34,7 @@ SHORT_EVERY = 2
 ROUND_CELLS = 3_000_000
 """Cells of all products' tables × rounds, at most: small instances get many rounds, large ones none."""
 MOST_ROUNDS, ROUNDS_IN_VAIN = 200, 40
-MOST_CHAINS = 12_000
+MOST_CHAINS = 30_000
 """Shortest chains looked for in rounds of any product, at most, and twice as many while something is short: what bounds the time."""
 FEWEST_IN_VAIN = 20
 """Rounds without a saving, besides one for every order made, after which there are no more."""
