@@ -90,6 +90,7 @@ def test_processes_and_a_cluster_find_the_very_same_plan_whoever_of_them_is_kill
     assert cluster.workers[1].poll() is None
 
 
+@pytest.mark.long
 def test_processes_and_a_cluster_make_the_very_same_forecast_whoever_of_them_is_killed(cluster: Cluster):
     place, victim = f"dask://{cluster.address}", cluster.workers[0]
     places = ("local:1", "local:2", "local:2@0", place, f"{place}@{victim.pid}")
