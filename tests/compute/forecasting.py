@@ -9,19 +9,18 @@ import hashlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from typing import Any
 
 import msgspec
 import numpy as np
 import psutil
+from tests.compute.searching import spread_over
 
-from pullplan.compute import spread_of
 from pullplan.engine.forecast import forecast_with_grounds
 from pullplan.engine.model import DailyUnits, ForecastFacts, Horizon
-from pullplan.engine.sharding import Held, Spread
+from pullplan.engine.sharding import Held
 
 AS_OF = date(2022, 1, 3)
 N_WEEKS, N_PRODUCTS, N_REGIONS = 60, 5, 50
@@ -43,19 +42,6 @@ class Killing:
             if number == 0:
                 os.kill(self._pid or psutil.Process().children()[0].pid, signal.SIGKILL)
             yield answer
-
-
-def spread_over(place: str) -> Spread:
-    compute, _, pid = place.partition("@")
-    spread = spread_of(compute)
-
-    @contextmanager
-    def spread_and_kill(shards: Sequence[Any], /) -> Iterator[Held]:
-        assert len(shards) > 2
-        with spread(shards) as held:
-            yield Killing(held, int(pid)) if pid else held
-
-    return spread_and_kill
 
 
 def demand() -> ForecastFacts:
@@ -82,7 +68,7 @@ def main() -> None:
         def hear(_stage: str, share: float, heard: list[float] = heard) -> None:
             heard.append(share)
 
-        made = forecast_with_grounds(facts, hear, spread_over(place))
+        made = forecast_with_grounds(facts, hear, spread_over(place, Killing))
         digest = hashlib.sha256(msgspec.msgpack.encode(made)).hexdigest()
         sys.stdout.write(f"{digest} {sum(s.mean_units[0] for s in made[0].series)} {heard}\n")
 

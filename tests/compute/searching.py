@@ -43,7 +43,8 @@ class Killing:
         return self._held.look(at, *asked)
 
 
-def spread_over(place: str) -> Spread:
+def spread_over(place: str, killing: Callable[[Held, int], Held] = Killing) -> Spread:
+    """Spread shards as COMPUTE says, and let `killing` kill @PID, if one is named."""
     compute, _, pid = place.partition("@")
     spread = spread_of(compute)
 
@@ -51,7 +52,7 @@ def spread_over(place: str) -> Spread:
     def spread_and_kill(shards: Sequence[Any], /) -> Iterator[Held]:
         assert len(shards) > 2
         with spread(shards) as held:
-            yield Killing(held, int(pid)) if pid else held
+            yield killing(held, int(pid)) if pid else held
 
     return spread_and_kill
 
