@@ -51,7 +51,11 @@ WHERE n.retired_at IS NULL AND r.retired_at IS NULL ORDER BY l.node_code, l.regi
 
 -- name: list_policies
 SELECT product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back,
-    consume_buckets_forward, lead_probability_min, history_basis
+    consume_buckets_forward, lead_probability_min, history_basis,
+    lead_time_factor, variability_factor, usage_basis, usage_past_days, usage_forward_days, usage_past_share,
+    order_cycle_days, minimum_order_units, order_multiple_units, demand_adjustment_factor,
+    lead_time_adjustment_factor, red_zone_factor, yellow_zone_factor, green_zone_factor,
+    spike_threshold_units, spike_horizon_days, buffer_rounding
 FROM policies ORDER BY product_code, region_code;
 
 -- name: list_consumption_pairs
@@ -128,7 +132,7 @@ WHERE o.units > 0 AND p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY o.product_code, o.region_code, o.external_id, o.source;
 
 -- name: list_daily_consumption
--- $1: as_of's day, $2: time zone. Sums in numeric, as for stock.
+-- $1: as_of's day, $2: time zone, $3: the first day, null: all there ever was. Sums in numeric, as for stock.
 SELECT d.product_code, d.region_code, d.day, d.units
 FROM (
     SELECT s.product_code, s.region_code, (s.occurred_at AT TIME ZONE $2::text)::date AS day,
@@ -136,19 +140,20 @@ FROM (
     FROM demand_signals AS s
     WHERE s.superseded_at IS NULL AND s.kind = 'consumption'
         AND s.occurred_at < ($1::date::timestamp AT TIME ZONE $2::text)
+        AND ($3::date IS NULL OR s.occurred_at >= ($3::date::timestamp AT TIME ZONE $2::text))
     GROUP BY s.product_code, s.region_code, day
 ) AS d JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
 WHERE p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY d.product_code, d.region_code, d.day;
 
 -- name: list_daily_orders
--- $1: as_of's day, $2: as_of.
+-- $1: as_of's day, $2: as_of, $3: the first day, null: all there ever was.
 SELECT d.product_code, d.region_code, d.day, d.units
 FROM (
     SELECT s.product_code, s.region_code, s.due_date AS day, sum(s.units::numeric)::double precision AS units
     FROM demand_signals AS s
     WHERE s.superseded_at IS NULL AND s.kind = 'order' AND NOT s.cancelled
-        AND s.due_date < $1 AND s.occurred_at <= $2
+        AND s.due_date < $1 AND s.occurred_at <= $2 AND ($3::date IS NULL OR s.due_date >= $3)
     GROUP BY s.product_code, s.region_code, s.due_date
 ) AS d JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
 WHERE p.retired_at IS NULL AND r.retired_at IS NULL

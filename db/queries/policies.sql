@@ -21,8 +21,16 @@ LEFT JOIN regions AS parent ON parent.region_code = staged.region_code AND paren
 WHERE parent.region_code IS NULL AND staged.region_code <> '*';
 
 -- name: merge
-INSERT INTO policies AS stored (product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back, consume_buckets_forward, lead_probability_min, history_basis)
-SELECT product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back, consume_buckets_forward, lead_probability_min, history_basis
+INSERT INTO policies AS stored (product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back, consume_buckets_forward, lead_probability_min, history_basis,
+    lead_time_factor, variability_factor, usage_basis, usage_past_days, usage_forward_days, usage_past_share,
+    order_cycle_days, minimum_order_units, order_multiple_units, demand_adjustment_factor,
+    lead_time_adjustment_factor, red_zone_factor, yellow_zone_factor, green_zone_factor,
+    spike_threshold_units, spike_horizon_days, buffer_rounding)
+SELECT product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back, consume_buckets_forward, lead_probability_min, history_basis,
+    lead_time_factor, variability_factor, usage_basis, usage_past_days, usage_forward_days, usage_past_share,
+    order_cycle_days, minimum_order_units, order_multiple_units, demand_adjustment_factor,
+    lead_time_adjustment_factor, red_zone_factor, yellow_zone_factor, green_zone_factor,
+    spike_threshold_units, spike_horizon_days, buffer_rounding
 FROM staged_policies AS staged
 WHERE NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal)
 ORDER BY product_code, region_code
@@ -34,16 +42,49 @@ ON CONFLICT (product_code, region_code) DO UPDATE SET
     consume_buckets_forward = excluded.consume_buckets_forward,
     lead_probability_min = excluded.lead_probability_min,
     history_basis = excluded.history_basis,
+    lead_time_factor = excluded.lead_time_factor,
+    variability_factor = excluded.variability_factor,
+    usage_basis = excluded.usage_basis,
+    usage_past_days = excluded.usage_past_days,
+    usage_forward_days = excluded.usage_forward_days,
+    usage_past_share = excluded.usage_past_share,
+    order_cycle_days = excluded.order_cycle_days,
+    minimum_order_units = excluded.minimum_order_units,
+    order_multiple_units = excluded.order_multiple_units,
+    demand_adjustment_factor = excluded.demand_adjustment_factor,
+    lead_time_adjustment_factor = excluded.lead_time_adjustment_factor,
+    red_zone_factor = excluded.red_zone_factor,
+    yellow_zone_factor = excluded.yellow_zone_factor,
+    green_zone_factor = excluded.green_zone_factor,
+    spike_threshold_units = excluded.spike_threshold_units,
+    spike_horizon_days = excluded.spike_horizon_days,
+    buffer_rounding = excluded.buffer_rounding,
     updated_at = now()
-WHERE (stored.policy, stored.service_level_share, stored.review_period_days, stored.consume_buckets_back, stored.consume_buckets_forward, stored.lead_probability_min, stored.history_basis)
-    IS DISTINCT FROM (excluded.policy, excluded.service_level_share, excluded.review_period_days, excluded.consume_buckets_back, excluded.consume_buckets_forward, excluded.lead_probability_min, excluded.history_basis);
+WHERE (stored.policy, stored.service_level_share, stored.review_period_days, stored.consume_buckets_back, stored.consume_buckets_forward, stored.lead_probability_min, stored.history_basis,
+    stored.lead_time_factor, stored.variability_factor, stored.usage_basis, stored.usage_past_days,
+    stored.usage_forward_days, stored.usage_past_share, stored.order_cycle_days, stored.minimum_order_units,
+    stored.order_multiple_units, stored.demand_adjustment_factor, stored.lead_time_adjustment_factor,
+    stored.red_zone_factor, stored.yellow_zone_factor, stored.green_zone_factor,
+    stored.spike_threshold_units, stored.spike_horizon_days, stored.buffer_rounding)
+    IS DISTINCT FROM (excluded.policy, excluded.service_level_share, excluded.review_period_days, excluded.consume_buckets_back, excluded.consume_buckets_forward, excluded.lead_probability_min, excluded.history_basis,
+    excluded.lead_time_factor, excluded.variability_factor, excluded.usage_basis, excluded.usage_past_days,
+    excluded.usage_forward_days, excluded.usage_past_share, excluded.order_cycle_days,
+    excluded.minimum_order_units, excluded.order_multiple_units, excluded.demand_adjustment_factor,
+    excluded.lead_time_adjustment_factor, excluded.red_zone_factor, excluded.yellow_zone_factor,
+    excluded.green_zone_factor, excluded.spike_threshold_units, excluded.spike_horizon_days,
+    excluded.buffer_rounding);
 
 -- name: retire_absent
 DELETE FROM policies AS stored
 WHERE NOT EXISTS (SELECT FROM staged_policies AS staged WHERE staged.product_code = stored.product_code AND staged.region_code = stored.region_code);
 
 -- name: list_page
-SELECT product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back, consume_buckets_forward, lead_probability_min, history_basis, updated_at
+SELECT product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back, consume_buckets_forward, lead_probability_min, history_basis,
+    lead_time_factor, variability_factor, usage_basis, usage_past_days, usage_forward_days, usage_past_share,
+    order_cycle_days, minimum_order_units, order_multiple_units, demand_adjustment_factor,
+    lead_time_adjustment_factor, red_zone_factor, yellow_zone_factor, green_zone_factor,
+    spike_threshold_units, spike_horizon_days, buffer_rounding,
+    updated_at
 FROM policies
 WHERE (product_code, region_code) > (coalesce($1::text, ''), coalesce($2::text, ''))
   AND ($4::timestamptz IS NULL OR updated_at >= $4)

@@ -14,6 +14,7 @@ from pullplan.engine.model import (
     TIERS,
     Accuracy,
     Capability,
+    DailyUnits,
     Forecast,
     Horizon,
     Lane,
@@ -36,6 +37,7 @@ from pullplan.engine.netting import (
     arriving_supply,
     buffer_targets,
     consume_forecast,
+    derive_buffers,
     forecast_steps,
     net,
     peg,
@@ -353,6 +355,102 @@ def test_lateness_is_limited_as_the_parameters_say():
         parameters=parameters,
     )
     assert {(n.tier, n.latest_bucket) for n in net(facts)} == {("order", 1), ("forecast", 2)}
+
+
+# --- DDMRP buffers --------------------------------------------------------------------------------------------
+
+PILLOW = PullPolicy(
+    policy="ddmrp_buffer",
+    lead_time_factor=0.5,
+    variability_factor=0.8,
+    order_cycle_days=0,
+    minimum_order_units=10.0,
+    usage_past_days=10,
+    spike_threshold_units=25.0,
+    buffer_rounding="half_up_zone",
+)
+"""As in the documentation of Dynamics 365: 23 a day, 5 days of lead time."""
+
+
+def pillow_facts(**more: Any) -> PlanningFacts:
+    """A node 5 days away, and 230 used in the last ten days: 20 of them today, which does not count yet."""
+    days = tuple(MONDAY - timedelta(days=d) for d in (11, 10, 1, 0))
+    used = DailyUnits(
+        product_codes=("BREAD",) * 4, region_codes=("NORTH",) * 4, days=days, units=(999.0, 200.0, 30.0, 20.0)
+    )
+    given_facts: dict[str, Any] = {
+        "policies": (PILLOW,),
+        "nodes": (Node(node_code="MILL"),),
+        "capabilities": (Capability(node_code="MILL", product_code="BREAD", make_lead_time_days=3),),
+        "lanes": (Lane(node_code="MILL", region_code="NORTH", distance_km=1.0, transit_days=2),),
+        "recent_consumption": used,
+        "consumption_pairs": (("BREAD", "NORTH"),),
+        "stock": (counted(220.0),),
+        "orders": tuple(
+            order(units, external_id=f"D{day}", due_date=MONDAY + timedelta(days=day))
+            for day, units in enumerate((18.0, 29.0, 26.0, 20.0))
+        ),
+    }
+    return facts_of(**{**given_facts, **more})
+
+
+def test_a_buffer_tells_how_it_comes_to_its_order_and_the_plan_needs_just_that():
+    [derived] = derive_buffers(pillow_facts())
+    assert (derived.usage_units_per_day, derived.lead_days) == (23.0, 5)
+    zones = (derived.top_of_red_units, derived.top_of_yellow_units, derived.top_of_green_units)
+    assert zones == (104.0, 219.0, 277.0)
+    assert derived.qualified_demand_units == 18.0 + 29.0 + 26.0
+    assert [(spike.due_date.day, spike.units) for spike in derived.spikes] == [(2, 29.0), (3, 26.0)]
+    assert (derived.net_flow_units, derived.order_units) == (147.0, 130.0)
+    assert derived.priority_percent == pytest.approx(53.07, abs=0.005)
+    assert (derived.color, derived.on_hand_alert) == ("yellow", "none")
+    assert derived.order_due_date == MONDAY + timedelta(days=5)
+    # Work of this week is ready on Sunday, and arrives five days later.
+    assert derived.order_bucket == 1
+    needs = net(pillow_facts())
+    assert [(n.bucket, n.tier, n.units) for n in needs[:1]] == [(1, "buffer", 130.0)]
+    assert by_bucket(needs, 4) == list(derived.projected_order_units)
+
+
+def test_what_stock_can_not_cover_is_taken_of_the_buffers_order_and_not_made_twice():
+    facts = pillow_facts(stock=(counted(50.0),))
+    [derived] = derive_buffers(facts)
+    assert derived.order_units == 277.0 - (50.0 - 73.0)
+    needs = net(facts)
+    # 93 are ordered this week and 50 are there: 43 are due now, and the rest of the order refills the buffer.
+    assert by_tier(needs)["order"] == 43.0
+    assert by_bucket(needs, 4)[:2] == [43.0, derived.order_units - 43.0]
+
+
+def test_a_buffer_looks_at_usage_to_come_where_its_policy_says_so():
+    looking = msgspec.structs.replace(PILLOW, usage_basis="forward", usage_forward_days=14)
+    facts = pillow_facts(policies=(looking,), forecast=forecast_of(series(70.0, 140.0, 0.0)))
+    [derived] = derive_buffers(facts)
+    assert derived.forward_usage_units_per_day == derived.usage_units_per_day == 15.0
+    blended = msgspec.structs.replace(looking, usage_basis="blended", usage_past_share=0.25)
+    [mixed] = derive_buffers(msgspec.structs.replace(facts, policies=(blended,)))
+    assert mixed.usage_units_per_day == 0.25 * 23.0 + 0.75 * 15.0
+    assert wants_forecast(facts)
+    assert not wants_forecast(pillow_facts())
+
+
+def test_a_buffer_that_nobody_uses_orders_what_is_demanded_and_no_more():
+    facts = pillow_facts(recent_consumption=DailyUnits(), stock=(counted(0.0),), orders=(order(4.0),))
+    [derived] = derive_buffers(facts)
+    assert derived.top_of_yellow_units == 0.0
+    assert derived.order_units == 14.0  # up to a green of the minimum order
+    assert by_tier(net(facts)) == {"order": 4.0, "buffer": 10.0}
+
+
+def test_a_buffer_that_no_node_can_fill_says_so():
+    [derived] = derive_buffers(pillow_facts(capabilities=()))
+    assert (derived.has_reference_node, derived.lead_days) == (False, 0)
+
+
+def test_planning_again_with_the_order_on_its_way_orders_nothing_new():
+    coming = supply(130.0, due_date=MONDAY + timedelta(days=5))
+    [derived] = derive_buffers(pillow_facts(open_supply=(coming,)))
+    assert (derived.net_flow_units, derived.order_units) == (277.0, 0.0)
 
 
 # --- targets and lead times ----------------------------------------------------------------------------------

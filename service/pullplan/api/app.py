@@ -10,6 +10,7 @@ from litestar import Litestar
 
 from pullplan import lifeline, telemetry
 from pullplan.api import (
+    buffers,
     capabilities,
     capacity,
     confirmations,
@@ -54,6 +55,7 @@ ROUTES = [
     *remedies.ROUTES,
     *confirmations.ROUTES,
     *verifications.ROUTES,
+    *buffers.ROUTES,
     *differences.ROUTES,
     *products.ROUTES,
     *regions.ROUTES,

@@ -10,11 +10,15 @@ from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
 from pullplan.api.row_types import RowType
-from pullplan.engine.model import EVERY, HistoryBasis, PullPolicyName
+from pullplan.engine.model import EVERY, BufferRounding, HistoryBasis, PullPolicyName, UsageBasis
 from pullplan.storage import policies
 
 ReviewDays = Annotated[int, Meta(ge=1, le=366)]
 Buckets = Annotated[int, Meta(ge=0, le=104)]
+Factor = Annotated[float, Meta(gt=0, le=1)]
+Multiplier = Annotated[float, Meta(ge=0, le=1000)]
+WindowDays = Annotated[int, Meta(ge=1, le=366)]
+CycleDays = Annotated[int, Meta(ge=0, le=366)]
 ServiceLevel = Annotated[float, Meta(ge=0, lt=1)]
 
 
@@ -31,6 +35,32 @@ class PolicyRow(intake.Row, kw_only=True):
     consume_buckets_forward: Buckets = 0
     lead_probability_min: fields.Share = 0.5
     history_basis: HistoryBasis = "automatic"
+    lead_time_factor: Factor = 0.5
+    """Of a `ddmrp_buffer`, as all that follows: the share of usage over the lead time that red base and green are of."""
+    variability_factor: Factor = 0.5
+    """Red safety of red base."""
+    usage_basis: UsageBasis = "past"
+    usage_past_days: WindowDays = 90
+    """The days before today that past usage is averaged over."""
+    usage_forward_days: WindowDays = 28
+    """The days from today on that forecast usage is averaged over."""
+    usage_past_share: fields.Share = 0.5
+    """Of the past in blended usage."""
+    order_cycle_days: CycleDays | None = None
+    """Days between orders at least; null is the bucket's days."""
+    minimum_order_units: fields.NonNegative = 0
+    order_multiple_units: fields.NonNegative = 0
+    """0: any amount."""
+    demand_adjustment_factor: Multiplier = 1
+    lead_time_adjustment_factor: Multiplier = 1
+    red_zone_factor: Multiplier = 1
+    yellow_zone_factor: Multiplier = 1
+    green_zone_factor: Multiplier = 1
+    spike_threshold_units: fields.Positive | None = None
+    """From which demand of one day on it is a spike; null is half of red."""
+    spike_horizon_days: CycleDays | None = None
+    """How many days ahead spikes are looked for; null is the decoupled lead time."""
+    buffer_rounding: BufferRounding = "none"
 
 
 class PolicyShown(PolicyRow, kw_only=True):

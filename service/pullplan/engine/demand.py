@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from pullplan.engine.calendar import DAYS_PER_BUCKET, first_day_of_bucket
 from pullplan.engine.model import (
     EVERY,
+    Basis,
     Bucket,
     DailyUnits,
     DemandClass,
@@ -20,7 +20,6 @@ from pullplan.engine.model import (
     StockPosition,
 )
 
-Basis = Literal["consumption", "order"]
 Pair = tuple[str, str]
 Units = NDArray[np.float64]
 

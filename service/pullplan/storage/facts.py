@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -101,9 +101,11 @@ async def read_planning_facts(
 
     Nothing that occurred after as_of is read. To be called inside `opened_snapshot`.
     """
-    as_of = moment.as_of
+    as_of, recent = moment.as_of, await _read_recent(connection, moment, network)
     return msgspec.structs.replace(
         network,
+        recent_consumption=recent[0],
+        recent_orders=recent[1],
         consumption_pairs=_pairs(await connection.fetch(SQL["list_consumption_pairs"], as_of)),
         orders=await _read(connection, Order, "list_open_orders", as_of),
         lead_signals=await _read(connection, LeadSignal, "list_leads", as_of),
@@ -131,8 +133,8 @@ async def read_forecast_facts(
         horizon=network.horizon,
         n_steps=n_steps,
         policies=network.policies,
-        consumption=_daily(await connection.fetch(SQL["list_daily_consumption"], day, moment.time_zone)),
-        order_history=_daily(await connection.fetch(SQL["list_daily_orders"], day, as_of)),
+        consumption=await _read_consumption(connection, moment),
+        order_history=await _read_order_history(connection, moment),
         adjustments=adjustments,
         promotions=await _read(connection, Promotion, "list_promotions", day, as_of),
         out_of_stock=await _read(connection, OutOfStock, "list_out_of_stock", as_of, moment.time_zone),
@@ -154,6 +156,31 @@ def _pairs_with_base_stock(network: PlanningFacts) -> set[tuple[str, str]]:
         for p in network.policies
         if p.policy == "base_stock" and p.product_code in products and p.region_code in regions
     }
+
+
+async def _read_recent(
+    connection: Connection, moment: Moment, network: PlanningFacts
+) -> tuple[DailyUnits, DailyUnits]:
+    """Read consumption and orders of the days that DDMRP buffers average usage over; nothing where there are none."""
+    days = max((p.usage_past_days for p in network.policies if p.policy == "ddmrp_buffer"), default=0)
+    if days == 0:
+        return DailyUnits(), DailyUnits()
+    first = moment.as_of_date - timedelta(days=days)
+    return await _read_consumption(connection, moment, first), await _read_order_history(
+        connection, moment, first
+    )
+
+
+async def _read_consumption(connection: Connection, moment: Moment, first: date | None = None) -> DailyUnits:
+    return _daily(
+        await connection.fetch(SQL["list_daily_consumption"], moment.as_of_date, moment.time_zone, first)
+    )
+
+
+async def _read_order_history(
+    connection: Connection, moment: Moment, first: date | None = None
+) -> DailyUnits:
+    return _daily(await connection.fetch(SQL["list_daily_orders"], moment.as_of_date, moment.as_of, first))
 
 
 async def _read[T: msgspec.Struct](

@@ -19,6 +19,23 @@ COLUMNS = (
     "consume_buckets_forward",
     "lead_probability_min",
     "history_basis",
+    "lead_time_factor",
+    "variability_factor",
+    "usage_basis",
+    "usage_past_days",
+    "usage_forward_days",
+    "usage_past_share",
+    "order_cycle_days",
+    "minimum_order_units",
+    "order_multiple_units",
+    "demand_adjustment_factor",
+    "lead_time_adjustment_factor",
+    "red_zone_factor",
+    "yellow_zone_factor",
+    "green_zone_factor",
+    "spike_threshold_units",
+    "spike_horizon_days",
+    "buffer_rounding",
 )
 TARGET = target(SQL, "staged_policies", COLUMNS)
 

@@ -9,6 +9,7 @@ import msgspec
 from pullplan.engine.calendar import bucket_dates, first_day_of_bucket
 from pullplan.engine.errors import PullplanError
 from pullplan.engine.model import (
+    BufferDerivation,
     Forecast,
     Horizon,
     Plan,
@@ -16,10 +17,10 @@ from pullplan.engine.model import (
     PlanParameters,
     PlanRequest,
 )
-from pullplan.engine.netting import wants_forecast
+from pullplan.engine.netting import derive_buffers, wants_forecast
 from pullplan.engine.plan import make_plan
 from pullplan.engine.replanning import Churn, Warm
-from pullplan.storage import facts, forecasts, plans, replans, verifications
+from pullplan.storage import buffers, facts, forecasts, plans, replans, verifications
 from pullplan.storage.database import Connection
 from pullplan.storage.plan_reading import WholePlan
 from pullplan.storage.queue import Claimed
@@ -69,6 +70,7 @@ class _Read(msgspec.Struct, frozen=True):
 class _Made(msgspec.Struct, frozen=True):
     planning: PlanningFacts
     plan: Plan
+    buffers: list[BufferDerivation]
     warm: Warm | None
     """What a re-plan has left for the next one."""
     fresh_forecast: MadeForecast | None
@@ -139,7 +141,7 @@ def _compute(read: _Read, request: PlanRequest, desk: Desk) -> _Made:
         plan, warm = make_plan(planning, desk.progress, should_stop, desk.spread), None
     else:
         plan, warm = read.parent.warm.replan(planning, read.churn, desk.progress)
-    return _Made(planning, plan, warm, forecast, seconds)
+    return _Made(planning, plan, derive_buffers(planning), warm, forecast, seconds)
 
 
 def _time_is_up(seconds: float | None, clock: Callable[[], float]) -> Callable[[], bool] | None:
@@ -160,6 +162,7 @@ async def _store(connection: Connection, record: plans.PlanRecord, read: _Read, 
         await plans.insert(connection, record, made.plan, made.planning, dates)
     else:
         await replans.insert(connection, record, made.plan, made.planning, dates, parent=read.parent.whole)
+    await buffers.insert(connection, record.plan_id, made.buffers)
 
 
 async def _read(connection: Connection, request: PlanRequest, time_zone: str, known: KnownPlans) -> _Read:

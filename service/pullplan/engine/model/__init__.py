@@ -4,6 +4,7 @@ Units stand in the names. Days are `date`s of the deployment's time zone; ranges
 Everything is ordered by code, so that equal facts make equal plans however they were inserted.
 """
 
+from pullplan.engine.model.buffers import BufferDerivation, Spike
 from pullplan.engine.model.demand import (
     Adjustment,
     DailyUnits,
@@ -83,8 +84,11 @@ from pullplan.engine.model.words import (
     DEMAND_TIERS,
     EVERY,
     TIERS,
+    Basis,
     Bucket,
     BucketCount,
+    BufferColor,
+    BufferRounding,
     CodeOrEvery,
     Days,
     DemandClass,
@@ -96,6 +100,7 @@ from pullplan.engine.model.words import (
     Mark,
     NodeStatus,
     Objective,
+    OnHandAlert,
     PassedOverCause,
     PullPolicyName,
     ResourceKind,
@@ -103,6 +108,7 @@ from pullplan.engine.model.words import (
     ShortfallMeasure,
     ShortfallReason,
     Tier,
+    UsageBasis,
 )
 
 __all__ = [
@@ -112,8 +118,12 @@ __all__ = [
     "Accuracy",
     "Adjustment",
     "Assignment",
+    "Basis",
     "Bucket",
     "BucketCount",
+    "BufferColor",
+    "BufferDerivation",
+    "BufferRounding",
     "Candidate",
     "Capability",
     "CapacityException",
@@ -155,6 +165,7 @@ __all__ = [
     "Node",
     "NodeStatus",
     "Objective",
+    "OnHandAlert",
     "OpenSupply",
     "Order",
     "OutOfStock",
@@ -186,10 +197,12 @@ __all__ = [
     "ShortfallMeasure",
     "ShortfallReason",
     "ShortfallStage",
+    "Spike",
     "Stability",
     "Stage",
     "StockPosition",
     "Tier",
+    "UsageBasis",
     "Verification",
     "VerificationRequest",
 ]

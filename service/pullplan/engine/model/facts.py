@@ -63,6 +63,9 @@ class PlanningFacts(Fact, frozen=True, kw_only=True):
     """Pairs with any consumption at or before as_of: their `automatic` history basis is consumption."""
     orders: tuple[Order, ...] = ()
     lead_signals: tuple[LeadSignal, ...] = ()
+    recent_consumption: DailyUnits = DailyUnits()
+    recent_orders: DailyUnits = DailyUnits()
+    """Of the days that DDMRP buffers average usage over, as in ForecastFacts; empty where no policy is of that kind."""
     stock: tuple[StockPosition, ...] = ()
     open_supply: tuple[OpenSupply, ...] = ()
     released_work: tuple[ReleasedWork, ...] = ()

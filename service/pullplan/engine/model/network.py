@@ -9,13 +9,18 @@ from msgspec import Meta
 from pullplan.engine.model.words import (
     EVERY,
     BucketCount,
+    BufferRounding,
     CodeOrEvery,
     Fact,
+    Factor,
     HistoryBasis,
+    Multiplier,
     NodeStatus,
     PullPolicyName,
     ResourceKind,
     Share,
+    UsageBasis,
+    WindowDays,
 )
 
 
@@ -125,3 +130,28 @@ class PullPolicy(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):
     consume_buckets_forward: BucketCount = 0
     lead_probability_min: Share = 0.5
     history_basis: HistoryBasis = "automatic"
+    lead_time_factor: Factor = 0.5
+    """Of a DDMRP buffer, as all that follows: the share of usage over the lead time that red base and green are of."""
+    variability_factor: Factor = 0.5
+    usage_basis: UsageBasis = "past"
+    usage_past_days: WindowDays = 90
+    """The days before today that past usage is averaged over."""
+    usage_forward_days: WindowDays = 28
+    """The days from today on that forecast usage is averaged over."""
+    usage_past_share: Share = 0.5
+    """Of the past in blended usage."""
+    order_cycle_days: Annotated[int, Meta(ge=0, le=366)] | None = None
+    """Days between orders at least; None: the bucket's days."""
+    minimum_order_units: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
+    order_multiple_units: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
+    """0: any amount."""
+    demand_adjustment_factor: Multiplier = 1.0
+    lead_time_adjustment_factor: Multiplier = 1.0
+    red_zone_factor: Multiplier = 1.0
+    yellow_zone_factor: Multiplier = 1.0
+    green_zone_factor: Multiplier = 1.0
+    spike_threshold_units: Annotated[float, Meta(gt=0, le=1e12)] | None = None
+    """From which demand of one day on it is a spike; None: half of red."""
+    spike_horizon_days: Annotated[int, Meta(ge=0, le=366)] | None = None
+    """How many days ahead spikes are looked for; None: the decoupled lead time."""
+    buffer_rounding: BufferRounding = "none"

@@ -17,7 +17,12 @@ DEMAND_TIERS: tuple[Tier, ...] = ("order", "lead", "forecast", "buffer")
 """Those that netting knows; `pinned` is of what a person has put in its place."""
 NodeStatus = Literal["online", "degraded", "offline"]
 ResourceKind = Literal["renewed", "stored"]
-PullPolicyName = Literal["make_to_order", "base_stock"]
+PullPolicyName = Literal["make_to_order", "base_stock", "ddmrp_buffer"]
+UsageBasis = Literal["past", "forward", "blended"]
+BufferColor = Literal["red", "yellow", "green", "above"]
+OnHandAlert = Literal["none", "yellow", "red"]
+Basis = Literal["consumption", "order"]
+BufferRounding = Literal["none", "half_up_component", "half_up_zone", "at_order"]
 HistoryBasis = Literal["automatic", "consumption", "order"]
 Objective = Literal["nearest", "landed_cost"]
 ShortfallMeasure = Literal["value", "units", "resource_hours"]
@@ -55,7 +60,11 @@ ShortfallReason = Literal[
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 PositiveShare = Annotated[float, Meta(gt=0, le=1)]
+Factor = Annotated[float, Meta(gt=0, le=1)]
+"""Of lead time or variability; DDMRP knows 0.2 to 1."""
+Multiplier = Annotated[float, Meta(ge=0, le=1000)]
 Days = Annotated[int, Meta(ge=0, le=3650)]
+WindowDays = Annotated[int, Meta(ge=1, le=366)]
 BucketCount = Annotated[int, Meta(ge=0, le=104)]
 Code = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:~-]{1,64}\Z")]
 CodeOrEvery = Annotated[str, Meta(pattern=r"^(?:\*|[A-Za-z0-9._:~-]{1,64})\Z")]

@@ -1,6 +1,6 @@
 """What must still arrive of every product in every region and bucket, once stock and supply are counted?"""
 
-from pullplan.engine.netting.needs import net
+from pullplan.engine.netting.needs import derive_buffers, net
 from pullplan.engine.netting.pegging import DemandLine, consume_forecast, peg
 from pullplan.engine.netting.pinning import pin_needs, refuse_broken_pins
 from pullplan.engine.netting.supply import arriving_supply
@@ -16,6 +16,7 @@ __all__ = [
     "arriving_supply",
     "buffer_targets",
     "consume_forecast",
+    "derive_buffers",
     "forecast_steps",
     "net",
     "peg",

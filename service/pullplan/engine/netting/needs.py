@@ -9,7 +9,15 @@ import numpy as np
 
 from pullplan.engine.calendar import bucket_of, buckets_of_shelf_life, remaining_share_of_bucket_0
 from pullplan.engine.demand import Pair, PolicyBook, history_basis, on_hand_units
-from pullplan.engine.model import Need, PlanningFacts, PullPolicy, SeriesForecast, StockPosition
+from pullplan.engine.model import (
+    BufferDerivation,
+    Need,
+    PlanningFacts,
+    PullPolicy,
+    SeriesForecast,
+    StockPosition,
+)
+from pullplan.engine.netting.buffered import buffered_pairs, derive, read_buffers, replenishment
 from pullplan.engine.netting.ordering import OpenUnits, number_needs
 from pullplan.engine.netting.pegging import TIER_ORDER, DemandLine, Units, consume_forecast, peg
 from pullplan.engine.netting.pinning import pin_needs
@@ -28,6 +36,8 @@ class _PairFacts:
     receipts_units: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     series: SeriesForecast | None = None
     """Where its policy is base stock."""
+    buffer_orders_units: Units | None = None
+    """By bucket what its DDMRP buffer orders, where it has one. Shapes: (n_buckets,)"""
 
 
 def net(facts: PlanningFacts) -> tuple[Need, ...]:
@@ -40,10 +50,16 @@ def net(facts: PlanningFacts) -> tuple[Need, ...]:
     """
     book = PolicyBook(facts.policies)
     to_peg = _gather(facts, book)
+    buffered = buffered_pairs(facts, book)
+    has_series = any(known.series is not None for known in to_peg.values())
+    lead_days = reference_lead_days(facts) if has_series or buffered else {}
+    if buffered:
+        for pair, orders in zip(
+            buffered, read_buffers(facts, buffered, book, lead_days).projected_units, strict=True
+        ):
+            to_peg.setdefault(pair, _PairFacts()).buffer_orders_units = orders
     open_units = OpenUnits()
     _file_demand(facts, book, to_peg, open_units)
-    has_series = any(known.series is not None for known in to_peg.values())
-    lead_days = reference_lead_days(facts) if has_series else {}
     shelf_buckets = {p.product_code: buckets_of_shelf_life(p, facts.horizon.bucket) for p in facts.products}
     for pair, known in to_peg.items():
         demand, targets = _gross(known, book.policy_of(*pair), lead_days.get(pair, 0), facts)
@@ -52,7 +68,18 @@ def net(facts: PlanningFacts) -> tuple[Need, ...]:
         for b, short in enumerate(pegged):
             for (tier, rank), units in short.items():
                 open_units.add(pair, b, TIER_ORDER[tier], rank, units)
+        if known.buffer_orders_units is not None:
+            taken = np.array([sum(short.values()) for short in pegged])
+            for b, units in enumerate(replenishment(known.buffer_orders_units, taken).tolist()):
+                open_units.add(pair, b, TIER_ORDER["buffer"], 0, units)
     return pin_needs(facts, number_needs(open_units, facts))
+
+
+def derive_buffers(facts: PlanningFacts) -> list[BufferDerivation]:
+    """Tell every DDMRP buffer, by product and region, with all that it follows from."""
+    book = PolicyBook(facts.policies)
+    pairs = buffered_pairs(facts, book)
+    return derive(read_buffers(facts, pairs, book, reference_lead_days(facts)), facts) if pairs else []
 
 
 def _gather(facts: PlanningFacts, book: PolicyBook) -> dict[Pair, _PairFacts]:

@@ -81,7 +81,7 @@ def _lead_days_table(facts: PlanningFacts) -> tuple[list[str], tuple[str, ...], 
 
 
 def wants_forecast(facts: PlanningFacts) -> bool:
-    """Tell whether any product × region pulls from base stock; without one a plan needs no forecast."""
+    """Tell whether any policy looks at a forecast; without one a plan needs none."""
     return _longest_protection_days(facts) > 0
 
 
@@ -92,25 +92,28 @@ def forecast_steps(facts: PlanningFacts) -> int:
 
 
 def _longest_protection_days(facts: PlanningFacts) -> int:
-    """Find the longest protection interval of any base stock; 0 without one, as a review takes a day at least."""
+    """Find how far any policy looks: base stock over its protection interval, buffers over forward usage; 0 if none does."""
     default = PolicyBook(facts.policies).policy_of(EVERY, EVERY)
     policies = (*facts.policies, default)
+    forward_days = max((p.usage_forward_days for p in policies if _looks_forward(p)), default=0)
     if all(policy.policy != "base_stock" for policy in policies):
-        return 0
+        return forward_days
     product_codes, region_codes, lead_days = _lead_days_table(facts)
     planned = {product.product_code for product in facts.products}
     is_planned = np.array([code in planned for code in product_codes], dtype=bool)
     number = _policy_numbers(facts, product_codes, region_codes)
-    return max(
-        (
-            _protection_days(
-                policies[n], max(0, int(lead_days[is_planned][of_policy].max())), facts.horizon.bucket
-            )
-            for n in np.unique(number[is_planned]).tolist()
-            if policies[n].policy == "base_stock" and (of_policy := number[is_planned] == n).any()
-        ),
-        default=0,
+    protection_days = (
+        _protection_days(
+            policies[n], max(0, int(lead_days[is_planned][of_policy].max())), facts.horizon.bucket
+        )
+        for n in np.unique(number[is_planned]).tolist()
+        if policies[n].policy == "base_stock" and (of_policy := number[is_planned] == n).any()
     )
+    return max([forward_days, *protection_days])
+
+
+def _looks_forward(policy: PullPolicy) -> bool:
+    return policy.policy == "ddmrp_buffer" and policy.usage_basis != "past"
 
 
 def _policy_numbers(

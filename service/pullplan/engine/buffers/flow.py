@@ -1,0 +1,162 @@
+"""Where does a buffer stand, and what is to be ordered?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pullplan.engine.buffers.sizing import (
+    ROUNDING_SLACK,
+    BufferZones,
+    Number,
+    Rounding,
+    Units,
+    half_up,
+    is_rounded,
+)
+
+type Indices = npt.NDArray[np.intp]
+
+SPIKE_SHARE_OF_RED = 0.5
+ALERT_SHARE_OF_RED = 0.5
+"""On hand below this share of red is an alert of execution, below the whole of it a warning."""
+
+
+@dataclass(frozen=True)
+class QualifiedDemand:
+    """What of open orders counts against a buffer today; arrays are (n_buffers,), in units."""
+
+    past_due_units: Units
+    today_units: Units
+    spike_units: Units
+    spike_buffer: Indices
+    """Of every spike: its buffer. Shapes: (n_spikes,)"""
+    spike_days_ahead: Indices
+    """Of every spike: the day, counted from today. Shapes: (n_spikes,)"""
+    spike_day_units: Units
+    """Of every spike: all orders of its day. Shapes: (n_spikes,)"""
+
+    @property
+    def units(self) -> Units:
+        return self.past_due_units + self.today_units + self.spike_units
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """What an order's size has to keep to; every number is one for all buffers or an array (n_buffers,)."""
+
+    minimum_units: Number = 0.0
+    multiple_units: Number = 0.0
+    """0: any amount."""
+    rounding: Rounding | Sequence[Rounding] = "none"
+
+
+@dataclass(frozen=True)
+class BufferStatus:
+    """Where buffers stand today; arrays are (n_buffers,)."""
+
+    net_flow_units: Units
+    priority_percent: Units
+    """Net flow of top of green: the smaller, the more urgent. NaN where the buffer is of no size."""
+    color: npt.NDArray[np.str_]
+    """Of net flow: `red`, `yellow`, `green`, or `above` the top of green."""
+    on_hand_alert: npt.NDArray[np.str_]
+    """Of what is on hand: `red` below half of red, `yellow` below red, else `none`."""
+    order_units: Units
+
+
+def spike_threshold_units(red_units: Units) -> Units:
+    """Take half of red for a spike, halves of a unit up; below half a unit unrounded, or every day were a spike.
+
+    Source: Orlicky's MRP, 3rd ed., ch. 25 (order spike threshold).
+    """
+    half = SPIKE_SHARE_OF_RED * red_units
+    return np.where(half < 0.5, half, half_up(half))
+
+
+def qualify_demand(
+    buffer: Indices,
+    days_ahead: Indices,
+    units: Units,
+    *,
+    threshold_units: Units,
+    horizon_days: Units,
+) -> QualifiedDemand:
+    """Count what is past due, what is due today, and later days that are spikes, whole.
+
+    A day is a spike where all orders of it together reach the threshold; the horizon's last day is inside.
+
+    Shapes: buffer, days_ahead (negative: past due) and units (n_orders,), thresholds and horizons (n_buffers,)
+    Source: Orlicky's MRP, 3rd ed., fig. 26-10.
+    """
+    n_buffers = len(threshold_units)
+
+    def summed(which: npt.NDArray[np.bool_]) -> Units:
+        return np.bincount(buffer[which], weights=units[which], minlength=n_buffers)
+
+    later = (days_ahead > 0) & (days_ahead <= horizon_days[buffer])
+    width = int(days_ahead[later].max(initial=0)) + 1
+    days, of_line = np.unique(buffer[later] * width + days_ahead[later], return_inverse=True)
+    day_units = np.bincount(of_line, weights=units[later], minlength=days.size)
+    day_buffer = days // width
+    is_spike = (day_units > 0) & (day_units >= threshold_units[day_buffer] * (1 - ROUNDING_SLACK))
+    return QualifiedDemand(
+        summed(days_ahead < 0),
+        summed(days_ahead == 0),
+        np.bincount(day_buffer[is_spike], weights=day_units[is_spike], minlength=n_buffers),
+        day_buffer[is_spike],
+        (days % width)[is_spike],
+        day_units[is_spike],
+    )
+
+
+def read_status(
+    zones: BufferZones, on_hand_units: Units, supply_units: Units, qualified_units: Units, ordering: Ordering
+) -> BufferStatus:
+    """Tell net flow, urgency and what to order of buffers.
+
+    Net flow = on hand + all open supply − qualified demand.
+
+    Shapes: all (n_buffers,)
+    """
+    net_flow = on_hand_units + supply_units - qualified_units
+    top = zones.top_of_green
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        priority = np.where(top > 0, net_flow / top * 100.0, np.nan)
+    color = np.select(
+        [net_flow < zones.top_of_red, net_flow < zones.top_of_yellow, net_flow <= top],
+        ["red", "yellow", "green"],
+        "above",
+    )
+    alert = np.select(
+        [on_hand_units < ALERT_SHARE_OF_RED * zones.top_of_red, on_hand_units < zones.top_of_red],
+        ["red", "yellow"],
+        "none",
+    )
+    return BufferStatus(net_flow, priority, color, alert, order_units(zones, net_flow, ordering))
+
+
+def order_units(zones: BufferZones, net_flow_units: Units, ordering: Ordering) -> Units:
+    """Size the order that fills a buffer up to the top of green, once net flow is below the top of yellow.
+
+    Raised to the minimum, then to a multiple; whole units where rounding is `at_order`. Shapes: (n_buffers,)
+    """
+    wanted = np.where(net_flow_units < zones.top_of_yellow, zones.top_of_green - net_flow_units, 0.0)
+    sized = np.where(wanted > 0, np.maximum(wanted, ordering.minimum_units), 0.0)
+    multiple = np.asarray(ordering.multiple_units, dtype=np.float64)
+    at_order = is_rounded(ordering.rounding, "at_order")
+    multiple = np.where(at_order & (multiple <= 0), 1.0, multiple)
+    step = np.where(multiple > 0, multiple, 1.0)
+    raised = np.ceil(sized / step * (1 - ROUNDING_SLACK)) * step
+    rounded: Units = np.where(multiple > 0, raised, sized)
+    return rounded
+
+
+def split_order(units: float, maximum_units: float | None) -> list[float]:
+    """Cut an order at its maximum: whole ones, and what is left."""
+    if maximum_units is None or units <= maximum_units:
+        return [units] if units > 0 else []
+    n_whole = int(units // maximum_units)
+    rest = units - n_whole * maximum_units
+    return [maximum_units] * n_whole + ([rest] if rest > ROUNDING_SLACK * units else [])
