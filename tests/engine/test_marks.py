@@ -115,7 +115,7 @@ def test_days_before_a_series_began_and_beyond_its_end_are_marked_by_nothing() -
 @given(st.lists(st.floats(0, 1e9), max_size=80))
 def test_outliers_are_few_and_lie_far_above_the_middle(units: list[float]) -> None:
     row = np.array(units)
-    high = find_outliers(row, 52)
+    (high,) = find_outliers(row[None], 52)
     assert high.shape == row.shape
     assert not high[-1:].any()
     if high.any():

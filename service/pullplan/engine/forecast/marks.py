@@ -1,6 +1,5 @@
 """Which buckets of a history do not tell the usual demand, and what would it have been there?"""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET
-from pullplan.engine.demand import History, Pair, Units, fill_missing
+from pullplan.engine.demand import History, Units, fill_missing
 from pullplan.engine.forecast.season import SEASONS
 from pullplan.engine.model import ForecastFacts, Mark
 
@@ -24,6 +23,8 @@ OUTLIER_FACTOR = 10.0
 _DEVIATION_OF_NORMAL = 1.4826
 # Where neighbours are all alike, their deviation is taken to be this share of their median.
 _LEAST_DEVIATION_SHARE = 0.1
+# So many series are compared with their neighbours at once: what is held is bounded.
+_BLOCK_SERIES = 256
 # What lasts longer than so many buckets is a new level, or a season, and no outlier.
 _LONGEST_OUTLIER = 2
 
@@ -46,30 +47,28 @@ def mark_history(history: History, facts: ForecastFacts) -> MarkedHistory:
     does, where that is more than was consumed. Orders are demand whether there is stock or not. Silent buckets of a
     source stay missing.
     """
-    n_buckets = history.units.shape[1]
-    promoted = _covered(
+    missing = np.isnan(history.units)
+    alive = np.logical_or.accumulate(~missing, axis=1)
+    lifted = alive & _covered(
         ((p.product_code, p.region_code, p.from_date, p.until_date) for p in facts.promotions), history
     )
-    empty = _covered(
+    empty = alive & _covered(
         ((o.product_code, o.region_code, o.from_date, o.until_date) for o in facts.out_of_stock), history
     )
-    used, marks = history.units.copy(), []
-    for i, (pair, basis) in enumerate(zip(history.pairs, history.bases, strict=True)):
-        row = used[i]
-        known = np.flatnonzero(~np.isnan(row))
-        life = range(int(known[0]), n_buckets) if known.size else range(0)
-        lifted = promoted[pair] & set(life)
-        cut_off = (empty[pair] & set(life)) - lifted if basis == "consumption" else set()
-        marked: dict[int, Mark] = {b: "missing" for b in life if np.isnan(row[b])}
-        marked |= dict.fromkeys(sorted(lifted - marked.keys()), "promotion")
-        spikes = find_outliers(
-            np.where([b in marked for b in range(n_buckets)], np.nan, row), SEASONS[history.bucket].period
-        )
-        marked |= dict.fromkeys(np.flatnonzero(spikes).tolist(), "outlier")
-        marked |= dict.fromkeys(sorted(cut_off - marked.keys()), "censored")
-        used[i] = _without(row, marked)
-        marks.append(dict(sorted(marked.items())))
-    return MarkedHistory(used, marks)
+    empty &= np.array([basis == "consumption" for basis in history.bases], dtype=bool)[:, None]
+    spikes = find_outliers(np.where(lifted, np.nan, history.units), SEASONS[history.bucket].period)
+    used = history.units.copy()
+    marks: list[dict[int, Mark]] = [{} for _ in history.pairs]
+    # The first that holds for a bucket is its mark.
+    by_rank: tuple[tuple[Mark, NDArray[np.bool_]], ...] = (
+        ("missing", missing & alive), ("promotion", lifted), ("outlier", spikes), ("censored", empty),
+    )  # fmt: skip
+    for mark, holds in reversed(by_rank):
+        for i, b in np.argwhere(holds).tolist():
+            marks[i][b] = mark
+    for i in np.flatnonzero((lifted | spikes | empty).any(axis=1)).tolist():
+        used[i] = _without(used[i], marks[i])
+    return MarkedHistory(used, [dict(sorted(marked.items())) for marked in marks])
 
 
 def find_outliers(units: Units, period: int) -> NDArray[np.bool_]:
@@ -78,34 +77,54 @@ def find_outliers(units: Units, period: int) -> NDArray[np.bool_]:
     Only demand that is usually there can have them: a spike in rare demand is demand. The last bucket can't be one:
     whether it is a new level is still to be seen.
 
-    Shapes: units (n_buckets,), NaN ignored, result (n_buckets,)
+    Shapes: units (n_series, n_buckets), NaN ignored, result (n_series, n_buckets)
     Source: Hampel's identifier (median ± k × median absolute deviation) on a moving window.
     """
-    high: NDArray[np.bool_] = np.zeros(units.size, dtype=bool)
-    if units.size <= NEIGHBOURS:
+    high = np.zeros(units.shape, dtype=bool)
+    if units.shape[1] <= NEIGHBOURS:
         return high
-    padded = np.pad(units, NEIGHBOURS, constant_values=np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
-    enough = (~np.isnan(windows)).sum(axis=1) > NEIGHBOURS
-    if not enough.any():
-        return high
-    median = np.nanmedian(windows[enough], axis=1)
-    deviation = _DEVIATION_OF_NORMAL * np.nanmedian(np.abs(windows[enough] - median[:, None]), axis=1)
+    for first in range(0, units.shape[0], _BLOCK_SERIES):
+        block = slice(first, first + _BLOCK_SERIES)
+        high[block] = _stands_out(units[block])
+    for i in np.flatnonzero(high.any(axis=1)):
+        high[i] = _lone(high[i], period)
+    return high
+
+
+def _stands_out(units: Units) -> NDArray[np.bool_]:
+    """Find what lies far above the median of its neighbours. Shapes: (n_series, n_buckets) to the same."""
+    padded = np.pad(units, ((0, 0), (NEIGHBOURS, NEIGHBOURS)), constant_values=np.nan)
+    windows = np.sort(np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1, axis=1), axis=2)
+    median = _middle(windows)
+    n_known = (~np.isnan(windows)).sum(axis=2)
+    high = (n_known > NEIGHBOURS) & (median > 0) & (units > OUTLIER_FACTOR * median)
+    # Few are so high that the rest has to be looked at.
+    around, median = windows[high], median[high]
+    deviation = _DEVIATION_OF_NORMAL * _middle(np.sort(np.abs(around - median[:, None]), axis=1))
     deviation = np.maximum(deviation, _LEAST_DEVIATION_SHARE * median)
-    limit = np.maximum(median + OUTLIER_DEVIATIONS * deviation, OUTLIER_FACTOR * median)
-    high[enough] = (median > 0) & (np.nan_to_num(units[enough]) > limit)
-    outliers = high.copy()
-    for first, end in _stretches(high):
+    high[high] = units[high] > median + OUTLIER_DEVIATIONS * deviation
+    return high
+
+
+def _middle(ordered: Units) -> Units:
+    """Take the median of what is ordered along the last axis, what is missing last. Shapes: (…, n) to (…)."""
+    n_known = np.maximum(1, (~np.isnan(ordered)).sum(axis=-1, keepdims=True))
+    lower = np.take_along_axis(ordered, (n_known - 1) // 2, axis=-1)
+    upper = np.take_along_axis(ordered, n_known // 2, axis=-1)
+    middle: Units = ((lower + upper) / 2)[..., 0]
+    return middle
+
+
+def _lone(high: NDArray[np.bool_], period: int) -> NDArray[np.bool_]:
+    """Leave of one series' high buckets those that are no level and no season. Shapes: (n_buckets,) to the same."""
+    lone = high.copy()
+    borders = np.flatnonzero(np.diff(np.r_[False, high, False].astype(int)))
+    for first, end in zip(borders[::2].tolist(), borders[1::2].tolist(), strict=True):
         near = [slice(max(0, first + shift - 1), max(0, end + shift + 1)) for shift in (-period, period)]
         recurs = any(high[season].any() for season in near)
-        if end - first > _LONGEST_OUTLIER or end == units.size or recurs:
-            outliers[first:end] = False
-    return outliers
-
-
-def _stretches(high: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    borders = np.flatnonzero(np.diff(np.r_[False, high, False].astype(int)))
-    return list(zip(borders[::2].tolist(), borders[1::2].tolist(), strict=True))
+        if end - first > _LONGEST_OUTLIER or end == high.size or recurs:
+            lone[first:end] = False
+    return lone
 
 
 def _without(row: Units, marked: dict[int, Mark]) -> Units:
@@ -123,12 +142,15 @@ def _without(row: Units, marked: dict[int, Mark]) -> Units:
     return told
 
 
-def _covered(ranges: Iterable[tuple[str, str, date, date]], history: History) -> defaultdict[Pair, set[int]]:
-    """Number the buckets of a history in which any day of a pair's date ranges lies."""
+def _covered(ranges: Iterable[tuple[str, str, date, date]], history: History) -> NDArray[np.bool_]:
+    """Find the buckets of a history in which any day of a pair's date ranges lies. Shapes: (n_series, n_buckets)."""
     days, n_buckets = DAYS_PER_BUCKET[history.bucket], history.units.shape[1]
-    covered: defaultdict[Pair, set[int]] = defaultdict(set)
+    rows = {pair: i for i, pair in enumerate(history.pairs)}
+    covered = np.zeros(history.units.shape, dtype=bool)
     for product_code, region_code, from_date, until_date in ranges:
-        first = max(0, (from_date - history.first_date).days // days)
-        end = min(n_buckets, -(-(until_date - history.first_date).days // days))
-        covered[product_code, region_code].update(range(first, end))
+        row = rows.get((product_code, region_code))
+        if row is not None:
+            first = max(0, (from_date - history.first_date).days // days)
+            end = min(n_buckets, -(-(until_date - history.first_date).days // days))
+            covered[row, first : max(first, end)] = True
     return covered
