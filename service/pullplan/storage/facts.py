@@ -31,6 +31,7 @@ from pullplan.engine.model import (
     Resource,
     StockPosition,
 )
+from pullplan.storage.columns import columns_of, made_of
 from pullplan.storage.database import Connection
 from pullplan.storage.queries import load_queries
 
@@ -191,12 +192,13 @@ async def _read[T: msgspec.Struct](
     facts: list[T] = []
     cursor = await connection.cursor(SQL[query], *arguments)
     while rows := await cursor.fetch(ROWS_AT_ONCE):
-        names = tuple(rows[0].keys())
-        columns: list[Iterable[Any]] = list(zip(*rows, strict=True))
-        for place, (name, value) in enumerate(rows[0].items()):
+        columns: dict[str, Iterable[Any]] = {**columns_of(rows)}
+        for name, value in rows[0].items():
             if isinstance(value, str | date) and name != "external_id":
-                columns[place] = [known.setdefault(one, one) for one in columns[place]]
-        facts += [kind(**dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]
+                columns[name] = map(known.setdefault, columns[name], columns[name])
+        facts += made_of(kind, columns)
+        if len(rows) < ROWS_AT_ONCE:
+            break
     return tuple(facts)
 
 

@@ -67,3 +67,5 @@ async def stream_many(
         cursor = await connection.cursor(listing.statement, *arguments)
         while rows := await cursor.fetch(ROWS_AT_ONCE):
             yield rows
+            if len(rows) < ROWS_AT_ONCE:
+                break

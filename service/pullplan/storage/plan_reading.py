@@ -1,17 +1,15 @@
 """How is a stored plan read back as the plan that it was?"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import cache, partial
 from sys import intern
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from pullplan.engine.model import (
-    TIERS,
     Assignment,
     CapacityPrice,
     Figures,
@@ -27,11 +25,13 @@ from pullplan.engine.model import (
     Tier,
 )
 from pullplan.storage import listings, plans
+from pullplan.storage.columns import Columns, columns_of, made_of
 from pullplan.storage.database import Connection
 from pullplan.storage.listings import Listing
 
 _BucketOf = Callable[[date], int]
-_SAME_TIER: dict[str, Tier] = {tier: tier for tier in TIERS}
+_Column = Callable[[Columns], Iterable[Any]]
+"""Made of what was read."""
 _PASSED_OVER = partial(msgspec.convert, type=tuple[PassedOver, ...])
 
 
@@ -54,6 +54,14 @@ async def find_plan(
         return None
     bucket_of = _counting_from(head["first_bucket_date"], days_per_bucket)
     all_of = partial(_all_of, connection, plan_id)
+
+    @cache
+    def latest_of(tier: Tier, day: date) -> int:
+        return facts.parameters.latest_bucket(tier, bucket_of(day), facts.horizon.horizon_buckets)
+
+    def bucket(name: str) -> _Column:
+        return lambda columns: map(bucket_of, columns[name])
+
     return Plan(
         **{
             name: head[name] for name in ("method", "tie_break", "reproducible", "snapshot_hash", "plan_hash")
@@ -61,23 +69,41 @@ async def find_plan(
         stages=msgspec.convert(head["stages"], tuple[Stage, ...]),
         figures=msgspec.convert(head["figures"], Figures),
         stability=msgspec.convert(head["stability"], Stability | None),
-        needs=await all_of(plans.NEEDS, _need_reader(bucket_of, facts)),
-        assignments=await all_of(plans.ASSIGNMENTS, lambda row: _assignment(row, bucket_of)),
-        shortfalls=await all_of(plans.SHORTFALLS, lambda row: _fields(row, Shortfall)),
-        prices=await all_of(plans.PRICES, lambda row: _in_bucket(row, bucket_of, CapacityPrice)),
-        production_orders=await all_of(
-            plans.PRODUCTION_ORDERS,
-            lambda row: _fields(row, ProductionOrder, start_bucket=bucket_of(row["start_bucket_date"])),
+        needs=await all_of(
+            *(plans.NEEDS, Need),
+            bucket=bucket("bucket_date"),
+            latest_bucket=lambda columns: map(latest_of, columns["tier"], columns["bucket_date"]),
+            pinned_start_bucket=lambda columns: (
+                None if day is None else bucket_of(day) for day in columns["pinned_start_bucket_date"]
+            ),
         ),
-        loads=await all_of(plans.LOADS, lambda row: _in_bucket(row, bucket_of, ResourceLoad)),
+        assignments=await all_of(
+            *(plans.ASSIGNMENTS, Assignment),
+            start_bucket=bucket("start_bucket_date"),
+            arrival_bucket=bucket("arrival_bucket_date"),
+            passed_over=lambda columns: (
+                _PASSED_OVER(said) if said else () for said in columns["passed_over"]
+            ),
+        ),
+        shortfalls=await all_of(plans.SHORTFALLS, Shortfall),
+        prices=await all_of(plans.PRICES, CapacityPrice, bucket=bucket("bucket_date")),
+        production_orders=await all_of(
+            plans.PRODUCTION_ORDERS, ProductionOrder, start_bucket=bucket("start_bucket_date")
+        ),
+        loads=await all_of(plans.LOADS, ResourceLoad, bucket=bucket("bucket_date")),
     )
 
 
-async def _all_of[F](
-    connection: Connection, plan_id: UUID, listing: Listing, make: Callable[[asyncpg.Record], F]
+async def _all_of[F: msgspec.Struct](
+    connection: Connection, plan_id: UUID, listing: Listing, kind: type[F], **others: _Column
 ) -> tuple[F, ...]:
-    many = listings.stream_many(connection, listing, plan_id)
-    return tuple([make(row) async for rows in many for row in rows])
+    """Make facts of all rows: of columns that are named as their fields are, and of `others`."""
+    facts: list[F] = []
+    async for rows in listings.stream_many(connection, listing, plan_id):
+        columns = columns_of(rows)
+        own = {name: _shared(columns[name]) for name in kind.__struct_fields__ if name not in others}
+        facts += made_of(kind, {**own, **{name: of(columns) for name, of in others.items()}})
+    return tuple(facts)
 
 
 def _counting_from(first: date, days_per_bucket: int) -> _BucketOf:
@@ -88,62 +114,8 @@ def _counting_from(first: date, days_per_bucket: int) -> _BucketOf:
     return bucket_of
 
 
-def _fields[F: msgspec.Struct](row: asyncpg.Record, kind: type[F], **others: Any) -> F:
-    """Make a fact of a row; a code that a million rows share is held once."""
-    return kind(
-        **{
-            name: intern(value) if type(value := row[name]) is str else value
-            for name in kind.__struct_fields__
-            if name not in others
-        },
-        **others,
-    )
-
-
-def _in_bucket[F: msgspec.Struct](row: asyncpg.Record, bucket_of: _BucketOf, kind: type[F]) -> F:
-    return _fields(row, kind, bucket=bucket_of(row["bucket_date"]))
-
-
-# Of needs and lines there may be a million: written out, they are made four times as fast as by the names of their fields.
-
-
-def _need_reader(bucket_of: _BucketOf, facts: PlanningFacts) -> Callable[[asyncpg.Record], Need]:
-    @cache
-    def latest_of(tier: Tier, bucket: int) -> int:
-        return facts.parameters.latest_bucket(tier, bucket, facts.horizon.horizon_buckets)
-
-    def need(row: asyncpg.Record) -> Need:
-        tier = _SAME_TIER.get(row["tier"], row["tier"])
-        bucket = bucket_of(row["bucket_date"])
-        node_code, start = row["pinned_node_code"], row["pinned_start_bucket_date"]
-        return Need(
-            need_id=row["need_id"],
-            product_code=intern(row["product_code"]),
-            region_code=intern(row["region_code"]),
-            bucket=bucket,
-            tier=tier,
-            rank=row["rank"],
-            units=row["units"],
-            latest_bucket=latest_of(tier, bucket),
-            pinned_node_code=node_code and intern(node_code),
-            pinned_start_bucket=None if start is None else bucket_of(start),
-        )
-
-    return need
-
-
-def _assignment(row: asyncpg.Record, bucket_of: _BucketOf) -> Assignment:
-    passed_over = row["passed_over"]
-    return Assignment(
-        assignment_id=row["assignment_id"],
-        need_id=row["need_id"],
-        node_code=intern(row["node_code"]),
-        start_bucket=bucket_of(row["start_bucket_date"]),
-        arrival_bucket=bucket_of(row["arrival_bucket_date"]),
-        units=row["units"],
-        started_units=row["started_units"],
-        distance_km=row["distance_km"],
-        cost_per_unit=row["cost_per_unit"],
-        distance_rank=row["distance_rank"],
-        passed_over=_PASSED_OVER(passed_over) if passed_over else (),
-    )
+def _shared(column: Sequence[Any]) -> Sequence[Any]:
+    """Hold a code that a million rows share once."""
+    if type(next((one for one in column if one is not None), None)) is not str:
+        return column
+    return [one and intern(one) for one in column]
