@@ -7,6 +7,7 @@ large or was idle for long is ended.
 """
 
 import asyncio
+import gc
 import math
 import multiprocessing
 import os
@@ -293,6 +294,7 @@ async def _compute_runs(terms: Terms, worker: "Connection[Any, Any]") -> None:
         outcome = await _outcome_of(run, desk)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // _KILOBYTES_PER_MEGABYTE
         worker.send(msgspec.structs.replace(outcome, megabytes=peak))
+        gc.collect()  # now, when nobody waits, rather than in the middle of a run
 
 
 async def _outcome_of(run: Claimed, desk: "Desk") -> Outcome:

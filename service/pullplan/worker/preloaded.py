@@ -1,5 +1,7 @@
 """What has the fork server loaded, so that each child starts at once? Imported by it alone, never by the worker."""
 
+import gc
+
 from pullplan.worker import bound
 
 bound.bind()  # before the seconds that the rest takes
@@ -26,3 +28,7 @@ WORKFLOWS = {
     "confirmation": run_confirmation,
     "remedy": run_remedy,
 }
+
+# What is loaded here stays for good: no child walks through it for garbage, or copies its pages by doing so.
+gc.collect()
+gc.freeze()
