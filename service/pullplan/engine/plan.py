@@ -89,7 +89,7 @@ def make_plan(
     return Plan(
         method=solution.method if lots is None else f"{solution.method}; {lots.method}",
         reproducible=solution.is_complete,
-        snapshot_hash=_sha256(facts),
+        snapshot_hash=hash_in_order(facts),
         plan_hash=plan_hash(needs, assignments, shortfalls, prices, stages, orders=orders),
         needs=needs,
         assignments=assignments,
@@ -111,21 +111,27 @@ def add_up(
 ) -> Figures:
     """Add up what a planner reads first; a share is None where there is nothing to take it of."""
     bucket_of_need = {need.need_id: need.bucket for need in needs}
-    needs_units = math.fsum(n.units for n in needs)
-    assigned_units = math.fsum(a.units for a in assignments)
-    unit_km = math.fsum(a.units * a.distance_km for a in assignments)
-    late = [(a.units, a.arrival_bucket - bucket_of_need[a.need_id]) for a in assignments]
+    needs_units = math.fsum([n.units for n in needs])
+    assigned_units = math.fsum([a.units for a in assignments])
+    unit_km = math.fsum([a.units * a.distance_km for a in assignments])
+    untimely = [
+        (a.units, buckets)
+        for a in assignments
+        if (buckets := a.arrival_bucket - bucket_of_need[a.need_id]) != 0
+    ]
     renewed = [load for load in loads if load.kind == "renewed"]
     return Figures(
         needs_units=needs_units,
         assigned_units=assigned_units,
         shortfall_units=math.fsum(s.units for s in shortfalls),
         served_share=_share(assigned_units, needs_units),
-        nearest_share=_share(math.fsum(a.units for a in assignments if a.distance_rank == 1), assigned_units),
+        nearest_share=_share(
+            math.fsum([a.units for a in assignments if a.distance_rank == 1]), assigned_units
+        ),
         unit_km=unit_km,
         km_per_unit=_share(unit_km, assigned_units),
-        late_unit_buckets=math.fsum(units * max(0, buckets) for units, buckets in late),
-        early_unit_buckets=math.fsum(units * max(0, -buckets) for units, buckets in late),
+        late_unit_buckets=math.fsum(units * max(0, buckets) for units, buckets in untimely),
+        early_unit_buckets=math.fsum(units * max(0, -buckets) for units, buckets in untimely),
         capacity_use_share=_share(
             math.fsum(load.used for load in renewed), math.fsum(load.capacity for load in renewed)
         ),
@@ -172,7 +178,12 @@ def plan_hash(
 
 def snapshot_hash(facts: Fact) -> str:
     """Name facts by their content: the same in whatever order they were gathered."""
-    return _sha256(in_canonical_order(facts))
+    return hash_in_order(in_canonical_order(facts))
+
+
+def hash_in_order(facts: Fact) -> str:
+    """Name facts that are in canonical order."""
+    return _sha256(facts)
 
 
 def in_canonical_order[F: Fact](facts: F) -> F:
@@ -212,7 +223,7 @@ def _pieces(content: Any, *, is_whole: bool = True) -> Iterator[bytes]:
                     yield from _pieces(part, is_whole=False)
             else:
                 for batch in batched(content, LINES_AT_ONCE):
-                    yield b"".join(map(_ENCODER.encode, batch))
+                    yield _ENCODER.encode(batch)[len(_header(len(batch), ARRAY_HEADER)) :]
         case Fact() if is_whole:
             yield _header(len(content.__struct_fields__), MAP_HEADER)
             for name in content.__struct_fields__:

@@ -85,9 +85,10 @@ def _needs_that_differ(plan: Plan, bucket_dates: Sequence[date], parent: WholePl
         (plan.assignments, was.assignments),
         (plan.shortfalls, was.shortfalls),
     ):
-        common = {id(one) for one in before} & {id(one) for one in now}
-        rest, old = ({one: one.need_id for one in of if id(one) not in common} for of in (now, before))
-        differ.update((rest | old)[one] for one in rest.keys() ^ old.keys())
+        # A re-plan has most of its parent's facts themselves.
+        kept = set(map(id, before)).intersection(map(id, now))
+        rest, old = ({one for one in of if id(one) not in kept} for of in (now, before))
+        differ.update(one.need_id for one in rest ^ old)
     return differ
 
 

@@ -6,7 +6,7 @@ from pullplan.engine.certificate import capacity_prices
 from pullplan.engine.explanation import resource_loads
 from pullplan.engine.model import Assignment, Need, Plan, PlanningFacts, Shortfall, Stability
 from pullplan.engine.netting import refuse_broken_pins
-from pullplan.engine.plan import add_up, plan_hash, snapshot_hash
+from pullplan.engine.plan import add_up, hash_in_order, plan_hash
 from pullplan.engine.replanning.near import Looked
 from pullplan.engine.replanning.programme import Churn
 
@@ -21,7 +21,7 @@ def write_down(
     churn: Churn,
     told: tuple[Sequence[Assignment], tuple[Shortfall, ...]],
 ) -> Plan:
-    """Write a plan down: `told`, of the needs that were looked at, and the parent's lines of all others.
+    """Write a plan of facts in canonical order down: `told`, of the needs that were looked at, and the parent's lines of all others.
 
     `free` is the best plan that holds nothing, where it is another one.
 
@@ -48,7 +48,7 @@ def write_down(
     return Plan(
         method=proven.solution.method,
         reproducible=True,
-        snapshot_hash=snapshot_hash(facts),
+        snapshot_hash=hash_in_order(facts),
         plan_hash=plan_hash(needs, assignments, shortfalls, prices, proven.stages, stability=stability),
         needs=tuple(needs),
         assignments=assignments,
