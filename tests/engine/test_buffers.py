@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pullplan.engine.buffers import (
     BufferZones,
     Ordering,
+    Outlook,
     Sizing,
     blended_usage,
     order_units,
@@ -217,12 +218,9 @@ def test_later_orders_follow_what_is_used():
     orders = project_orders(
         zones_of(30.0, 40.0, 20.0),
         Ordering(),
-        order_units_today=np.array([40.0]),
-        net_flow_units=np.array([50.0]),
-        demand_units=np.full((1, 6), 10.0),
-        due_bucket=np.arange(6)[None] + 2,
+        Outlook(np.array([50.0]), np.array([40.0]), np.full((6, 1), 10.0), np.arange(6)[:, None] + 2),
     )
-    assert orders.tolist() == [[0.0, 0.0, 40.0, 0.0, 0.0, 30.0]]
+    assert orders[:, 0].tolist() == [0.0, 0.0, 40.0, 0.0, 0.0, 30.0]
 
 
 @given(

@@ -10,7 +10,7 @@ from pullplan.engine.buffers.flow import (
     spike_threshold_units,
     split_order,
 )
-from pullplan.engine.buffers.projection import project_orders
+from pullplan.engine.buffers.projection import Outlook, project_orders
 from pullplan.engine.buffers.sizing import BufferZones, Sizing, size_buffers
 from pullplan.engine.buffers.usage import blended_usage, usage_per_day
 
@@ -18,6 +18,7 @@ __all__ = [
     "BufferStatus",
     "BufferZones",
     "Ordering",
+    "Outlook",
     "QualifiedDemand",
     "Sizing",
     "blended_usage",

@@ -51,6 +51,15 @@ class Ordering:
     """0: any amount."""
     rounding: Rounding | Sequence[Rounding] = "none"
 
+    def some(self, which: slice) -> "Ordering":
+        """Take some buffers alone."""
+        minimum, multiple = (
+            n if np.ndim(n) == 0 else np.asarray(n)[which] for n in (self.minimum_units, self.multiple_units)
+        )
+        return Ordering(
+            minimum, multiple, self.rounding if isinstance(self.rounding, str) else self.rounding[which]
+        )
+
 
 @dataclass(frozen=True)
 class BufferStatus:
@@ -93,7 +102,7 @@ def qualify_demand(
     n_buffers = len(threshold_units)
 
     def summed(which: npt.NDArray[np.bool_]) -> Units:
-        return np.bincount(buffer[which], weights=units[which], minlength=n_buffers)
+        return np.bincount(buffer[which], weights=units[which], minlength=n_buffers).astype(np.float64)
 
     later = (days_ahead > 0) & (days_ahead <= horizon_days[buffer])
     width = int(days_ahead[later].max(initial=0)) + 1

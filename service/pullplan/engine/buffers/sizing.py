@@ -1,7 +1,7 @@
 """How large are the zones of a buffer?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -50,6 +50,10 @@ class BufferZones:
     red: Units
     yellow: Units
     green: Units
+
+    def some(self, which: slice) -> "BufferZones":
+        """Take the zones of some buffers alone."""
+        return BufferZones(*(getattr(self, field.name)[which] for field in fields(self)))
 
     @property
     def top_of_red(self) -> Units:

@@ -1,7 +1,7 @@
 """What must still arrive of every product in every region and bucket, once stock and supply are counted?"""
 
+from pullplan.engine.netting.flows import Flow, consume_forecast, cover, leave_open
 from pullplan.engine.netting.needs import derive_buffers, net
-from pullplan.engine.netting.pegging import DemandLine, consume_forecast, peg
 from pullplan.engine.netting.pinning import pin_needs, refuse_broken_pins
 from pullplan.engine.netting.supply import arriving_supply
 from pullplan.engine.netting.targets import (
@@ -12,14 +12,15 @@ from pullplan.engine.netting.targets import (
 )
 
 __all__ = [
-    "DemandLine",
+    "Flow",
     "arriving_supply",
     "buffer_targets",
     "consume_forecast",
+    "cover",
     "derive_buffers",
     "forecast_steps",
+    "leave_open",
     "net",
-    "peg",
     "pin_needs",
     "reference_lead_days",
     "refuse_broken_pins",

@@ -11,6 +11,7 @@ from pullplan.engine.buffers import (
     BufferStatus,
     BufferZones,
     Ordering,
+    Outlook,
     QualifiedDemand,
     Sizing,
     blended_usage,
@@ -39,7 +40,7 @@ type Places = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Buffers:
-    """The buffers of some product × regions; arrays are (n_buffers,), or (n_buffers, n_buckets) where said."""
+    """The buffers of some product × regions; arrays are (n_buffers,), or (n_buckets, n_buffers) where said."""
 
     pairs: tuple[Pair, ...]
     policies: tuple[PullPolicy, ...]
@@ -59,9 +60,9 @@ class Buffers:
     has_lead: npt.NDArray[np.bool_]
     status: BufferStatus
     due_bucket: Places
-    """Of orders placed in each bucket: (n_buffers, n_buckets)."""
+    """Of orders placed in each bucket: (n_buckets, n_buffers)."""
     projected_units: Numbers
-    """By the bucket they are due in: (n_buffers, n_buckets)."""
+    """By the bucket they are due in: (n_buckets, n_buffers)."""
 
 
 def buffered_pairs(facts: PlanningFacts, book: PolicyBook) -> tuple[Pair, ...]:
@@ -125,18 +126,10 @@ def read_buffers(
     )
     status = read_status(zones, on_hand, supply, qualified.units, ordering)
     due_bucket = _due_buckets(facts, days)
-    used = zones.usage_units_per_day[:, None] * _days_to_come(facts)
-    demand = np.maximum(
-        0.0, np.maximum(used, order_demand) - _qualified_by_bucket(facts, qualified, used.shape)
-    )
-    projected = project_orders(
-        zones,
-        ordering,
-        order_units_today=status.order_units,
-        net_flow_units=status.net_flow_units,
-        demand_units=demand,
-        due_bucket=due_bucket,
-    )
+    used = _days_to_come(facts)[:, None] * zones.usage_units_per_day
+    demand = np.maximum(used, order_demand) - _qualified_by_bucket(facts, qualified, used.shape)
+    outlook = Outlook(status.net_flow_units, status.order_units, np.maximum(0.0, demand), due_bucket)
+    projected = project_orders(zones, ordering, outlook)
     return Buffers(
         *(
             pairs,
@@ -154,15 +147,6 @@ def read_buffers(
         *(on_hand, supply, days, np.array([pair in lead_days for pair in pairs], dtype=bool)),
         *(status, due_bucket, projected),
     )
-
-
-def replenishment(ordered_units: Numbers, taken_units: Numbers) -> Numbers:
-    """Leave of a buffer's orders what open demand that stock can't cover does not take of them, bucket by bucket.
-
-    Shapes: (n_buckets,), (n_buckets,) to (n_buckets,)
-    """
-    ahead = np.maximum.accumulate(np.maximum(0.0, np.cumsum(ordered_units) - np.cumsum(taken_units)))
-    return np.diff(ahead, prepend=0.0)
 
 
 def derive(buffers: Buffers, facts: PlanningFacts) -> list[BufferDerivation]:
@@ -238,21 +222,21 @@ def _demand(
     buffer, ahead, bucket = lines[:, [0, 1, 3]].T.astype(np.intp)
     units = lines[:, 2]
     found = qualify_demand(buffer, ahead, units, threshold_units=threshold, horizon_days=horizon_days)
-    by_bucket = np.zeros((len(place), facts.horizon.horizon_buckets))
+    by_bucket = np.zeros((facts.horizon.horizon_buckets, len(place)))
     inside = bucket < facts.horizon.horizon_buckets
-    np.add.at(by_bucket, (buffer[inside], bucket[inside]), units[inside])
+    np.add.at(by_bucket, (bucket[inside], buffer[inside]), units[inside])
     return found, by_bucket
 
 
 def _qualified_by_bucket(facts: PlanningFacts, found: QualifiedDemand, shape: tuple[int, ...]) -> Numbers:
     """Lay out by bucket what net flow has counted already."""
     units = np.zeros(shape)
-    units[:, 0] = found.past_due_units + found.today_units
+    units[0] = found.past_due_units + found.today_units
     today = facts.horizon.as_of_date
     buckets = [bucket_of(today + timedelta(days=int(d)), facts.horizon) for d in found.spike_days_ahead]
     for buffer, bucket, n in zip(found.spike_buffer, buckets, found.spike_day_units, strict=True):
-        if bucket < shape[1]:
-            units[buffer, bucket] += n
+        if bucket < shape[0]:
+            units[bucket, buffer] += n
     return units
 
 
@@ -288,7 +272,7 @@ def _due_buckets(facts: PlanningFacts, lead_days: Places) -> Places:
     """Tell where work arrives that starts in each bucket, by its last day: the need of an order placed there."""
     bucket_days = DAYS_PER_BUCKET[facts.horizon.bucket]
     last_days = np.arange(facts.horizon.horizon_buckets) * bucket_days + bucket_days - 1
-    return (last_days[None, :] + lead_days[:, None]) // bucket_days
+    return (last_days[:, None] + lead_days) // bucket_days
 
 
 def _derived(buffers: Buffers, i: int, facts: PlanningFacts) -> BufferDerivation:
@@ -346,6 +330,6 @@ def _derived(buffers: Buffers, i: int, facts: PlanningFacts) -> BufferDerivation
         on_hand_alert=str(status.on_hand_alert[i]),  # type: ignore[arg-type]
         order_units=at(status.order_units),
         order_due_date=today + timedelta(days=int(buffers.lead_days[i])),
-        order_bucket=int(buffers.due_bucket[i, 0]),
-        projected_order_units=tuple(buffers.projected_units[i].tolist()),
+        order_bucket=int(buffers.due_bucket[0, i]),
+        projected_order_units=tuple(buffers.projected_units[:, i].tolist()),
     )

@@ -1,7 +1,7 @@
 """What must still arrive of every product in every region and bucket?"""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -9,35 +9,78 @@ import numpy as np
 
 from pullplan.engine.calendar import bucket_of, buckets_of_shelf_life, remaining_share_of_bucket_0
 from pullplan.engine.demand import Pair, PolicyBook, history_basis, on_hand_units
-from pullplan.engine.model import (
-    BufferDerivation,
-    Need,
-    PlanningFacts,
-    PullPolicy,
-    SeriesForecast,
-    StockPosition,
+from pullplan.engine.model import TIERS, BufferDerivation, Need, PlanningFacts, SeriesForecast, StockPosition
+from pullplan.engine.netting.buffered import buffered_pairs, derive, read_buffers
+from pullplan.engine.netting.flows import (
+    Flow,
+    Places,
+    Units,
+    add_up,
+    consume_forecast,
+    cover,
+    leave_open,
+    replenish,
 )
-from pullplan.engine.netting.buffered import buffered_pairs, derive, read_buffers, replenishment
-from pullplan.engine.netting.ordering import OpenUnits, number_needs
-from pullplan.engine.netting.pegging import TIER_ORDER, DemandLine, Units, consume_forecast, peg
+from pullplan.engine.netting.ordering import Columns, OpenUnits, number_needs
 from pullplan.engine.netting.pinning import pin_needs
 from pullplan.engine.netting.supply import arriving_supply, receipt_bucket
 from pullplan.engine.netting.targets import buffer_targets, reference_lead_days
 
+ORDER, LEAD, FORECAST, BUFFER = (TIERS.index(tier) for tier in ("order", "lead", "forecast", "buffer"))
+
 
 @dataclass
-class _PairFacts:
-    """What is known of one product × region that has stock, receipts or a forecast to net against."""
+class _Lines:
+    """Demand of pairs that something is netted against: columns of equal length."""
 
-    open_lines: dict[int, list[DemandLine]] = field(default_factory=lambda: defaultdict(list))
-    """Orders and qualifying leads by the bucket in which they are due, none past due."""
-    past_due: list[DemandLine] = field(default_factory=list)
-    on_hand_units: float = 0.0
-    receipts_units: dict[int, float] = field(default_factory=lambda: defaultdict(float))
-    series: SeriesForecast | None = None
-    """Where its policy is base stock."""
-    buffer_orders_units: Units | None = None
-    """By bucket what its DDMRP buffer orders, where it has one. Shapes: (n_buckets,)"""
+    places: list[int] = field(default_factory=list)
+    buckets: list[int] = field(default_factory=list)
+    """−1: past due."""
+    tiers: list[int] = field(default_factory=list)
+    ranks: list[int] = field(default_factory=list)
+    units: list[float] = field(default_factory=list)
+
+    def add(self, place: int, bucket: int, tier: int, rank: int, units: float) -> None:
+        """Write one line down."""
+        self.places.append(place)
+        self.buckets.append(bucket)
+        self.tiers.append(tier)
+        self.ranks.append(rank)
+        self.units.append(units)
+
+    def columns(self) -> Columns:
+        """Give the lines by place, bucket, tier, rank and units: whatever the order of the facts."""
+        columns = Columns(
+            np.array(self.places, dtype=np.intp),
+            np.array(self.buckets, dtype=np.intp),
+            np.array(self.tiers, dtype=np.intp),
+            np.array(self.ranks, dtype=np.intp),
+            np.array(self.units, dtype=np.float64),
+        )
+        return columns.at(
+            np.lexsort((columns.units, columns.rank, columns.tier, columns.bucket, columns.place))
+        )
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What there is of pairs to net demand against; arrays are (n_pairs,), or (n_buckets, n_pairs) where said."""
+
+    book: PolicyBook
+    lead_days: Mapping[Pair, int]
+    place: Mapping[Pair, int]
+    on_hand_units: Units
+    receipts_units: Units
+    """By bucket: (n_buckets, n_pairs)."""
+    series: Mapping[int, SeriesForecast]
+    """By place, where the policy is base stock."""
+    buffer_orders_units: Mapping[int, Units]
+    """By place, where the policy is a DDMRP buffer: (n_buckets,)."""
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """In the order of their places."""
+        return list(self.place)
 
 
 def net(facts: PlanningFacts) -> tuple[Need, ...]:
@@ -49,29 +92,14 @@ def net(facts: PlanningFacts) -> tuple[Need, ...]:
     Source: the planning model, sections 2 and 4.
     """
     book = PolicyBook(facts.policies)
-    to_peg = _gather(facts, book)
     buffered = buffered_pairs(facts, book)
-    has_series = any(known.series is not None for known in to_peg.values())
-    lead_days = reference_lead_days(facts) if has_series or buffered else {}
-    if buffered:
-        for pair, orders in zip(
-            buffered, read_buffers(facts, buffered, book, lead_days).projected_units, strict=True
-        ):
-            to_peg.setdefault(pair, _PairFacts()).buffer_orders_units = orders
-    open_units = OpenUnits()
-    _file_demand(facts, book, to_peg, open_units)
-    shelf_buckets = {p.product_code: buckets_of_shelf_life(p, facts.horizon.bucket) for p in facts.products}
-    for pair, known in to_peg.items():
-        demand, targets = _gross(known, book.policy_of(*pair), lead_days.get(pair, 0), facts)
-        receipts = [known.receipts_units.get(b, 0.0) for b in range(facts.horizon.horizon_buckets)]
-        pegged = peg(demand, targets, receipts, known.on_hand_units, shelf_buckets.get(pair[0]))
-        for b, short in enumerate(pegged):
-            for (tier, rank), units in short.items():
-                open_units.add(pair, b, TIER_ORDER[tier], rank, units)
-        if known.buffer_orders_units is not None:
-            taken = np.array([sum(short.values()) for short in pegged])
-            for b, units in enumerate(replenishment(known.buffer_orders_units, taken).tolist()):
-                open_units.add(pair, b, TIER_ORDER["buffer"], 0, units)
+    series = _base_stock_series(facts, book)
+    lead_days = reference_lead_days(facts) if series or buffered else {}
+    known = _gather(facts, book, lead_days, series, buffered)
+    lines, open_units = _Lines(), OpenUnits()
+    _file_demand(facts, known, lines, open_units)
+    if known.place:
+        _net_known(facts, known, lines, open_units)
     return pin_needs(facts, number_needs(open_units, facts))
 
 
@@ -82,51 +110,110 @@ def derive_buffers(facts: PlanningFacts) -> list[BufferDerivation]:
     return derive(read_buffers(facts, pairs, book, reference_lead_days(facts)), facts) if pairs else []
 
 
-def _gather(facts: PlanningFacts, book: PolicyBook) -> dict[Pair, _PairFacts]:
-    """Find the pairs whose demand is not simply their need."""
-    pairs: dict[Pair, _PairFacts] = defaultdict(_PairFacts)
+def _net_known(facts: PlanningFacts, known: _Known, lines: _Lines, open_units: OpenUnits) -> None:
+    """Net the demand of pairs that have stock, supply, a forecast or a buffer."""
+    n_buckets, n_pairs = known.receipts_units.shape
+    _forecast(facts, known, lines)
+    columns = lines.columns()
+    columns = columns.at(np.flatnonzero(columns.bucket < n_buckets))
+    columns = columns._replace(bucket=np.maximum(columns.bucket, 0))
+    cells = columns.place * n_buckets + columns.bucket
+    order = np.lexsort((columns.rank, columns.tier, cells))  # past due stands with what is due in bucket 0
+    columns, cells = columns.at(order), cells[order]
+    by_cell = add_up(cells, columns.units, n_pairs * n_buckets)
+    demand = _laid(by_cell, n_pairs)
+    covered = cover(
+        Flow(
+            demand,
+            _targets(facts, known),
+            known.receipts_units,
+            known.on_hand_units,
+            _shelf_buckets(facts, known.pairs),
+        )
+    )
+    left_open = leave_open(cells, columns.units, by_cell, covered.covered_units.T.ravel())
+    open_units.extend(known.pairs, columns._replace(units=left_open))
+    refill = covered.refill_units
+    if known.buffer_orders_units:
+        at = np.fromiter(known.buffer_orders_units, np.intp)
+        ordered = np.stack([known.buffer_orders_units[i] for i in at.tolist()], axis=1)
+        needed = (demand - covered.covered_units + refill)[:, at]
+        refill[:, at] += replenish(ordered, needed)
+    bucket, place = np.nonzero(refill > 0)
+    tiers, ranks = np.full_like(place, BUFFER), np.zeros_like(place)
+    open_units.extend(known.pairs, Columns(place, bucket, tiers, ranks, refill[bucket, place]))
+
+
+def _laid(of_cells: Units, n_pairs: int) -> Units:
+    return np.ascontiguousarray(of_cells.reshape(n_pairs, -1).T)
+
+
+def _base_stock_series(facts: PlanningFacts, book: PolicyBook) -> list[SeriesForecast]:
+    return [
+        series
+        for series in (facts.forecast.series if facts.forecast else ())
+        if book.policy_of(series.product_code, series.region_code).policy == "base_stock"
+    ]
+
+
+def _gather(
+    facts: PlanningFacts,
+    book: PolicyBook,
+    lead_days: Mapping[Pair, int],
+    base_stock: Sequence[SeriesForecast],
+    buffered: tuple[Pair, ...],
+) -> _Known:
+    """Find the pairs whose demand is not simply their need, and what there is of them."""
     consumed = frozenset(facts.consumption_pairs)
+    on_hand: dict[Pair, float] = defaultdict(float)
     for position in facts.stock:
         pair = (position.product_code, position.region_code)
         units = _stock_units(position, book, has_consumption=pair in consumed)
         if units != 0:
-            pairs[pair].on_hand_units += units
-    for series in facts.forecast.series if facts.forecast else ():
-        pair = (series.product_code, series.region_code)
-        if book.policy_of(*pair).policy == "base_stock":
-            pairs[pair].series = series
-    for pair, due, units in arriving_supply(facts):
-        bucket = receipt_bucket(due, facts)
-        if bucket is not None:
-            pairs[pair].receipts_units[bucket] += units
-    return dict(pairs)
+            on_hand[pair] += units
+    receipts = [
+        (pair, bucket, units)
+        for pair, due, units in arriving_supply(facts)
+        if (bucket := receipt_bucket(due, facts)) is not None
+    ]
+    series = {(s.product_code, s.region_code): s for s in base_stock}
+    pairs = sorted({*on_hand, *(pair for pair, _, _ in receipts), *series, *buffered})
+    place = {pair: i for i, pair in enumerate(pairs)}
+    receipts_units = np.zeros((facts.horizon.horizon_buckets, len(pairs)))
+    for pair, bucket, units in receipts:
+        if bucket < facts.horizon.horizon_buckets:
+            receipts_units[bucket, place[pair]] += units
+    projected = read_buffers(facts, buffered, book, lead_days).projected_units.T if buffered else ()
+    return _Known(
+        book,
+        lead_days,
+        place,
+        np.array([on_hand.get(pair, 0.0) for pair in pairs], dtype=np.float64),
+        receipts_units,
+        {place[pair]: of_pair for pair, of_pair in series.items()},
+        {place[pair]: orders for pair, orders in zip(buffered, projected, strict=True)},
+    )
 
 
-def _file_demand(
-    facts: PlanningFacts, book: PolicyBook, to_peg: Mapping[Pair, _PairFacts], open_units: OpenUnits
-) -> None:
-    """Hand orders and qualifying leads to their pair; where there is nothing to peg they are open as they stand."""
-    bucket_of_day = _BucketBook(facts)
+def _file_demand(facts: PlanningFacts, known: _Known, lines: _Lines, open_units: OpenUnits) -> None:
+    """File orders and qualifying leads by their pair; where there is nothing to net against they are open as they stand."""
+    bucket_of_day, n_buckets = _BucketBook(facts), facts.horizon.horizon_buckets
+
+    def file(pair: Pair, due_date: date, tier: int, rank: int, units: float) -> None:
+        bucket, at = bucket_of_day[due_date], known.place.get(pair)
+        if at is not None:
+            lines.add(at, bucket, tier, rank, units)
+        elif bucket < n_buckets:
+            open_units.add(pair, max(0, bucket), tier, rank, units)
+
     for order in facts.orders:
         units = order.ordered_units - order.shipped_units
-        if units <= 0:
-            continue
-        pair, bucket = (order.product_code, order.region_code), bucket_of_day[order.due_date]
-        known = to_peg.get(pair)
-        if known is not None:
-            _file(known, DemandLine("order", units, order.priority, order.external_id), bucket)
-        elif bucket < facts.horizon.horizon_buckets:
-            open_units.add(pair, max(0, bucket), TIER_ORDER["order"], order.priority, units)
+        if units > 0:
+            file((order.product_code, order.region_code), order.due_date, ORDER, order.priority, units)
     for lead in facts.lead_signals:
-        pair, bucket = (lead.product_code, lead.region_code), bucket_of_day[lead.due_date]
-        units = lead.units * lead.probability
-        if lead.probability < book.policy_of(*pair).lead_probability_min or units <= 0:
-            continue
-        known = to_peg.get(pair)
-        if known is not None:
-            _file(known, DemandLine("lead", units, lead.priority, lead.external_id), bucket)
-        elif bucket < facts.horizon.horizon_buckets:
-            open_units.add(pair, max(0, bucket), TIER_ORDER["lead"], lead.priority, units)
+        pair, units = (lead.product_code, lead.region_code), lead.units * lead.probability
+        if units > 0 and lead.probability >= known.book.policy_of(*pair).lead_probability_min:
+            file(pair, lead.due_date, LEAD, lead.priority, units)
 
 
 class _BucketBook(dict[date, int]):
@@ -146,39 +233,60 @@ def _stock_units(position: StockPosition, book: PolicyBook, *, has_consumption: 
     return on_hand_units(position, history_basis(policy, has_consumption=has_consumption))
 
 
-def _file(known: _PairFacts, line: DemandLine, bucket: int) -> None:
-    if bucket < 0:
-        known.past_due.append(line)
-    else:
-        known.open_lines[bucket].append(line)
-
-
-def _gross(
-    known: _PairFacts, policy: PullPolicy, lead_days: int, facts: PlanningFacts
-) -> tuple[list[list[DemandLine]], list[float]]:
-    """Lay out one pair's demand and targets by bucket of the horizon."""
-    horizon = facts.horizon
-    n_buckets = horizon.horizon_buckets
-    demand = [list(known.open_lines.get(b, ())) for b in range(n_buckets)]
-    demand[0] += known.past_due
-    if known.series is None:
-        return demand, [0.0] * n_buckets
-    forecast_left = _unconsumed_forecast(known, known.series, policy, facts)
-    for b in range(n_buckets):
-        if forecast_left[b] > 0:
-            demand[b].append(DemandLine("forecast", float(forecast_left[b])))
-    return demand, buffer_targets(known.series, policy, lead_days, horizon.bucket, n_buckets)
-
-
-def _unconsumed_forecast(
-    known: _PairFacts, series: SeriesForecast, policy: PullPolicy, facts: PlanningFacts
-) -> Units:
+def _forecast(facts: PlanningFacts, known: _Known, lines: _Lines) -> None:
+    """File what orders and leads leave of the forecast."""
+    if not known.series:
+        return
     # Orders due beyond the horizon may consume forecast inside it, so that all forecast buckets take part.
-    n_buckets = max(facts.horizon.horizon_buckets, len(series.mean_units))
-    forecast, demanded = np.zeros(n_buckets), np.zeros(n_buckets)
-    forecast[: len(series.mean_units)] = series.mean_units
-    forecast[0] *= remaining_share_of_bucket_0(facts.horizon)
-    for b, lines in known.open_lines.items():
-        if b < n_buckets:
-            demanded[b] = sum(line.units for line in sorted(lines, key=lambda n: (n.external_id, n.units)))
-    return consume_forecast(forecast, demanded, policy.consume_buckets_back, policy.consume_buckets_forward)
+    n_horizon = facts.horizon.horizon_buckets
+    lengths = [max(n_horizon, len(series.mean_units)) for series in known.series.values()]
+    n_buckets, at = max(lengths), np.fromiter(known.series, np.intp)
+    left = np.zeros((n_buckets, at.size))
+    for column, series in enumerate(known.series.values()):
+        left[: len(series.mean_units), column] = series.mean_units
+    left[0] *= remaining_share_of_bucket_0(facts.horizon)
+    column_of, ends = np.full((2, len(known.place)), -1, dtype=np.intp)
+    column_of[at], ends[at] = np.arange(at.size), lengths
+    place, bucket, _, _, units = lines.columns()
+    counts = (bucket >= 0) & (bucket < ends[place])
+    cells = column_of[place[counts]] * n_buckets + bucket[counts]
+    demanded = _laid(add_up(cells, units[counts], at.size * n_buckets), at.size)
+    for window, columns in _by_window(known, at).items():
+        left[:, columns] = consume_forecast(left[:, columns], demanded[:, columns], *window)
+    open_buckets, open_columns = np.nonzero(left[:n_horizon] > 0)
+    for place_of, b, n in zip(
+        at[open_columns].tolist(),
+        open_buckets.tolist(),
+        left[open_buckets, open_columns].tolist(),
+        strict=True,
+    ):
+        lines.add(place_of, b, FORECAST, 0, n)
+
+
+def _by_window(known: _Known, places: Places) -> dict[tuple[int, int], Places]:
+    """Gather the columns of pairs whose policies consume forecast alike."""
+    windows: dict[tuple[int, int], list[int]] = defaultdict(list)
+    pairs = known.pairs
+    for column, place in enumerate(places.tolist()):
+        policy = known.book.policy_of(*pairs[place])
+        windows[policy.consume_buckets_back, policy.consume_buckets_forward].append(column)
+    return {window: np.array(columns, dtype=np.intp) for window, columns in windows.items()}
+
+
+def _targets(facts: PlanningFacts, known: _Known) -> Units:
+    """Lay out the safety stock of every pair. Shapes: (n_buckets, n_pairs)."""
+    n_buckets, pairs = facts.horizon.horizon_buckets, known.pairs
+    targets = np.zeros((n_buckets, len(pairs)))
+    for at, series in known.series.items():
+        policy, lead_days = known.book.policy_of(*pairs[at]), known.lead_days.get(pairs[at], 0)
+        targets[:, at] = buffer_targets(series, policy, lead_days, facts.horizon.bucket, n_buckets)
+    return targets
+
+
+def _shelf_buckets(facts: PlanningFacts, pairs: Sequence[Pair]) -> Units | None:
+    """Tell how many buckets each pair's product keeps, inf for ever; None where all do. Shapes: (n_pairs,)."""
+    buckets = {p.product_code: buckets_of_shelf_life(p, facts.horizon.bucket) for p in facts.products}
+    if all(n is None for n in buckets.values()):
+        return None
+    kept = (buckets.get(product_code) for product_code, _ in pairs)
+    return np.array([np.inf if n is None else n for n in kept], dtype=np.float64)

@@ -2,13 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
+from pullplan.engine.demand import Pair
 from pullplan.engine.model import TIERS, Need, PlanningFacts, Tier
+from pullplan.engine.netting.flows import Places, Units
 
 DUST_UNITS = 5e-7
 """What floating point and a dying series' smoothed forecast leave behind; a millionth of a unit is a need."""
+
+
+class Columns(NamedTuple):
+    """Lines of units side by side. Shapes: all (n_lines,)."""
+
+    place: Places
+    """Of the pair, among those that they are lines of."""
+    bucket: Places
+    tier: Places
+    """By position in TIERS."""
+    rank: Places
+    units: Units
+
+    def at(self, rows: Places) -> "Columns":
+        """Take some of the lines, in this order. Shapes: (n,) to (n,)."""
+        return Columns(
+            self.place[rows], self.bucket[rows], self.tier[rows], self.rank[rows], self.units[rows]
+        )
 
 
 @dataclass(frozen=True)
@@ -23,7 +44,7 @@ class OpenUnits:
     ranks: list[int] = field(default_factory=list)
     units: list[float] = field(default_factory=list)
 
-    def add(self, pair: tuple[str, str], bucket: int, tier: int, rank: int, units: float) -> None:
+    def add(self, pair: Pair, bucket: int, tier: int, rank: int, units: float) -> None:
         """Write one line down."""
         self.product_codes.append(pair[0])
         self.region_codes.append(pair[1])
@@ -31,6 +52,16 @@ class OpenUnits:
         self.tiers.append(tier)
         self.ranks.append(rank)
         self.units.append(units)
+
+    def extend(self, pairs: Sequence[Pair], lines: Columns) -> None:
+        """Write many lines down."""
+        places = lines.place.tolist()
+        self.product_codes.extend(pairs[i][0] for i in places)
+        self.region_codes.extend(pairs[i][1] for i in places)
+        self.buckets.extend(lines.bucket.tolist())
+        self.tiers.extend(lines.tier.tolist())
+        self.ranks.extend(lines.rank.tolist())
+        self.units.extend(lines.units.tolist())
 
 
 def number_needs(open_units: OpenUnits, facts: PlanningFacts) -> tuple[Need, ...]:

@@ -1,16 +1,11 @@
-"""What of the demand do forecast consumption, stock and supply leave open, for one product × region?"""
+"""What do stock and supply leave open of one product × region, line by line? The plain rule that netting many at once must keep."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pullplan.engine.model import TIERS, Tier
-
-Units = NDArray[np.float64]
 
 TIER_ORDER = {tier: order for order, tier in enumerate(TIERS)}
 
@@ -23,26 +18,6 @@ class DemandLine:
     units: float
     rank: int = 0
     external_id: str = ""
-
-
-def consume_forecast(forecast_units: Units, demand_units: Units, back: int, forward: int) -> Units:
-    """Take orders and leads off the forecast: own bucket, then earlier, then later ones, nearest first.
-
-    Buckets in ascending order; each exhausts its window before the next is looked at.
-
-    Shapes: (n_buckets,), (n_buckets,) → (n_buckets,)
-    Source: frePPLe documentation, forecast netting; the planning model, section 4.
-    """
-    left = forecast_units.copy()
-    for b in range(left.size):
-        open_units = demand_units[b]
-        window = (b, *range(b - 1, b - 1 - back, -1), *range(b + 1, b + 1 + forward))
-        for other in window:
-            if 0 <= other < left.size:
-                taken = min(open_units, left[other])
-                left[other] -= taken
-                open_units -= taken
-    return left
 
 
 def peg(
