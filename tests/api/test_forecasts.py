@@ -9,8 +9,17 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from pullplan.engine.model import Accuracy, Candidate, Forecast, Grounds, PastForecast, SeriesForecast
-from pullplan.storage import forecasts
+from pullplan.engine.model import (
+    Accuracy,
+    Candidate,
+    Forecast,
+    Grounds,
+    PastForecast,
+    SeriesForecast,
+    TotalForecast,
+    TotalledBy,
+)
+from pullplan.storage import forecast_totals, forecasts
 from pullplan.storage.database import Connection
 
 pytestmark = pytest.mark.anyio
@@ -34,6 +43,23 @@ def _series(product_code: str, region_code: str, **more: Any) -> SeriesForecast:
         "error_paths_units": ((0.1, -0.2),), "accuracy": Accuracy(n_origins=4, wape_share=0.3),
     }  # fmt: skip
     return SeriesForecast(product_code=product_code, region_code=region_code, **(fields | more))
+
+
+def _total(totalled_by: TotalledBy, code: str, **more: Any) -> TotalForecast:
+    fields: dict[str, Any] = {
+        "n_series": 1, "method": "bottom_up", "method_scores": {}, "mean_units": (20.0, 1.0), "p10_units": (12.0, 0.0),
+        "p50_units": (19.0, 0.75), "p90_units": (27.0, 2.5),
+    }  # fmt: skip
+    return TotalForecast(totalled_by=totalled_by, code=code, **(fields | more))
+
+
+_TOTALS = (
+    _total("all", "", n_series=2),
+    _total("product", "BREAD", n_series=2, method="mint_shrink", method_scores={"bottom_up": 1.0, "mint_shrink": 0.5},
+           accuracy=Accuracy(n_origins=4, wape_share=0.2)),
+    _total("region", "NORTH"),
+    _total("region", "SOUTH"),
+)  # fmt: skip
 
 
 async def _store(connection: Connection) -> UUID:
@@ -60,9 +86,9 @@ async def _store(connection: Connection) -> UUID:
         measures=Accuracy(n_origins=4, wape_share=0.25, naive_wape_share=0.5),
     )
     async with connection.transaction():
-        await forecasts.insert(
-            connection, record, made, [_GROUNDS, Grounds()], [MONDAY, MONDAY + timedelta(weeks=1)]
-        )
+        weeks = [MONDAY, MONDAY + timedelta(weeks=1)]
+        await forecasts.insert(connection, record, made, [_GROUNDS, Grounds()], weeks)
+        await forecast_totals.insert(connection, forecast_id, _TOTALS, weeks)
     return forecast_id
 
 
@@ -114,8 +140,43 @@ async def test_what_a_forecast_rests_on_is_read_as_json_csv_and_lines(client, co
     assert [row["region_code"] for row in rows] == ["NORTH", "NORTH"]
 
 
+async def test_totals_say_how_they_add_up_and_what_comes(client, connection):
+    path = f"/v1/forecasts/{await _store(connection)}"
+    (product,) = (await client.get(f"{path}/totals", params={"totalled_by": "product"})).json()["items"]
+    assert (product["code"], product["n_series"], product["method"]) == ("BREAD", 2, "mint_shrink")
+    assert product["method_scores"] == {"bottom_up": 1.0, "mint_shrink": 0.5}
+    assert product["accuracy"]["wape_share"] == 0.2
+    asked = {"totalled_by": "region", "code": "SOUTH"}
+    south = (await client.get(f"{path}/total-values", params=asked)).json()["items"]
+    assert [(row["bucket_date"], row["mean_units"], row["p90_units"]) for row in south] == [
+        ("2024-01-01", 20.0, 27.0),
+        ("2024-01-08", 1.0, 2.5),
+    ]
+
+
+@pytest.mark.parametrize(("table", "n_rows"), [("totals", 4), ("total-values", 8)])
+async def test_totals_are_read_page_by_page_as_csv_and_as_lines(client, connection, table, n_rows):
+    path = f"/v1/forecasts/{await _store(connection)}/{table}"
+    items: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        page = (await client.get(path, params={"limit": 1} | ({"cursor": cursor} if cursor else {}))).json()
+        items += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert len(items) == n_rows
+    lines = (await client.get(path, headers={"Accept": "application/x-ndjson"})).text.splitlines()
+    assert [json.loads(line) for line in lines] == items
+    rows = list(csv.DictReader(StringIO((await client.get(path, headers={"Accept": "text/csv"})).text)))
+    assert [(row["totalled_by"], row["code"]) for row in rows] == [
+        (i["totalled_by"], i["code"]) for i in items
+    ]
+
+
 async def test_a_forecast_that_is_not_there_is_a_404(client):
-    for table in ("", "/values", "/series", "/history", "/candidates", "/backtest"):
+    tables = ("", "/values", "/series", "/history", "/candidates", "/backtest", "/totals", "/total-values")
+    for table in tables:
         assert (await client.get(f"/v1/forecasts/{uuid4()}{table}")).status_code == 404
 
 

@@ -229,6 +229,14 @@ def test_a_forecast_is_made_and_said_in_words_and_as_an_object(kept_demo, pullpl
     assert sum(made["classes"].values()) == len(
         list(kept_demo.client.items(f"/v1/forecasts/{made['forecast_id']}/series"))
     )
+    (everything,) = json.loads(pullplan("forecast", "latest", "--totals", "all", "--json").stdout)
+    assert len(everything["values"]) == made["n_steps"]
+    by_product = json.loads(pullplan("forecast", "latest", "--totals", "product", "--json").stdout)
+    for step, of_all in enumerate(everything["values"]):
+        added_up = sum(product["values"][step]["mean_units"] for product in by_product)
+        assert of_all["mean_units"] == pytest.approx(added_up)
+    told = pullplan("forecast", "latest", "--totals", "product").stdout
+    assert all(product["code"] in told for product in by_product)
     told = pullplan("forecast", "latest").stdout
     assert f"Forecast {made['forecast_id']} as of {as_of}" in told
     assert f"missed {made['measures']['wape_share']:.1%} of demand" in told

@@ -35,3 +35,27 @@ async def test_a_forecast_tells_how_those_before_it_fared_and_is_itself_made_ali
     assert await forecasts.find_for_planning(connection, again) == await forecasts.find_for_planning(
         connection, alone
     )
+
+
+async def test_totals_are_stored_and_are_the_sums_of_what_is_stored_of_their_series(
+    connection: Connection, database_url: str
+):
+    await insert(connection, [*network(), *demand()])
+    forecast_id = await computed(connection, database_url, "forecast", ForecastRequest(as_of=AS_OF))
+    rows = await connection.fetch(
+        """
+        SELECT t.totalled_by, t.n_series, v.mean_units, s.n_series AS n_found, s.mean_units AS added_up
+        FROM forecast_totals AS t JOIN forecast_total_values AS v USING (forecast_id, totalled_by, code)
+        JOIN LATERAL (
+            SELECT count(*) AS n_series, sum(mean_units) AS mean_units FROM forecast_values AS f
+            WHERE f.forecast_id = t.forecast_id AND f.bucket_date = v.bucket_date AND t.code = CASE t.totalled_by
+                WHEN 'product' THEN product_code WHEN 'region' THEN region_code ELSE '' END
+        ) AS s ON true
+        WHERE t.forecast_id = $1
+        """,
+        forecast_id,
+    )
+    assert {row["totalled_by"] for row in rows} == {"product", "region", "all"}
+    for row in rows:
+        assert row["n_series"] == row["n_found"] > 0
+        assert row["mean_units"] == pytest.approx(row["added_up"], rel=1e-12, abs=1e-9)

@@ -1,7 +1,7 @@
 """How does `pullplan forecast` make a forecast, say how good it is, and draw a series of it?"""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import datetime
 from pathlib import Path
 
@@ -31,6 +31,12 @@ LATEST = "latest"
     type=click.Path(dir_okay=False, path_type=Path),
     help="PNG to write.  [default: PRODUCT_REGION.png]",
 )
+@click.option(
+    "--totals",
+    "totalled_by",
+    type=click.Choice(["product", "region", "all"]),
+    help="Show what the series add up to, and how accurate that is; of the newest forecast, where none is named.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One object for machines instead of sentences.")
 @talks_to_a_service
 def forecast(
@@ -40,6 +46,7 @@ def forecast(
     weeks: int,
     plotted: str | None,
     output: Path | None,
+    totalled_by: str | None,
     as_json: bool,
     url: str | None,
     key: str | None,
@@ -51,13 +58,14 @@ def forecast(
       pullplan forecast
       pullplan forecast latest --json | jq .measures
       pullplan forecast --plot LAGER/HAMBURG
+      pullplan forecast --totals product
       pullplan forecast 0193c0de-… --plot LAGER/HAMBURG --output lager.png
     """  # noqa: D301 - \b is click's mark for text that is not to be wrapped
     product_code, slash, region_code = (plotted or "").partition("/")
     if plotted and not (product_code and slash and region_code):
         raise click.UsageError("--plot takes PRODUCT/REGION, such as LAGER/HAMBURG")
     with open_client(url, key) as client:
-        if forecast_id or plotted:
+        if forecast_id or plotted or totalled_by:
             forecast_id = _chosen_forecast_id(client, forecast_id or LATEST)
         else:
             asked: Json = {"bucket": "week", "horizon_buckets": weeks}
@@ -70,6 +78,10 @@ def forecast(
             path = output or Path(f"{product_code}_{region_code}.png")
             _draw(client, forecast_id, product_code, region_code, path)
             click.echo(f"{path}: {plotted} in forecast {forecast_id}", err=True)
+            return
+        if totalled_by:
+            totals = _totals(client, forecast_id, totalled_by)
+            click.echo(json.dumps(totals) if as_json else "\n".join(_told_of_totals(totals)))
             return
         stored = client.get(f"/v1/forecasts/{forecast_id}")
         stored["classes"] = dict(
@@ -85,6 +97,30 @@ def _chosen_forecast_id(client: Client, forecast_id: str) -> str:
     if not newest_first:
         raise click.ClickException("there is no forecast yet; make one with `pullplan forecast`")
     return str(newest_first[0]["forecast_id"])
+
+
+def _totals(client: Client, forecast_id: str, totalled_by: str) -> list[Json]:
+    """Read each total with its values."""
+    values: dict[str, list[Json]] = defaultdict(list)
+    for row in client.items(f"/v1/forecasts/{forecast_id}/total-values", totalled_by=totalled_by):
+        values[row["code"]].append(row)
+    return [
+        {**total, "values": values[total["code"]]}
+        for total in client.items(f"/v1/forecasts/{forecast_id}/totals", totalled_by=totalled_by)
+    ]
+
+
+def _told_of_totals(totals: list[Json]) -> list[str]:
+    """Lay totals out, with what is next and how far off it would have been."""
+    told = [f"{'total':<16} {'next mean':>12} {'p10':>12} {'p90':>12} {'WAPE':>7} {'inside':>7}  method"]
+    for total in totals:
+        first, accuracy = total["values"][0], total["accuracy"]
+        units = "".join(f" {first[name]:>12,.1f}" for name in ("mean_units", "p10_units", "p90_units"))
+        shares = "".join(f" {_share(accuracy[name]):>7}" for name in ("wape_share", "coverage_share"))
+        told.append(
+            f"{total['code'] or 'everything':<16}{units}{shares}  {total['method'].replace('_', ' ')}"
+        )
+    return told
 
 
 def _draw(client: Client, forecast_id: str, product_code: str, region_code: str, path: Path) -> None:

@@ -19,11 +19,12 @@ from pullplan.engine.model import (
     PlanningFacts,
     PlanParameters,
     Progress,
+    TotalForecast,
 )
 from pullplan.engine.netting import forecast_steps
 from pullplan.engine.plan import snapshot_hash
 from pullplan.engine.sharding import Spread
-from pullplan.storage import facts, forecasts
+from pullplan.storage import facts, forecast_totals, forecasts
 from pullplan.storage.database import Connection
 from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
@@ -69,6 +70,7 @@ class MadeForecast(msgspec.Struct, frozen=True):
     grounds: tuple[Grounds, ...]
     """Shapes: (n_series,)"""
     experience: Experience
+    totals: tuple[TotalForecast, ...]
 
 
 async def read_for_forecast(
@@ -86,10 +88,11 @@ async def read_for_forecast(
 def compute_forecast(reading: ForecastReading, progress: Progress, spread: Spread) -> MadeForecast:
     """Forecast, telling which stage it is at in a planner's words, and judge the forecasts before it."""
     progress("forecasting", 0.0)
-    forecast, grounds = forecast_with_grounds(
+    forecast, grounds, totals = forecast_with_grounds(
         reading.known, lambda stage, done: progress(f"forecasting: {stage}", done), spread
     )
-    return MadeForecast(forecast, *judge_forecasts_in_force(forecast, grounds, reading.in_force))
+    judged, experience = judge_forecasts_in_force(forecast, grounds, reading.in_force)
+    return MadeForecast(forecast, judged, experience, totals)
 
 
 async def store_forecast(
@@ -123,3 +126,4 @@ async def store_forecast(
     )
     dates = [first for first, _ in pairwise(bucket_dates(horizon, made.forecast.n_steps))]
     await forecasts.insert(connection, record, made.forecast, made.grounds, dates)
+    await forecast_totals.insert(connection, run_id, made.totals, dates)

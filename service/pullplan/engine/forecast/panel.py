@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -13,12 +14,14 @@ from pullplan.engine.demand import History, Pair, Units, bucket_history, classif
 from pullplan.engine.forecast.accuracy import accuracy_of, panel_accuracy, scales_of
 from pullplan.engine.forecast.adjustments import adjusted_mean, scaled_alike
 from pullplan.engine.forecast.calibration import stretched
+from pullplan.engine.forecast.coherence import Coherence, members_by_product, total_units
 from pullplan.engine.forecast.grounds import candidates_of, history_grounds, past_forecasts
 from pullplan.engine.forecast.marks import mark_history
 from pullplan.engine.forecast.newcomers import Pool, Projection
 from pullplan.engine.forecast.season import SEASONS
 from pullplan.engine.forecast.spread import band_of, deviation_paths
-from pullplan.engine.forecast.tournament import Panel, Progress, forecast_from, replay_trials, run_tournament
+from pullplan.engine.forecast.totals import total_forecasts
+from pullplan.engine.forecast.tournament import Panel, Progress, Say, replay_trials, run_tournament
 from pullplan.engine.model import (
     Accuracy,
     Adjustment,
@@ -28,6 +31,7 @@ from pullplan.engine.model import (
     ForecastFacts,
     Grounds,
     SeriesForecast,
+    TotalForecast,
 )
 from pullplan.engine.sharding import Spread, here
 
@@ -42,31 +46,42 @@ def forecast_demand(facts: ForecastFacts, progress: Progress | None = None) -> F
 
 def forecast_with_grounds(
     facts: ForecastFacts, progress: Progress | None = None, spread: Spread = here
-) -> tuple[Forecast, tuple[Grounds, ...]]:
+) -> tuple[Forecast, tuple[Grounds, ...], tuple[TotalForecast, ...]]:
     """Forecast every pair that has history or is asked for, bucket 0 to n_steps−1, bucket 0 as a whole.
+
+    The totals over regions, over products and in all are the sums of what is forecast of the pairs.
 
     `progress` hears the stage and the share of it that is done. A model that fails on a series is out for that
     series alone, and its forecast says so.
 
-    Shapes: grounds (n_series,)
+    Shapes: grounds (n_series,), totals (n_totals,)
     """
     history = _recent(bucket_history(facts))
     marked = mark_history(history, facts)
     units = marked.used
     classes = [classify_demand(row) for row in units]
-    panel = run_tournament(
-        history.pairs,
-        units,
-        classes,
-        SEASONS[history.bucket],
+    compete = partial(
+        run_tournament,
+        season=SEASONS[history.bucket],
         n_steps=facts.n_steps,
         n_scored_steps=min(facts.n_steps, facts.horizon.horizon_buckets),
         profile=facts.profile,
-        progress=progress or (lambda _stage, _share: None),
-        spread=spread,
     )
-    trials, widths = replay_trials(panel)
-    made = forecast_established(panel, widths)
+    hear = progress or (lambda _stage, _share: None)
+    families = members_by_product(history.pairs, classes)
+    products = None
+    if families:
+        in_all = np.stack([total_units(units[rows]) for rows in families.values()])
+        products = compete(
+            [(product_code, "") for product_code in families],
+            in_all,
+            [classify_demand(row) for row in in_all],
+            progress=lambda _stage, share: hear("products", share),
+        )
+    panel = compete(history.pairs, units, classes, progress=hear, spread=spread)
+    coherence = Coherence(panel, products)
+    trials, widths = replay_trials(panel, coherence.say)
+    made = forecast_established(panel, widths, coherence.say)
     period = panel.season.period
     measures = [accuracy_of(row, scales_of(panel.units[i], period)) for i, row in enumerate(trials)]
     accuracies = dict(zip(panel.pairs, measures, strict=True))
@@ -96,7 +111,7 @@ def forecast_with_grounds(
         series=tuple(series),
         measures=panel_accuracy(trials, measures),
     )
-    return forecast, tuple(grounds)
+    return forecast, tuple(grounds), total_forecasts(series, panel, coherence)
 
 
 def _recent(history: History) -> History:
@@ -107,9 +122,9 @@ def _recent(history: History) -> History:
     return replace(history, first_date=history.first_date + timedelta(days=days), units=units)
 
 
-def forecast_established(panel: Panel, widths: Units) -> dict[Pair, Projection]:
+def forecast_established(panel: Panel, widths: Units, say: Say) -> dict[Pair, Projection]:
     """Forecast every series of the panel now; `widths` are its bands' factors. Shapes: widths (2, n_series)."""
-    spoken = forecast_from(panel, np.ones(panel.origins.size, dtype=bool), -1)
+    spoken = say(np.ones(panel.origins.size, dtype=bool), -1)
     failures = {
         int(row): failed
         for field in panel.fields

@@ -57,15 +57,24 @@ class Panel:
 
 @dataclass(frozen=True)
 class Spoken:
-    """What is said at one origin. Shapes: models (n_series,), means (n_series, n_steps), paths (n_series, n_paths, n_steps)."""
+    """What is said at one origin, and by how much the same models had missed at the finished ones.
+
+    Shapes: models (n_series,), means (n_series, n_steps), paths (n_series, n_paths, n_steps),
+    errors (n_series, n_finished, n_steps)
+    """
 
     models: list[str]
     means: Units
     paths: Units
+    errors: Units
 
     def band(self) -> Units:
         """p10, p50 and p90 before calibration. Shapes: (3, n_series, n_steps)."""
         return band_of(self.means, self.paths.transpose(1, 0, 2))
+
+
+# Forecasts by what the finished origins tell, Shapes: (n_origins,), from one origin, −1 being now.
+Say = Callable[[NDArray[np.bool_], int], Spoken]
 
 
 def run_tournament(
@@ -197,7 +206,7 @@ def forecast_from(panel: Panel, finished: NDArray[np.bool_], origin: int) -> Spo
         if paths.shape[1] == 0:
             paths = np.full((n_series, *drawn.shape[1:]), np.nan)
         paths[rows] = drawn
-    return Spoken(models, means, paths)
+    return Spoken(models, means, paths, actuals - then)
 
 
 def _bias_ratio(actuals: Units, forecasts: Units) -> float:
@@ -210,8 +219,10 @@ def _bias_ratio(actuals: Units, forecasts: Units) -> float:
     return 1 + BIAS_WEIGHT * (ratio - 1)
 
 
-def replay_trials(panel: Panel) -> tuple[list[list[Trial]], Units]:
+def replay_trials(panel: Panel, say: Say) -> tuple[list[list[Trial]], Units]:
     """Play the past again: choice, spread and calibration at an origin come from what had been seen by then.
+
+    `say` is asked for the origins in order of time.
 
     Shapes: trials by series, and the band's factors for now (2, n_series)
     """
@@ -224,7 +235,7 @@ def replay_trials(panel: Panel) -> tuple[list[list[Trial]], Units]:
     tried: dict[int, TriedBand] = {}
     for k in proven or range(origins.size):
         past = finished[k] & bool(proven)
-        spoken = forecast_from(panel, past, k)
+        spoken = say(past, k)
         actual = panel.units[:, origins[k] : origins[k] + n_scored]
         band = spoken.band()[..., :n_scored]
         known = [tried[j] for j in tried if finished[k][j]]

@@ -34,6 +34,7 @@ from pullplan.engine.model.forecasts import (
     Grounds,
     PastForecast,
     SeriesForecast,
+    TotalForecast,
 )
 from pullplan.engine.model.network import (
     Capability,
@@ -90,6 +91,7 @@ from pullplan.engine.model.words import (
     BufferColor,
     BufferRounding,
     CodeOrEvery,
+    CoherenceMethod,
     Days,
     DemandClass,
     Fact,
@@ -108,6 +110,7 @@ from pullplan.engine.model.words import (
     ShortfallMeasure,
     ShortfallReason,
     Tier,
+    TotalledBy,
     UsageBasis,
 )
 
@@ -133,6 +136,7 @@ __all__ = [
     "Checked",
     "CheckedStage",
     "CodeOrEvery",
+    "CoherenceMethod",
     "ConfirmedStage",
     "DailyUnits",
     "Days",
@@ -202,6 +206,8 @@ __all__ = [
     "Stage",
     "StockPosition",
     "Tier",
+    "TotalForecast",
+    "TotalledBy",
     "UsageBasis",
     "Verification",
     "VerificationRequest",

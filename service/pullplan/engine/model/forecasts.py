@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from pullplan.engine.model.words import Bucket, DemandClass, Fact, Mark
+from pullplan.engine.model.words import Bucket, CoherenceMethod, DemandClass, Fact, Mark, TotalledBy
 
 
 class Accuracy(Fact, frozen=True, kw_only=True):
@@ -119,6 +119,25 @@ class Grounds(Fact, frozen=True, kw_only=True):
     backtest: tuple[PastForecast, ...] = ()
     """Some origins that do not overlap, the latest last."""
     experience: Experience = Experience()
+
+
+class TotalForecast(Fact, frozen=True, kw_only=True):
+    """A product over its regions, a region over its products, or everything; sequences over steps."""
+
+    totalled_by: TotalledBy
+    code: str
+    """Of the product or the region; empty for everything."""
+    n_series: int
+    method: CoherenceMethod
+    """How the regions' means were made to agree with the product's; regions and everything add up."""
+    method_scores: dict[CoherenceMethod, float]
+    """Squared error of each method along the backtest's origins ÷ that of adding up; empty where not compared."""
+    mean_units: tuple[float, ...]
+    """The sum of the series' means."""
+    p10_units: tuple[float, ...]
+    p50_units: tuple[float, ...]
+    p90_units: tuple[float, ...]
+    accuracy: Accuracy = Accuracy()
 
 
 class Forecast(Fact, frozen=True, kw_only=True):

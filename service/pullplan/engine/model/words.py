@@ -29,6 +29,10 @@ ShortfallMeasure = Literal["value", "units", "resource_hours"]
 Lanes = Literal["all", "given_only", "within_km"]
 DemandClass = Literal["smooth", "erratic", "intermittent", "lumpy", "new"]
 ForecastProfile = Literal["quick", "thorough"]
+CoherenceMethod = Literal["bottom_up", "top_down", "mint_shrink"]
+"""How the forecasts of a product's regions were made to agree with that of the product: by adding up, by sharing the
+product's out in their proportions, or by the covariance of all their errors."""
+TotalledBy = Literal["product", "region", "all"]
 Mark = Literal["missing", "promotion", "outlier", "censored"]
 """Why a bucket of history does not tell the usual demand: its source was silent, people had announced a promotion, it
 stands alone far above all around it, or the region was out of stock."""

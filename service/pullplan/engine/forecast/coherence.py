@@ -1,0 +1,211 @@
+"""Do the forecasts of a product's regions agree with what is forecast of the product as a whole, and who gives way?
+
+A product's regions and their sum are forecast apart. What is planned with adds up in any case: all that is chosen here is
+the regions' own means, and every total is their sum.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from hierarchicalforecast.methods import MinTrace
+from numpy.typing import NDArray
+
+from pullplan.engine.demand import Pair, Units
+from pullplan.engine.forecast.adjustments import scaled_alike
+from pullplan.engine.forecast.tournament import Panel, Spoken, forecast_from
+from pullplan.engine.model import CoherenceMethod, DemandClass
+
+# What each method says of a family's regions. Shapes: (n_members, n_steps)
+type Said = Mapping[CoherenceMethod, Units]
+
+# The simplest first.
+METHODS: tuple[CoherenceMethod, ...] = ("bottom_up", "top_down", "mint_shrink")
+
+# A method other than adding up needs so many finished origins, and a mean gain of so much, which is so many standard errors.
+LEAST_COMPARED_ORIGINS = 4
+LEAST_GAIN_SHARE = 0.02
+GAIN_STANDARD_ERRORS = 3.0
+_LEAST_LOSS = 1e-6
+
+# The covariance of larger families is no longer inverted in passing: the work grows with the cube.
+MOST_MEMBERS = 200
+
+
+@dataclass(frozen=True)
+class Family:
+    """A product's row among the products, and its regions' in the panel of series. Shapes: rows (n_members,)."""
+
+    product_code: str
+    row: int
+    rows: NDArray[np.intp]
+
+
+@dataclass
+class Choice:
+    """Which method a family's means come from, and each method's squared error ÷ that of adding up (geometric mean)."""
+
+    method: CoherenceMethod = "bottom_up"
+    scores: dict[CoherenceMethod, float] = field(default_factory=dict)
+
+
+def total_units(units: Units) -> Units:
+    """Add series up; NaN before the first begins, and wherever one that has begun is silent.
+
+    Shapes: (n_series, n_buckets) to (n_buckets,)
+    """
+    known = ~np.isnan(units)
+    begun = np.maximum.accumulate(known, axis=1)
+    told = begun.any(axis=0) & (known | ~begun).all(axis=0)
+    return np.where(told, np.where(known, units, 0.0).sum(axis=0), np.nan)
+
+
+def members_by_product(pairs: Sequence[Pair], classes: Sequence[DemandClass]) -> dict[str, NDArray[np.intp]]:
+    """Number the established series of every product that has more than one. Shapes: pairs and classes (n_series,)."""
+    rows: dict[str, list[int]] = defaultdict(list)
+    for i, ((product_code, _), demand_class) in enumerate(zip(pairs, classes, strict=True)):
+        if demand_class != "new":
+            rows[product_code].append(i)
+    return {code: np.array(of_code, dtype=np.intp) for code, of_code in rows.items() if len(of_code) > 1}
+
+
+class Coherence:
+    """Speaks for a panel as `forecast_from` does, with regions that agree with their products.
+
+    It learns from what it has said itself: origins are to be asked for in order of time, now (−1) last.
+    """
+
+    def __init__(self, panel: Panel, products: Panel | None) -> None:
+        """`products` holds those of `members_by_product`, forecast as a whole from the same origins; None without any."""
+        self._panel, self._products = panel, products
+        members = members_by_product(panel.pairs, panel.classes)
+        self._families = [
+            Family(product_code, row, members[product_code])
+            for row, (product_code, _) in enumerate(products.pairs if products else ())
+        ]
+        self._said: list[dict[int, Said]] = [{} for _ in self._families]
+        self.means_by_origin: dict[int, Units] = {}
+        self.choices: dict[str, Choice] = {}
+
+    def say(self, finished: NDArray[np.bool_], origin: int) -> Spoken:
+        """Forecast at one origin, each family by the method that has gained at the finished origins.
+
+        Shapes: finished (n_origins,)
+        """
+        spoken = forecast_from(self._panel, finished, origin)
+        means = spoken.means.copy()
+        if self._products:
+            products = forecast_from(self._products, finished, origin)
+            for number, family in enumerate(self._families):
+                said = reconcile(
+                    *(products.means[family.row], spoken.means[family.rows]),
+                    *(products.errors[family.row], spoken.errors[family.rows]),
+                )
+                past = {j: then for j, then in self._said[number].items() if finished[j]}
+                choice = self._choose(family, self._products.units[family.row], past, said)
+                means[family.rows] = said[choice.method]
+                self._said[number][origin] = said
+                self.choices[family.product_code] = choice
+        self.means_by_origin[origin] = means
+        agreed = scaled_alike(spoken.paths.transpose(1, 0, 2), spoken.means, means).transpose(1, 0, 2)
+        return Spoken(spoken.models, means, agreed, spoken.errors)
+
+    def _choose(self, family: Family, product: Units, past: Mapping[int, Said], able: Said) -> Choice:
+        """Compare methods where all had spoken; adding up stays unless another has plainly been better.
+
+        Shapes: product (n_buckets,)
+        """
+        compared = {j: said for j, said in past.items() if len(said) == len(METHODS)}
+        if len(compared) < LEAST_COMPARED_ORIGINS or len(able) < len(METHODS):
+            return Choice()
+        n_scored = self._panel.n_scored_steps
+        history = np.vstack([product, self._panel.units[family.rows]])
+        squares = []
+        for j, said in compared.items():
+            begin = int(self._panel.origins[j])
+            actual = history[:, begin : begin + n_scored]
+            squares.append([_squared_errors(actual, said[method]) for method in METHODS])
+        return choose(np.array(squares), stretches_per_origin=self._panel.stretches_per_origin)
+
+
+def _squared_errors(actual: Units, means: Units) -> Units:
+    """Measure a family's errors at one origin. Shapes: actual (1 + n, n_scored), means (n, n_steps), result (1 + n,)."""
+    errors = actual - np.vstack([np.nan_to_num(means).sum(axis=0), means])[:, : actual.shape[1]]
+    known = np.isfinite(errors)
+    mean: Units = np.where(known, np.square(errors), 0.0).sum(axis=1) / np.maximum(1, known.sum(axis=1))
+    return mean
+
+
+def choose(squares: Units, *, stretches_per_origin: float) -> Choice:
+    """Choose by squared errors, half by the product's and half by its regions', each region scaled to its own.
+
+    Another method than adding up has to gain more than chance would, going by how much it lost where it did worse (to gain a
+    lot at times, and nothing at others, is no doubt). Origins count alike, as ratios.
+
+    Shapes: squares (n_origins, n_methods, 1 + n_members), the first method adding up
+    """
+    usual = squares[:, 0].mean(axis=0)
+    relative = np.divide(squares, usual, out=np.ones_like(squares), where=usual > 0)
+    losses = np.maximum((relative[..., 0] + relative[..., 1:].mean(axis=-1)) / 2, _LEAST_LOSS)
+    gains = np.log(losses[:, :1] / losses)
+    mean = gains.mean(axis=0)
+    n_apart = max(1.0, losses.shape[0] * stretches_per_origin)
+    # Of errors as often up as down this is the standard deviation.
+    scatter = np.sqrt(2 * np.square(np.minimum(gains, 0.0)).mean(axis=0))
+    proven = mean > np.maximum(LEAST_GAIN_SHARE, GAIN_STANDARD_ERRORS * scatter / np.sqrt(n_apart))
+    best = int(np.argmax(np.where(proven, mean, 0.0)))
+    return Choice(METHODS[best], dict(zip(METHODS, np.exp(-mean).tolist(), strict=True)))
+
+
+def reconcile(product: Units, regions: Units, product_errors: Units, errors: Units) -> Said:
+    """Make a product's regions agree with it in every way that can be tried.
+
+    A region that is too young to be forecast or tried keeps what is said of it; the others agree with the rest.
+
+    Shapes: product (n_steps,), regions (n_members, n_steps), product_errors (n_origins, n_steps),
+    errors (n_members, n_origins, n_steps), NaN where unknown; result[method] (n_members, n_steps)
+    """
+    said: dict[CoherenceMethod, Units] = {"bottom_up": regions}
+    able = np.isfinite(regions).all(axis=1) & np.isfinite(errors).any(axis=(1, 2))
+    rest = product - np.nan_to_num(regions[~able]).sum(axis=0)
+    if not MOST_MEMBERS >= able.sum() > 1 or not (rest >= 0).all() or not np.isfinite(product_errors).any():
+        return said
+    base = np.vstack([rest, regions[able]])
+    missed = np.vstack([product_errors.ravel(), errors[able].reshape(base.shape[0] - 1, -1)])
+    agreed: dict[CoherenceMethod, Units | None] = {
+        "top_down": shared_out(base),
+        "mint_shrink": least_trace(base, missed),
+    }
+    for method, means in agreed.items():
+        if means is not None:
+            said[method] = regions.copy()
+            said[method][able] = means
+    return said
+
+
+def shared_out(base: Units) -> Units:
+    """Share the product's forecast out as its regions' forecasts are to each other.
+
+    Shapes: base (1 + n_members, n_steps), the product first; result (n_members, n_steps)
+    Source: forecast proportions, Athanasopoulos, Ahmed & Hyndman 2009.
+    """
+    added_up = base[1:].sum(axis=0)
+    return np.asarray(base[1:] * np.divide(base[0], added_up, out=np.ones_like(added_up), where=added_up > 0))
+
+
+def least_trace(base: Units, errors: Units) -> Units | None:
+    """Reconcile by the errors' shrunk covariance, nothing below zero; None where the library finds no answer.
+
+    Shapes: base (1 + n_members, n_steps), the product first; errors (1 + n_members, n_errors), NaN where unknown;
+    result (n_members, n_steps)
+    Source: MinT, Wickramasuriya, Athanasopoulos & Hyndman 2019.
+    """
+    n_members = base.shape[0] - 1
+    sums = np.vstack([np.ones(n_members), np.eye(n_members)])
+    try:
+        answer = MinTrace("mint_shrink").fit_predict(sums, base, errors, np.zeros_like(errors))
+    except Exception:  # noqa: BLE001 - it raises the bare class where errors are nil or their covariance has no inverse
+        return None
+    means = np.asarray(answer["mean"])[1:]
+    return np.maximum(0.0, means) if np.isfinite(means).all() else None
