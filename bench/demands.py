@@ -58,14 +58,19 @@ def carparts() -> list[Row]:
 
 
 def rolling_origins(
-    rows: list[Row], *, first_weeks_back: int, stride_weeks: int, n_steps: int = HORIZON_BUCKETS
+    rows: list[Row],
+    *,
+    first_weeks_back: int,
+    stride_weeks: int,
+    last_weeks_back: int = 0,
+    n_steps: int = HORIZON_BUCKETS,
 ) -> Iterator[Origin]:
-    """Cut the demand at Mondays, from so many weeks before its end on; what came after is told apart."""
+    """Cut the demand at Mondays, between so many weeks before its end; what came after is told apart."""
     last = max(day for *_, day, _ in rows)
     end = last - timedelta(days=last.weekday()) + timedelta(weeks=1)
     whole = bucket_history(_facts(rows, end, n_steps))
     position = {pair: i for i, pair in enumerate(whole.pairs)}
-    for weeks_back in range(first_weeks_back, n_steps - 1, -stride_weeks):
+    for weeks_back in range(first_weeks_back, max(last_weeks_back, n_steps) - 1, -stride_weeks):
         known = _facts(rows, end - timedelta(weeks=weeks_back), n_steps)
         pairs = bucket_history(known).pairs
         begin = whole.units.shape[1] - weeks_back

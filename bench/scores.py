@@ -1,6 +1,5 @@
 """How good was what had been said, once it was known what came?"""
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,13 +26,22 @@ class Said:
 
 
 @dataclass(frozen=True)
+class Covered:
+    """Which share of what came lay inside p10–p90, and in which share nothing came at all: no band covers less than that."""
+
+    share: float
+    nothing_share: float
+    n_values: int
+
+
+@dataclass(frozen=True)
 class Score:
     wape_of_p50: float
     pinball_units: float
     bias_share: float
     coverage_share: float
-    coverage_by_class: dict[str, float]
-    coverage_by_step: list[float]
+    coverage_by_class: dict[str, Covered]
+    coverage_by_step: list[Covered]
 
 
 def score(said: list[Said]) -> Score:
@@ -46,19 +54,26 @@ def score(said: list[Said]) -> Score:
     missed = (actual - quantiles)[:, known]
     pinball = np.maximum(LEVELS[:, None] * missed, (LEVELS[:, None] - 1) * missed)
     inside = (quantiles[0] <= actual) & (actual <= quantiles[2])
-    by_class: dict[str, list[bool]] = defaultdict(list)
-    for one, known_row, inside_row in zip(said, known, inside, strict=True):
-        by_class[one.demand_class] += inside_row[known_row].tolist()
+    classes = np.array([one.demand_class for one in said])
+    by_class = {
+        name: _covered(inside, actual, known & (classes == name)[:, None]) for name in sorted({*classes})
+    }
+    by_step = [_covered(inside[:, s], actual[:, s], known[:, s]) for s in range(actual.shape[1])]
     return Score(
         wape_of_p50=float(np.abs(missed[1]).sum() / demanded),
         pinball_units=float(pinball.mean()),
         bias_share=float(mean[known].sum() / demanded - 1),
         coverage_share=float(inside[known].mean()),
-        coverage_by_class={
-            name: float(np.mean(values)) for name, values in by_class.items() if len(values) >= LEAST_VALUES
-        },
-        coverage_by_step=[float(inside[known[:, s], s].mean()) for s in range(actual.shape[1])],
+        coverage_by_class={name: one for name, one in by_class.items() if one.n_values >= LEAST_VALUES},
+        coverage_by_step=[one for one in by_step if one.n_values >= LEAST_VALUES],
     )
+
+
+def _covered(inside: npt.NDArray[np.bool_], actual: Units, counted: npt.NDArray[np.bool_]) -> Covered:
+    n_values = int(counted.sum())
+    if n_values == 0:
+        return Covered(float("nan"), float("nan"), 0)
+    return Covered(float(inside[counted].mean()), float((actual == 0)[counted].mean()), n_values)
 
 
 def symmetric_error(actual: Units, said: Units) -> float:

@@ -46,7 +46,9 @@ def with_tables(readme: str, measured: Json) -> str:
         _, found, after = rest.partition(end)
         if not found:
             raise ValueError(f"README.md has no place for the table {table}")
-        readme = f"{before}{begin}{_described(measured.get(table), lay_out)}{end}{after}"
+        readme = (
+            f"{before}{begin}{_described(measured.get(TAKEN_FROM.get(table, table)), lay_out)}{end}{after}"
+        )
     return readme
 
 
@@ -92,6 +94,33 @@ def peers_table(rows: list[Json]) -> str:
     )
 
 
+def coverage_table(rows: list[Json]) -> str:
+    """Lay out which share of what came lay inside p10–p90, by class and by step of the horizon, wherever that was measured."""
+    measured = [row["coverage"] | {"share": row["value"]} for row in rows if "coverage" in row]
+    classes = list(dict.fromkeys(name for one in measured for name in one["by_class"]))
+    n_steps = max((len(one["by_step"]) for one in measured), default=0)
+    lines = ["| of | all |" + "".join(f" {name} |" for name in (*classes, *range(1, n_steps + 1)))]
+    lines.append("| --- |" + " ---: |" * (1 + len(classes) + n_steps))
+    for one in measured:
+        by_class = (_covered(one["by_class"].get(name)) for name in classes)
+        by_step = (f"{share:.2f}" for share in one["by_step"])
+        cells = (f"{one['share']:.2f}", *by_class, *by_step)
+        lines.append(
+            f"| {one['of']} |"
+            + "".join(f" {cell} |" for cell in cells)
+            + " |" * (n_steps - len(one["by_step"]))
+        )
+    return "\n".join(lines)
+
+
+def _covered(part: Json | None) -> str:
+    """Say beside how much came nothing of, where that is more than a band should cover."""
+    if part is None:
+        return ""
+    nothing = f" ({part['nothing_share']:.2f} nothing)" if part["nothing_share"] > 0.9 else ""
+    return f"{part['share']:.2f}{nothing}"
+
+
 def _number(value: float) -> str:
     """Three digits that count, and no more zeros than that takes."""
     if value == 0 or abs(value) >= 1000:
@@ -99,7 +128,9 @@ def _number(value: float) -> str:
     return f"{value:.1e}" if abs(value) < 1e-3 else f"{value:.3g}"
 
 
-TABLES = {"figures": figures_table, "peers": peers_table}
+TABLES = {"figures": figures_table, "peers": peers_table, "coverage": coverage_table}
+TAKEN_FROM = {"coverage": "figures"}
+"""Another view of what another table was measured for."""
 
 
 if __name__ == "__main__":

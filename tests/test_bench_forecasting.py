@@ -5,7 +5,8 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 from bench.demands import Row, rolling_origins
-from bench.scores import Said, score, symmetric_error
+from bench.forecasting import _outside
+from bench.scores import Covered, Said, score, symmetric_error
 from bench.singles import SINGLES, said_by_singles
 
 MONDAY = date(2020, 1, 6)
@@ -33,6 +34,22 @@ def test_origins_follow_each_other_to_the_last_whose_window_is_known() -> None:
     origins = list(rolling_origins(weekly(60, 60, 0.0), first_weeks_back=20, stride_weeks=4, n_steps=8))
     weeks = [(origin.known.horizon.as_of_date - MONDAY).days // 7 for origin in origins]
     assert weeks == [40, 44, 48, 52]
+
+
+def test_an_earlier_year_ends_where_the_last_begins() -> None:
+    cut = {"stride_weeks": 4, "n_steps": 8}
+    rows = weekly(60, 60, 0.0)
+    earlier = list(rolling_origins(rows, first_weeks_back=28, last_weeks_back=20, **cut))
+    assert [(origin.known.horizon.as_of_date - MONDAY).days // 7 for origin in earlier] == [32, 36, 40]
+
+
+def test_a_class_is_covered_at_least_where_nothing_came() -> None:
+    idle = Said("lumpy", np.r_[np.zeros(380), np.full(20, 9.0)], np.zeros(400), np.zeros((3, 400)))
+    covered = score([idle]).coverage_by_class["lumpy"]
+    assert (covered.share, covered.nothing_share, covered.n_values) == (0.95, 0.95, 400)
+    assert _outside(covered) <= 0
+    assert _outside(Covered(0.95, 0.5, 400)) == pytest.approx(0.05)
+    assert _outside(Covered(0.65, 0.5, 400)) == pytest.approx(0.05)
 
 
 def test_scores_of_a_forecast_counted_by_hand() -> None:

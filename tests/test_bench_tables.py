@@ -3,7 +3,15 @@
 import pytest
 from bench.figure import figure
 from bench.run import in_order
-from bench.tables import README, TABLES, figures_table, peers_table, read_measured, with_tables
+from bench.tables import (
+    README,
+    TABLES,
+    coverage_table,
+    figures_table,
+    peers_table,
+    read_measured,
+    with_tables,
+)
 
 
 def test_the_readmes_tables_are_laid_out_from_what_was_measured() -> None:
@@ -35,6 +43,22 @@ def test_a_figure_stands_beside_its_reference_and_a_missed_one_is_said() -> None
         "| total | 0.346 s | 101 | ≤ 0.6 | reached |",
         "| memory | 1,234 MB | 2.5e-09 | ≤ 600 | **missed** |",
         "| other | 0 s | 1 | - |  |",
+    ]
+
+
+def test_coverage_stands_by_class_and_step_and_says_where_nothing_came() -> None:
+    covered = {"smooth": {"share": 0.784, "nothing_share": 0.0, "n_values": 300}}
+    rare = {"rare": {"share": 0.99, "nothing_share": 0.97, "n_values": 300}}
+    rows = [
+        figure("speed", 1.0, "s", reference=1.0, must="-", reached=None),
+        {"value": 0.8, "coverage": {"of": "iowa", "by_class": covered, "by_step": [0.81, 0.79]}},
+        {"value": 0.9, "coverage": {"of": "parts", "by_class": rare, "by_step": [0.9]}},
+    ]
+    assert coverage_table(rows).splitlines() == [
+        "| of | all | smooth | rare | 1 | 2 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| iowa | 0.80 | 0.78 |  | 0.81 | 0.79 |",
+        "| parts | 0.90 |  | 0.99 (0.97 nothing) | 0.90 | |",
     ]
 
 
