@@ -76,6 +76,20 @@ class Candidates:
     failures: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An origin with enough history to be forecast from: its number, what was known there, and the most of it."""
+
+    origin: int
+    history: Units
+    highest: float
+
+    def is_within_range(self, said: Units) -> bool:
+        # Of eight numbers, a list is searched sooner than an array; a sum is finite only where all are.
+        values: list[float] = said.tolist()
+        return math.isfinite(sum(values)) and max(values) <= ASTRAY_FACTOR * self.highest
+
+
 def candidate_names(
     profile: ForecastProfile, *, is_regular: bool, silent_for_long: bool = True
 ) -> tuple[str, ...]:
@@ -121,8 +135,12 @@ def run_candidates(
 
     Shapes: units (n_buckets,), factors (origin,) and (n_steps,)
     """
-    histories = [_without_season(units[:o], before) for o, (before, _) in zip(origins, factors, strict=True)]
-    highest = np.array([h.max() if h.size >= LEAST_BUCKETS else 0.0 for h in histories])
+    histories = _without_season(units, origins, factors)
+    asked = [
+        _Asked(k, history, float(history.max()))
+        for k, history in enumerate(histories)
+        if history.size >= LEAST_BUCKETS
+    ]
     ahead = np.stack([after for _, after in factors])
     said = Candidates(forecasts={})
     for name in names:
@@ -134,14 +152,15 @@ def run_candidates(
             elif name == ZERO:
                 said.forecasts[name] = np.zeros((len(origins), n_steps))
             else:
-                levels = _run_along(name, histories, highest, n_steps, refits_last=refits_last)
+                levels = np.full(ahead.shape, np.nan)
+                _run_along(name, asked, levels, refits_last=refits_last)
                 said.forecasts[name] = np.maximum(0.0, levels) * ahead
         except Exception as error:  # noqa: BLE001 - whatever a model raises, its series alone falls back
             said.failures[name] = f"{type(error).__name__}: {error}"
     for name in _MEDIANS.keys() & set(names):
         members = [said.forecasts[one] for one in _MEDIANS[name] if one in said.forecasts]
         if len(members) > 1:
-            said.forecasts[name] = np.median(members, axis=0)
+            said.forecasts[name] = _median(members)
     if not said.forecasts:
         said.forecasts[HISTORIC_MEAN] = np.stack(
             [np.full(n_steps, h.mean() if h.size else np.nan) for h in histories]
@@ -149,49 +168,51 @@ def run_candidates(
     return said
 
 
-def _without_season(units: Units, factors: Units) -> Units:
+def _without_season(
+    units: Units, origins: Sequence[int], factors: Sequence[tuple[Units, Units]]
+) -> list[Units]:
+    """Take the season off what was known at each origin, from the first known bucket on; empty where nothing was."""
     known = ~np.isnan(units)
-    if not known.any():
-        return np.empty(0)
-    start = int(np.argmax(known))
-    shares = factors[start:]
-    if known[start:].all() and shares.all():
-        level: Units = units[start:] / shares
-        return level
-    level = np.divide(units[start:], shares, out=np.full(shares.size, np.nan), where=shares != 0.0)
-    return np.empty(0) if np.isnan(level).all() else fill_missing(level)
+    start = int(np.argmax(known)) if known.any() else units.size
+    is_whole = bool(known[start:].all())
+    histories = []
+    for origin, (before, _) in zip(origins, factors, strict=True):
+        told, shares = units[start:origin], before[start:]
+        if is_whole and shares.all():
+            histories.append(told / shares)
+            continue
+        level = np.divide(told, shares, out=np.full(shares.size, np.nan), where=shares != 0.0)
+        histories.append(np.empty(0) if np.isnan(level).all() else fill_missing(level))
+    return histories
 
 
-def _run_along(
-    name: str, histories: Sequence[Units], highest: Units, n_steps: int, *, refits_last: bool
-) -> Units:
-    """Shapes: highest (n_origins,), 0 where a history is too short or nothing, result (n_origins, n_steps)."""
-    paths = np.full((len(histories), n_steps), np.nan)
+def _median(members: Sequence[Units]) -> Units:
+    """Take the median as numpy does, which takes longer to look for what is no number. Shapes: of a member."""
+    ordered = np.sort(members, axis=0)
+    middle: Units = (ordered[(len(members) - 1) // 2] + ordered[len(members) // 2]) / 2
+    return middle
+
+
+def _run_along(name: str, asked: Sequence[_Asked], paths: Units, *, refits_last: bool) -> None:
+    """Write what a model of the library's says of each history into the paths. Shapes: paths (n_origins, n_steps)."""
+    n_steps = paths.shape[1]
     fitted: Any = None
     n_fitted = 0
-    for k, history in enumerate(histories):
-        if history.size < LEAST_BUCKETS:
-            continue
-        if highest[k] <= 0.0:
-            paths[k] = 0.0
-            continue
-        if name in LEVELS:
-            paths[k] = build_model(name).forecast(y=history, h=n_steps)["mean"]
-            continue
-        refits = fitted is None or history.size > REFIT_GROWTH * n_fitted
-        if not refits and not (refits_last and k == len(histories) - 1):
-            paths[k] = fitted.forward(y=history, h=n_steps)["mean"]
-            if _is_within(paths[k], highest[k]):
-                continue
+    for one in asked:
+        history = one.history
+        if one.highest <= 0.0:
+            said: Units = np.zeros(n_steps)
+        elif name in LEVELS:
+            said = build_model(name).forecast(y=history, h=n_steps)["mean"]
+        else:
+            refits = fitted is None or history.size > REFIT_GROWTH * n_fitted
+            refits = refits or (refits_last and one is asked[-1])
+            if not refits:
+                said = fitted.forward(y=history, h=n_steps)["mean"]
             # Parameters estimated earlier can be unstable for what came since: estimate them again.
-        fitted, n_fitted = build_model(name).fit(history), history.size
-        paths[k] = fitted.predict(h=n_steps)["mean"]
-    asked = np.array([history.size >= LEAST_BUCKETS for history in histories])
-    if asked.any() and not _is_within(paths[asked], highest[asked, None]):
-        raise ArithmeticError("the forecast left every range ever seen")
-    return paths
-
-
-def _is_within(paths: Units, highest: Units | float) -> bool:
-    # A comparison with what is no number fails; a sum is finite only where all is.
-    return bool((paths <= ASTRAY_FACTOR * highest).all()) and math.isfinite(paths.sum())
+            if refits or not one.is_within_range(said):
+                fitted, n_fitted = build_model(name).fit(history), history.size
+                said = fitted.predict(h=n_steps)["mean"]
+        if not one.is_within_range(said):
+            raise ArithmeticError("the forecast left every range ever seen")
+        paths[one.origin] = said
