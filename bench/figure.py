@@ -24,6 +24,15 @@ def percentile(values: list[float], share: float) -> float:
 
 def peak_megabytes() -> float:
     """Tell the most that this process has held since it began; getrusage counts the process that started it as well."""
+    return _megabytes("VmHWM:")
+
+
+def held_megabytes() -> float:
+    """Tell what this process holds now."""
+    return _megabytes("VmRSS:")
+
+
+def _megabytes(name: str) -> float:
     status = Path("/proc/self/status").read_text()
-    (kilobytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    (kilobytes,) = (line.split()[1] for line in status.splitlines() if line.startswith(name))
     return int(kilobytes) / 1024

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from bench.figure import figure, peak_megabytes
+from bench.figure import figure, held_megabytes, peak_megabytes
 
+from pullplan.compute import spread_of
 from pullplan.engine.demand import classify_demand
-from pullplan.engine.forecast import forecast_demand
+from pullplan.engine.forecast import forecast_with_grounds
 from pullplan.engine.forecast.backtest import backtest_origins
 from pullplan.engine.forecast.models import LEVELS, TRENDS, build_model, candidate_names
 from pullplan.engine.forecast.season import SEASONS, season_factors
@@ -22,8 +23,10 @@ AS_OF = date(2024, 1, 1)
 N_WEEKS, N_STEPS, PERIOD_WEEKS = 104, 8, 52
 REGIONS_PER_PRODUCT = 25
 OVERHEAD_LIMIT, LINEAR_LIMIT = 0.10, 0.15
-QUICK_PER_CPU_SECOND = 250.0
-"""500 a second on two cores."""
+TWO_CORES, QUICK_PER_SECOND = 2, 500.0
+QUICK_PER_CPU_SECOND = QUICK_PER_SECOND / TWO_CORES
+ASTRAY_FACTOR = 10.0
+"""A model that says so many times the most ever seen is estimated again, whoever calls it."""
 
 
 def speed_sampled() -> Figures:
@@ -37,12 +40,15 @@ def speed_whole() -> Figures:
 def _overhead(n_series: int) -> Figures:
     units = _mixed_panel(n_series)
     facts = _facts(units, "thorough")
-    _seconds_of(lambda: forecast_demand(_facts(units[:20], "thorough")))
+    _seconds_of(lambda: forecast_with_grounds(_facts(units[:20], "thorough")))
     histories = _without_season(
         units, [*backtest_origins(N_WEEKS, N_STEPS, PERIOD_WEEKS, "thorough"), N_WEEKS]
     )
-    engine = _seconds_of(lambda: forecast_demand(facts))
-    direct = _seconds_of(lambda: _call_directly(units, histories, "thorough"))
+    # Half of the reference before and half after: a machine that slows down meanwhile slows both.
+    half = n_series // 2
+    direct = _seconds_of(lambda: _call_directly(units[:half], [h[:half] for h in histories], "thorough"))
+    engine = _seconds_of(lambda: forecast_with_grounds(facts))
+    direct += _seconds_of(lambda: _call_directly(units[half:], [h[half:] for h in histories], "thorough"))
     overhead = engine / direct - 1
     return [
         figure(
@@ -58,23 +64,38 @@ def _overhead(n_series: int) -> Figures:
 
 def _linearity(n_few: int, n_many: int) -> Figures:
     few_facts, many_facts = (_facts(_mixed_panel(n), "quick") for n in (n_few, n_many))
-    few = _seconds_of(lambda: forecast_demand(few_facts)) / n_few
-    megabytes = peak_megabytes()
-    many = _seconds_of(lambda: forecast_demand(many_facts)) / n_many
-    growth = many / few - 1
-    per_second = 1 / many
+    few = _seconds_of(lambda: forecast_with_grounds(few_facts)) / n_few
+    before, began = held_megabytes(), time.process_time()
+    made = forecast_with_grounds(many_facts)
+    many = (time.process_time() - began) / n_many
+    # Facts are held before and after; what is made of them still is.
+    made_megabytes, beside_megabytes = held_megabytes() - before, peak_megabytes() - held_megabytes()
+    del made
+    began = time.perf_counter()
+    # This process does all that is not spread besides its share of the chunks: the other one waits for it.
+    busier = _seconds_of(lambda: forecast_with_grounds(many_facts, spread=spread_of(f"local:{TWO_CORES}")))
+    elapsed = time.perf_counter() - began
+    growth, per_cpu_second = many / few - 1, 1 / many
     return [
         figure(
-            f"forecast of {n_many:,} series × {N_WEEKS} weeks, quick: series a CPU-second of one core", per_second, "series/s",
-            reference=QUICK_PER_CPU_SECOND, must=">= reference", reached=per_second >= QUICK_PER_CPU_SECOND,
+            f"forecast of {n_many:,} series × {N_WEEKS} weeks, quick: series a CPU-second of one core", per_cpu_second, "series/s",
+            reference=QUICK_PER_CPU_SECOND, must=">= reference", reached=per_cpu_second >= QUICK_PER_CPU_SECOND,
+        ),
+        figure(
+            f"forecast of {n_many:,} series × {N_WEEKS} weeks, quick, {TWO_CORES} processes: series a CPU-second of the busier", n_many / busier,
+            "series/s", reference=QUICK_PER_SECOND, must=">= reference", reached=n_many / busier >= QUICK_PER_SECOND,
+        ),
+        figure(
+            f"forecast of {n_many:,} series × {N_WEEKS} weeks, quick, {TWO_CORES} processes: series a second as the clock goes",
+            n_many / elapsed, "series/s", reference=QUICK_PER_SECOND, must="-", reached=None,
         ),
         figure(
             f"forecast, quick: CPU time a series of {n_many:,} above that of {n_few:,}", growth, "share",
             reference=few * 1e3, must=f"<= {LINEAR_LIMIT}", reached=growth <= LINEAR_LIMIT,
         ),
         figure(
-            f"forecast, quick: memory of {n_many:,} series above that of {n_few:,}, facts and forecast included",
-            peak_megabytes() - megabytes, "MB", reference=megabytes, must="-", reached=None,
+            f"forecast of {n_many:,} series, quick: most memory a series beside its facts and what is made of them",
+            beside_megabytes * 1024 / n_many, "KB", reference=made_megabytes * 1024 / n_many, must="-", reached=None,
         ),
     ]  # fmt: skip
 
@@ -105,12 +126,13 @@ def _call_directly(units: Units, histories: list[Units], profile: ForecastProfil
         for name in (one for one in names if one in TRENDS):
             fitted = build_model(name).fit(first)
             fitted.predict(h=N_STEPS)
-            for history in later:
-                fitted.forward(y=history, h=N_STEPS)
+            for history in later if profile == "thorough" else (*later, last):
+                said = fitted.forward(y=history, h=N_STEPS)["mean"]
+                if not (said <= ASTRAY_FACTOR * history.max()).all():
+                    fitted = build_model(name).fit(history)
+                    fitted.predict(h=N_STEPS)
             if profile == "thorough":
                 build_model(name).fit(last).predict(h=N_STEPS)
-            else:
-                fitted.forward(y=last, h=N_STEPS)
 
 
 def _mixed_panel(n_series: int) -> Units:

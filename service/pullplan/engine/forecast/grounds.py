@@ -28,16 +28,19 @@ def history_grounds(
     if known.size == 0:
         return Grounds()
     start = int(known[0])
+    history = _known(demanded[start:])
     return Grounds(
         history_first_date=first_date + timedelta(days=start * DAYS_PER_BUCKET[bucket]),
-        history_units=_known(demanded[start:]),
-        history_used_units=_known(used[start:]),
-        history_marks=tuple(marks.get(b) for b in range(start, demanded.size)),
+        history_units=history,
+        history_used_units=_known(used[start:]) if marks else history,
+        history_marks=tuple(map(marks.get, range(start, demanded.size))),
     )
 
 
 def _known(units: Units) -> tuple[float | None, ...]:
-    return tuple(None if math.isnan(value) else value for value in units.tolist())
+    if np.isnan(units).any():
+        return tuple(None if math.isnan(value) else value for value in units.tolist())
+    return tuple(units.tolist())
 
 
 def candidates_of(panel: Panel) -> list[tuple[Candidate, ...]]:
