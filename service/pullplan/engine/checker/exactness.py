@@ -39,9 +39,10 @@ def add_up(terms: Iterable[float]) -> float:
 def sum_of_products(left: FloatArray | Sequence[float], right: FloatArray | Sequence[float]) -> Sum:
     """Add products up: each is rounded once, their sum once more."""
     terms = np.multiply(left, right)
-    amounts = add_up(np.abs(terms).tolist())
+    value = add_up(terms.tolist())
+    amounts = add_up(np.abs(terms).tolist()) if (terms < 0).any() else value
     return Sum(
-        value=add_up(terms.tolist()),
+        value=value,
         rounding=3 * UNIT_ROUNDOFF * amounts,
         amounts=amounts,
         exact=lambda: sum(

@@ -174,6 +174,13 @@ class Options:
 
         Shapes: (n,) ascending positions; pairs ordered by both → ordered by need, node code and start bucket
         """
+        if capability is not None or not self.is_listed:
+            return self._list(needs, capability)
+        is_asked = np.zeros(len(self.needs), dtype=bool)
+        is_asked[needs] = True
+        return self.rows[is_asked[self.rows.need]]
+
+    def _list(self, needs: IntArray, capability: IntArray | None = None) -> OptionRows:
         pieces = []
         for product, at in self._by_product(needs):
             of_product = needs[at]
@@ -298,7 +305,7 @@ class Options:
     @cached_property
     def rows(self) -> OptionRows:
         """List every option of every need."""
-        return self.rows_of(np.arange(len(self.needs)))
+        return self._list(np.arange(len(self.needs)))
 
     @property
     def option_need(self) -> IntArray:
