@@ -6,10 +6,12 @@ alike. Needs that are far from a tie are added up once; the others are looked at
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from pullplan.engine.assignment.blocks import Block
 from pullplan.engine.assignment.near_pairs import NearPairs, list_near
@@ -45,6 +47,11 @@ class SearchBlock:
     """(n_ways, n_priced_rows_of_block): of what is priced alone."""
     entries: IntArray
     """Where the block's priced rows × rows stand in the flattened curvature."""
+
+    @cached_property
+    def use_by_row(self) -> csr_array:
+        """Turn `use` round: most ways use few rows."""
+        return csr_array(self.use.T)
 
 
 @dataclass(frozen=True)
@@ -189,7 +196,7 @@ def look_at(
     by_start = by_start.reshape(n_ways, n_starts, n_ways, n_starts)
     start = np.arange(n_starts)
     by_start[way[:, None], start, way[:, None], start] += started / temperature.of_starts
-    return block.use.T @ started, _by_row(use, by_start)
+    return block.use.T @ started, _by_row(search.use_by_row, by_start)
 
 
 def _look_at_one_start(
@@ -221,23 +228,16 @@ def _spread_over_starts(spread: FloatArray, share: FloatArray) -> FloatArray:
     return over_starts.reshape(n_ways, n_dues, -1)
 
 
-def _by_row(use: FloatArray, by_start: FloatArray) -> FloatArray:
-    """Turn way × start by way × start into row by row: (n_rows_of_block × n_starts, the same)."""
+def _by_row(use_by_row: csr_array, by_start: FloatArray) -> FloatArray:
+    """Turn way × start by way × start, either side of which is the other's, into row by row.
+
+    Shapes: (n_ways, n_starts, n_ways, n_starts) → (n_rows_of_block × n_starts, the same)
+    """
     n_ways, n_starts, _, _ = by_start.shape
-    n_rows = use.shape[1]
-    if n_ways == n_rows and np.count_nonzero(use) == np.count_nonzero(np.diagonal(use)):
-        own = np.diagonal(use)
-        by_start *= own[:, None, None, None]
-        by_start *= own[:, None]
-        return by_start.reshape(n_rows * n_starts, -1)
-    row, way = np.nonzero(use.T)
-    amount = use[way, row]
-    taken = by_start[way] * amount[:, None, None, None]
-    taken = taken[:, :, way] * amount[:, None]
-    if len(row) > n_rows:
-        first = np.searchsorted(row, np.arange(n_rows))
-        taken = np.add.reduceat(np.add.reduceat(taken, first, axis=0), first, axis=2)
-    return taken.reshape(n_rows * n_starts, -1)
+    n_rows = use_by_row.shape[0]
+    of_rows = (use_by_row @ by_start.reshape(n_ways, -1)).reshape(n_rows * n_starts, n_ways * n_starts)
+    of_both: FloatArray = use_by_row @ of_rows.T.reshape(n_ways, -1)
+    return of_both.reshape(n_rows * n_starts, -1)
 
 
 def _soft_starts(block: Block, by_start: FloatArray, temperature: float) -> tuple[FloatArray, FloatArray]:
