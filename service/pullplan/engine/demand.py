@@ -143,9 +143,10 @@ def _fill_row(row: Units, active: NDArray[np.bool_], signals: Iterable[tuple[int
     if not net:
         return
     row[min(net) :] = 0.0
-    for b, units in net.items():
-        row[b] = units
-        active[b] = True
+    row[list(net)] = list(net.values())
+    active[list(net)] = True
+    if min(net.values()) >= 0:
+        return
     carried = 0.0
     for b in range(min(net), row.size):
         carried += row[b]

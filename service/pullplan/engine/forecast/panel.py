@@ -157,7 +157,7 @@ def _assemble(
 ) -> SeriesForecast:
     paths = scaled_alike(raw.paths, raw.mean, mean)
     p10, p50, p90 = stretched(band_of(mean, paths), raw.widths, whole=raw.is_whole)
-    if not ((mean >= 0).all() and (p10 >= 0).all() and (p10 <= p50).all() and (p50 <= p90).all()):
+    if not ((mean >= 0) & (p10 >= 0) & (p10 <= p50) & (p50 <= p90)).all():
         raise AssertionError(f"the quantiles of {pair} are negative or cross")
     return SeriesForecast(
         product_code=pair[0],
@@ -171,7 +171,7 @@ def _assemble(
         p50_units=tuple(p50.tolist()),
         p90_units=tuple(p90.tolist()),
         adjustment_units=tuple((mean - raw.mean).tolist()),
-        error_paths_units=tuple(tuple(path) for path in paths.tolist()),
+        error_paths_units=tuple(map(tuple, paths.tolist())),
         accuracy=accuracy,
     )
 

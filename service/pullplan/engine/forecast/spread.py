@@ -31,7 +31,10 @@ def path_quantile(values: Units, level: float) -> Units:
     Shapes: values (n_draws, …), result (…)
     Source: Weibull plotting positions k ÷ (n + 1); beyond the last one the exponential tail with the mean excess.
     """
-    ordered = np.sort(values, axis=0)
+    return _quantile_of_ordered(np.sort(values, axis=0), level)
+
+
+def _quantile_of_ordered(ordered: Units, level: float) -> Units:
     n = ordered.shape[0]
     position = level * (n + 1) - 1
     if position <= n - 1:
@@ -71,10 +74,11 @@ def interval_quantile(
 
 def band_of(mean: Units, paths: Units) -> Units:
     """Draw p10, p50 and p90 of every step. Shapes: mean (…, n_steps), paths (n, …, n_steps), result (3, …, n_steps)."""
-    band = np.stack([np.maximum(0.0, mean + path_quantile(paths, level)) for level in LEVELS])
+    ordered = np.sort(paths, axis=0)
+    band = np.maximum(0.0, mean + np.stack([_quantile_of_ordered(ordered, level) for level in LEVELS]))
     # Interpolation may round a quantile one unit in the last place above the next.
-    ordered: Units = np.maximum.accumulate(band, axis=0)
-    return ordered
+    rising: Units = np.maximum.accumulate(band, axis=0)
+    return rising
 
 
 def deviation_paths(units: Units, n_steps: int) -> Units:

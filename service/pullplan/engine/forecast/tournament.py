@@ -241,10 +241,23 @@ def replay_trials(panel: Panel, say: Say) -> tuple[list[list[Trial]], Units]:
         known = [tried[j] for j in tried if finished[k][j]]
         shown = stretched(band, band_scales(known, kinds, floored=floored), whole=panel.is_whole)
         tried[k] = TriedBand(band, actual)
-        for row in np.flatnonzero(np.isfinite(spoken.means).all(axis=1) & np.isfinite(actual).any(axis=1)):
-            naive = seasonal_naive(panel.units[row], int(origins[k]), n_scored, panel.season.period)
-            quantiles = shown[:, row] if np.isfinite(shown[:, row]).all() else None
+        naive = _seasonal_naives(panel.units, int(origins[k]), n_scored, panel.season.period)
+        is_drawn = np.isfinite(shown).all(axis=(0, 2)).tolist()
+        judged = np.isfinite(spoken.means).all(axis=1) & np.isfinite(actual).any(axis=1)
+        for row in np.flatnonzero(judged).tolist():
+            quantiles = shown[:, row] if is_drawn[row] else None
             trials[row].append(
-                Trial(int(origins[k]), actual[row], spoken.means[row, :n_scored], naive, quantiles)
+                Trial(int(origins[k]), actual[row], spoken.means[row, :n_scored], naive[row], quantiles)
             )
     return trials, band_scales(list(tried.values()), kinds, floored=floored)
+
+
+def _seasonal_naives(units: Units, origin: int, n_steps: int, period: int) -> Units:
+    """Say what seasonal naive says of every series. Shapes: units (n_series, n_buckets), result (n_series, n_steps)."""
+    last = units[:, max(0, origin - period) : origin]
+    if last.shape[1] < period:
+        return np.array([seasonal_naive(row, origin, n_steps, period) for row in units]).reshape(-1, n_steps)
+    said: Units = last[:, np.arange(n_steps) % period]
+    for i in np.flatnonzero(np.isnan(last).any(axis=1)):
+        said[i] = seasonal_naive(units[i], origin, n_steps, period)
+    return said
