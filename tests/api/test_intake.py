@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+from itertools import product
 from typing import Any
 
 import asyncpg
@@ -197,6 +198,17 @@ async def test_bad_utf8_is_malformed_and_its_line_is_named(network: httpx.AsyncC
     answer = await network.post(BATCH, content=body, headers={"Content-Type": media_type})
     assert (answer.status_code, answer.json()["code"]) == (400, "text-not-utf8")
     assert answer.json()["errors"][0]["line"] == (3 if media_type == "text/csv" else 2)
+    assert await count_signals(network) == 0
+
+
+async def test_units_that_are_no_finite_number_are_refused_in_every_format(network: httpx.AsyncClient):
+    formats = ((as_csv([sold(0)]), CSV), (as_ndjson([sold(0)]), NDJSON))
+    for word, (body, headers) in product((b"inf", b"-Infinity", b"nan", b"1e999"), formats):
+        changed = body.replace(b"4.0", word, 1)
+        assert word in changed
+        answer = await network.post(BATCH, content=changed, headers=headers)
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["errors"][0]["line"] == (2 if headers == CSV else 1)
     assert await count_signals(network) == 0
 
 

@@ -199,3 +199,11 @@ def test_stretched_bands_are_never_negative_and_never_cross(
     assert (np.diff(moved, axis=0) >= 0).all()
     if is_whole:
         assert (moved % 1 == 0).all()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_is_older_than_five_years_changes_nothing(profile: ForecastProfile) -> None:
+    decade = HISTORIES["ten years of weeks"]
+    whole, recent = (forecast_all({"R": units}, profile)["R"] for units in (decade, decade[-260:]))
+    assert whole == recent
+    assert whole.history_buckets == 260
