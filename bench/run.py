@@ -30,7 +30,7 @@ from bench import (
     storing,
     warm,
 )
-from bench.tables import keep, read_measured
+from bench.tables import coverage_table, keep, read_measured
 
 FIGURES = {
     "clone_to_demo": starting.clone_to_demo,
@@ -96,6 +96,8 @@ def main() -> int:
             arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
         if arguments.table:
             keep("figures", in_order(figures, read_measured().get("figures", {"rows": []})["rows"]))
+    if any("coverage" in figure for figure in figures):
+        print(coverage_table(figures))
     return 1 if any(figure["reached"] is False for figure in figures) else 0
 
 

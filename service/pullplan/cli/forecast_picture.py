@@ -76,14 +76,16 @@ def _draw_backtest(axes: Axes, backtest: list[Json]) -> None:
         if rows[0]["p10_units"] is not None:
             low, high = ([row[name] for row in rows] for name in ("p10_units", "p90_units"))
             label = "backtest: p10 to p90" if n == 0 else None
-            axes.fill_between(dates, low, high, color=_PAST, alpha=0.18, linewidth=0, label=label)
+            _draw_band(axes, dates, low, high, color=_PAST, alpha=0.18, label=label)
 
 
 def _draw_values(axes: Axes, values: list[Json]) -> None:
     dates = _dates(values)
     low, middle, high = ([row[name] for row in values] for name in ("p10_units", "p50_units", "p90_units"))
-    axes.fill_between(dates, low, high, color=_FORECAST, alpha=0.2, linewidth=0, label="p10 to p90")
-    axes.plot(dates, middle, color=_FORECAST, linewidth=1.0, linestyle=":", label="p50")
+    _draw_band(axes, dates, low, high, color=_FORECAST, alpha=0.2, label="p10 to p90")
+    axes.plot(
+        dates, middle, color=_FORECAST, linewidth=1.0, linestyle=":", drawstyle="steps-mid", label="p50"
+    )
     axes.plot(
         dates,
         [row["mean_units"] for row in values],
@@ -91,6 +93,32 @@ def _draw_values(axes: Axes, values: list[Json]) -> None:
         linewidth=1.6,
         marker=".",
         label="mean, planned with",
+    )
+
+
+def _draw_band(
+    axes: Axes,
+    dates: Any,
+    low: list[float],
+    high: list[float],
+    *,
+    color: str,
+    alpha: float,
+    label: str | None,
+) -> None:
+    """Draw each bucket's band as wide as the bucket: between whole pieces of two buckets lies nothing."""
+    centres = dates.astype("datetime64[h]")
+    half = (centres[1] - centres[0]) // 2 if dates.size > 1 else np.timedelta64(0, "h")
+    edges = np.append(centres - half, centres[-1] + half)
+    axes.fill_between(
+        edges,
+        [*low, low[-1]],
+        [*high, high[-1]],
+        step="post",
+        color=color,
+        alpha=alpha,
+        linewidth=0,
+        label=label,
     )
 
 
