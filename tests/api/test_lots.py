@@ -90,6 +90,45 @@ async def test_orders_of_whole_lots_are_planned_stored_listed_and_verified(
     assert (verification["valid"], verification["findings"]) == (True, [])
 
 
+async def test_a_replan_holds_lots_within_its_budget_and_is_stored_compared_and_verified(
+    client: httpx.AsyncClient, database_url: str
+):
+    await _load(client)
+    first = await _run(
+        client, database_url, "/v1/plans", as_of="2026-04-13T00:00:00Z", bucket="day", horizon_buckets=4,
+        late_buckets=0,
+    )  # fmt: skip
+    more = {
+        "source": "erp", "external_id": "more", "kind": "order", "product_code": "RYE", "region_code": "ULM",
+        "units": 30, "occurred_at": "2026-04-13T00:00:00Z", "due_date": "2026-04-16",
+    }  # fmt: skip
+    answer = await client.post("/v1/demand-signals/batch", json=[more])
+    assert answer.status_code == 200, answer.text
+    plan = await _run(
+        client, database_url, "/v1/plans", as_of="2026-04-13T00:00:00Z", parent_plan_id=first["plan_id"],
+        churn_budget_units=0,
+    )  # fmt: skip
+    stability: dict[str, object] = plan["stability"]  # type: ignore[assignment]
+    assert (stability["held_units"], stability["moved_units"], stability["relaxation_moved_units"]) == (
+        100,
+        0,
+        0,
+    )
+    was, now = [
+        (await client.get(f"/v1/plans/{p['plan_id']}/production-orders")).json()["items"]
+        for p in (first, plan)
+    ]
+    # 130 wanted: the surplus of 20 serves most of the new order, one more multiple of 60 the rest, or B.
+    assert [o["production_order_id"] for o in now][: len(was)] == [o["production_order_id"] for o in was]
+    assert sum(o["units"] - o["surplus_units"] for o in now) == pytest.approx(130)
+    assert all(o["units"] % 60 == 0 for o in now if o["node_code"] == "A")
+    path = f"/v1/plans/{first['plan_id']}/diff/{plan['plan_id']}"
+    items = (await client.get(path)).json()["items"]
+    assert {item["change"] for item in items} == {"added"}
+    verification = await _run(client, database_url, f"/v1/plans/{plan['plan_id']}/verify")
+    assert (verification["valid"], verification["findings"]) == (True, [])
+
+
 async def test_a_changed_order_is_found_by_verification(client: httpx.AsyncClient, database_url: str):
     await _load(client)
     plan = await _run(

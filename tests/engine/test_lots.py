@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.engine.planned import changed
 
 from pullplan.engine.checker import check
-from pullplan.engine.errors import LotRulesContradictoryError, LotsNotReplannedError
+from pullplan.engine.errors import LotRulesContradictoryError
 from pullplan.engine.model import (
     Capability,
     Horizon,
@@ -27,7 +27,6 @@ from pullplan.engine.model import (
     Resource,
 )
 from pullplan.engine.plan import make_plan
-from pullplan.engine.replanning import Churn, replan
 
 MONDAY = date(2026, 4, 13)
 RULES = ("minimum_lot_units", "lot_multiple_units", "maximum_lot_units")
@@ -244,12 +243,6 @@ def test_where_capacity_is_short_a_minimum_lot_takes_its_room_from_others():
     plan = planned(facts)
     assert sum(a.units for a in plan.assignments) == pytest.approx(101.0)
     assert {s.need_id: s.units for s in plan.shortfalls} == {1: pytest.approx(35.0)}
-
-
-def test_a_plan_of_lots_is_not_replanned_in_part():
-    facts = busy()
-    with pytest.raises(LotsNotReplannedError, match="without a parent"):
-        replan(facts, facts, planned(facts), Churn())
 
 
 # --- mutations and random networks ----------------------------------------------------------------------------

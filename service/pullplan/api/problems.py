@@ -41,7 +41,6 @@ STATUS_BY_ERROR: dict[type[PullplanError], int] = {
     engine_errors.HorizonInvalidError: 422,
     engine_errors.PinInfeasibleError: 422,
     engine_errors.LotRulesContradictoryError: 422,
-    engine_errors.LotsNotReplannedError: 422,
     errors.PreconditionMissingError: 428,
     engine_errors.AssignmentFailedError: 500,
     schema.MigrationFailedError: 500,

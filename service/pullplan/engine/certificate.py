@@ -104,17 +104,18 @@ def certify(
                 measure=measure.name,
                 value=values[k] if with_lots is None else with_lots[k],
                 lower_bound=bound,
-                gap=_relative(gap_absolute, reference),
+                gap=relative(gap_absolute, reference),
                 gap_absolute=gap_absolute,
                 multipliers=tuple(prices.multipliers.tolist()),
                 relaxation_value=None if with_lots is None else values[k],
-                price_of_lots=None if with_lots is None else _relative(with_lots[k] - values[k], reference),
+                price_of_lots=None if with_lots is None else relative(with_lots[k] - values[k], reference),
             )
         )
     return tuple(stages)
 
 
-def _relative(difference: float, reference: float) -> float:
+def relative(difference: float, reference: float) -> float:
+    """Tell a difference as a share, or as it is where there is nothing to take it of."""
     return difference / reference if reference > 0 else difference
 
 

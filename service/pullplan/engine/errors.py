@@ -117,9 +117,3 @@ class LotRulesContradictoryError(PullplanError):
         )
         self.node_code = node_code
         self.product_code = product_code
-
-
-class LotsNotReplannedError(PullplanError):
-    """A re-plan can't hold production orders of whole lots; plan without a parent."""
-
-    code = "lots-not-replanned"

@@ -48,6 +48,8 @@ class Held:
     units: FloatArray = field(default_factory=lambda: np.zeros(0))
     churn_prices: Sequence[float] = ()
     moved_units: float = 0.0
+    most_moved_units: float = 0.0
+    """By the plan or, where orders are cut into lots, by its relaxation, as that says: what bounds allow to move."""
 
     def cover(
         self, k: int, weights: Weights, cheapest: FloatArray, slices: Sequence[PricedSlices]
@@ -89,8 +91,8 @@ class Held:
     def raised(self, k: int, bound: Sum, held: tuple[float, float], *, roundings: int, n_joined: int) -> Sum:
         """Add to a stage's bound what holds prove: `held` is what they add to the cover, and its amounts."""
         churn, (cover, amounts) = self.price(k), held
-        amounts = n_joined * (amounts + churn * self.moved_units)
-        value = math.fsum((bound.value, n_joined * cover, -n_joined * churn * self.moved_units))
+        amounts = n_joined * (amounts + churn * self.most_moved_units)
+        value = math.fsum((bound.value, n_joined * cover, -n_joined * churn * self.most_moved_units))
         return Sum(
             value=value,
             rounding=bound.rounding + (roundings + 6) * UNIT_ROUNDOFF * amounts,
@@ -128,7 +130,9 @@ def find_held(
     place = last_places(made_at, (work.need * n_ways + work.capability) * n_buckets + work.start)
     gone = units - np.append(np.bincount(cell, counted.units, len(made_at)), 0.0)[place]
     moved = gone[gone > DUST_SHARE * needs.units[work.need]]
-    return Held(work, units, stability.churn_prices, add_up(moved.tolist()))
+    moved_units, relaxed = add_up(moved.tolist()), stability.relaxation_moved_units
+    most_moved = max(moved_units, relaxed) if relaxed is not None and math.isfinite(relaxed) else moved_units
+    return Held(work, units, stability.churn_prices, moved_units, most_moved)
 
 
 def check_held(plan: Plan, needs: Needs, parent: Plan | None, held: Held) -> Iterator[Finding]:
@@ -162,6 +166,7 @@ def _check_prices(plan: Plan, stability: Stability) -> Iterator[Finding]:
     for name, said in (
         ("churn budget", stability.churn_budget_units),
         ("least saving", stability.least_saving_per_unit),
+        ("relaxation's moved units", stability.relaxation_moved_units),
     ):
         if said is not None and not (math.isfinite(said) and said >= 0):
             yield _wrong(f"its {name} is {said:g}")

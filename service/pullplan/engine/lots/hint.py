@@ -112,6 +112,7 @@ def _join(
     first_column = np.cumsum([0, *(len(table.units) for table in tables)])
     short = [
         problem.weights.short[table.need] * np.where(table.is_left_short, NEVER_SHARE, 1.0)
+        + table.leaving_cost
         for table in tables
     ]
     return (

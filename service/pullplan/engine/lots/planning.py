@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.certificate import stage_values
+from pullplan.engine.lots.kept import Kept
 from pullplan.engine.lots.problem import Problem
 from pullplan.engine.lots.rules import lot_rules
 from pullplan.engine.lots.search import Search
@@ -22,6 +23,8 @@ SHORT_WEIGHT, LATENESS_WEIGHT, EXCESS_WEIGHT = 100.0, 40.0, 20.0
 """Of the dearest option of all."""
 DUST_SHARE = 1e-7
 """Of an order: less surplus is rounding."""
+ROUNDING_SHARE = 1e-12
+"""Of a need: what its lines miss it by in floating point is left, so that a line that stays is what it was."""
 EARLINESS_WEIGHT = 1e-4
 """Of the mean option."""
 
@@ -53,16 +56,21 @@ def cut_into_lots(
     relaxation: Solution,
     progress: Callable[[SearchProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    kept: Kept | None = None,
 ) -> LotPlan | None:
     """Gather assignments into production orders of whole lots; None where no capability has lot rules.
 
-    Once `should_stop` says so, the best orders found by then have to do; they are feasible.
+    Once `should_stop` says so, the best orders found by then have to do; they are feasible. `kept`: what of an earlier
+    plan should stay. Where it stays whatever that costs, products without lots are made in what room is left as well.
 
     Raises: LotRulesContradictoryError.
     """
     rules = lot_rules(options)
     if rules is None:
         return None
+    ruled = rules.products
+    if kept is not None and kept.is_fixed:
+        rules = replace(rules, products=np.unique(options.need_product))
     problem = Problem(
         options=options,
         rules=rules,
@@ -72,10 +80,11 @@ def cut_into_lots(
         ),
         weights=_weights(options),
         make_minimum=options.parameters.make_minimum,
+        kept=kept,
     )
     search = Search(problem, relaxation, progress or (lambda _search: None), should_stop or (lambda: False))
     search.run()
-    return _gather(problem, relaxation, search)
+    return _gather(problem, relaxation, search, ruled)
 
 
 def _weights(options: Options) -> Weights:
@@ -94,8 +103,8 @@ def _weights(options: Options) -> Weights:
     )
 
 
-def _gather(problem: Problem, relaxation: Solution, search: Search) -> LotPlan:
-    """Put the products' lines, and those of products without lots, together."""
+def _gather(problem: Problem, relaxation: Solution, search: Search, ruled: IntArray) -> LotPlan:
+    """Put the products' lines, and those of products without lots, together; list the orders of `ruled` products."""
     options, orders = problem.options, problem.orders
     shortfall = relaxation.shortfall_units.copy()
     has_lots = np.isin(options.need_product, problem.rules.products)
@@ -133,7 +142,9 @@ def _gather(problem: Problem, relaxation: Solution, search: Search) -> LotPlan:
         solution=solution,
         values=tuple(_values(problem, solution, surplus)),
         extra_use=_extra_use(problem, size, surplus),
-        production_orders=_production_orders(problem, size, surplus),
+        production_orders=_production_orders(
+            problem, np.where(np.isin(orders.product, ruled), size, 0.0), surplus
+        ),
     )
 
 
@@ -166,6 +177,7 @@ class _Lines:
         shortfall = options.need_units - np.bincount(need, weights=units, minlength=n_needs)
         shortfall[shortfall <= DUST_SHARE * options.need_units] = 0.0
         rest = options.need_units - shortfall - np.bincount(need, weights=units, minlength=n_needs)
+        rest[np.abs(rest) <= ROUNDING_SHARE * options.need_units] = 0.0
         by_size = np.lexsort((units, need))
         largest = by_size[np.flatnonzero(np.diff(need[by_size], append=-1))]
         units[largest] += rest[need[largest]]

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
+from pullplan.engine.lots.kept import Kept
 from pullplan.engine.lots.rules import LotRules
 from pullplan.engine.lots.ways import Orders, Weights
 from pullplan.engine.options import Options
@@ -25,6 +26,8 @@ class Problem:
     """(n_needs,): what the relaxation does not serve of every need."""
     weights: Weights
     make_minimum: bool
+    kept: Kept | None = None
+    """Lines of an earlier plan, in a re-plan."""
 
     def use(
         self, product: int, capability: IntArray, start: IntArray, units: FloatArray
@@ -66,5 +69,7 @@ class Sized:
     """The sum that sizes are chosen by, without the worth of room."""
     short_units: float
     """Of what the relaxation serves."""
+    moved_units: float = 0.0
+    """Of what should stay in its order: what does not."""
     n_chains: int = 0
     """How many times shortest chains were looked for."""

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.lots.hint import Hint, hint_of_programme, hint_of_relaxation
+from pullplan.engine.lots.keeping import keep_only
+from pullplan.engine.lots.kept import Kept
 from pullplan.engine.lots.problem import Problem, Sized
 from pullplan.engine.lots.sizing import LEAST_SAVING_SHARE, size_orders
 from pullplan.engine.lots.stopping import round_down
@@ -27,6 +29,8 @@ RESERVED_SHARE = 0.95
 """Of what is expected of a product that is still to be sized: so much nobody else takes."""
 ROUNDING_SHARE = 1e-7
 """Of what products need: a smaller shortage is the solver's rounding."""
+MOVED_SHARE = 1e-9
+"""Of what products need: if so little leaves its order, nothing does."""
 SHORT_ROUNDS = 3
 """How often each product that lots leave short is sized again."""
 SHORT_EVERY = 2
@@ -69,6 +73,8 @@ class Search:
         self._needs = dict(runs(problem.options.need_product))
         self._products = [p for p in problem.rules.products.tolist() if p in self._needs]
         self._n_cells = sum(len(self._needs[p]) * len(problem.orders.of_product[p]) for p in self._products)
+        self._kept = self._kept_by_product()
+        self._may_change = [p for p in self._products if self._may_be_sized(p)]
         self.sized: dict[int, Sized] = {}
         self._free = self._left_to_lots()
         self._hint = self._look_ahead()
@@ -78,9 +84,71 @@ class Search:
         self.is_complete = True
 
     def run(self) -> None:
-        self._first()
-        if self._products and self.is_complete:
+        if self._is_fixed:
+            self._first_of_kept()
+        else:
+            self._first()
+        if self._may_change and self.is_complete:
             self._again()
+
+    # --- what an earlier plan made ------------------------------------------------------------------------------
+
+    @property
+    def _is_fixed(self) -> bool:
+        return self._problem.kept is not None and self._problem.kept.is_fixed
+
+    def _kept_by_product(self) -> dict[int, Kept]:
+        kept = self._problem.kept
+        if kept is None:
+            return {}
+        lines = dict(runs(self._problem.options.need_product[kept.need]))
+        return {p: kept[lines.get(p, np.empty(0, dtype=np.int64))] for p in self._products}
+
+    def _may_be_sized(self, product: int) -> bool:
+        """Tell whether any unit of a product is to be made that does not stay where it is, come what may."""
+        if not self._is_fixed:
+            return True
+        kept, units = self._kept[product], self._problem.options.need_units[self._needs[product]]
+        left = units.sum() - kept.staying_units.sum()
+        return bool((kept.staying_units < kept.units).any() or left > ROUNDING_SHARE * units.min())
+
+    def _first_of_kept(self) -> None:
+        """Begin with what stays, where all fits together; then size what is more, product by product."""
+        for product in self._products:
+            base = keep_only(self._problem, product, self._kept[product], self._needs[product])
+            self._put(product, base)
+        for done, product in enumerate(self._may_change):
+            self._tell(done / len(self._may_change))
+            if self._is_stopped():
+                return
+            self._take_out(product)
+            before = self.sized[product]
+            unlikely = self._unlikely(product)
+            sized = self._size(product, FIRST_PRICE_FACTOR, unlikely)
+            self._put(product, sized if self._keeps(sized, before) else before)
+
+    @staticmethod
+    def _keeps(sized: Sized, before: Sized) -> bool:
+        """Tell whether no more units leave the order that they should stay in."""
+        units = float(sized.line_units.sum() + sized.short_units)
+        return sized.moved_units <= before.moved_units + MOVED_SHARE * units
+
+    def _unlikely(self, product: int) -> BoolArray:
+        """Tell which orders are probably not made."""
+        orders = self._orders(product)
+        return (self._hint.made_share[orders] < UNLIKELY_SHARE) & ~self._must_make(product)
+
+    def _must_make(self, product: int) -> BoolArray:
+        """Tell in which orders units stay whatever that costs."""
+        orders = self._orders(product)
+        must = np.zeros(len(orders), dtype=bool)
+        if self._is_fixed:
+            kept = self._kept[product]
+            number = self._problem.orders.number(kept.capability, kept.start_bucket)
+            must[np.searchsorted(orders, number[kept.staying_units > 0])] = True
+        return must
+
+    # --- rounds ---------------------------------------------------------------------------------------------------
 
     def _look_ahead(self) -> Hint:
         if 0 < self._n_cells <= HINT_CELLS and not self._should_stop():
@@ -100,13 +168,12 @@ class Search:
                 free, own = np.maximum(0.0, self._free), self._lines.get(product, np.empty(0, dtype=np.int64))
                 self._put(product, round_down(self._problem, product, self._relaxation, own, free))
             else:
-                unlikely = self._hint.made_share[self._orders(product)] < UNLIKELY_SHARE
-                self._put(product, self._size(product, FIRST_PRICE_FACTOR, unlikely))
+                self._put(product, self._size(product, FIRST_PRICE_FACTOR, self._unlikely(product)))
 
     def _again(self) -> None:
         """Size products again, alone or together: those that lots leave short, then any."""
         chance = np.random.default_rng(0)
-        n_short = sum(map(self._is_short, self._products))
+        n_short = sum(map(self._is_short, self._may_change))
         self._retry_while_better(SHORT_ROUNDS * n_short, chance, short_only=True)
         self._retry_while_better(min(MOST_ROUNDS, ROUND_CELLS // max(1, self._n_cells)), chance)
 
@@ -116,7 +183,7 @@ class Search:
         in_vain, before = 0, self._n_chains
         for done in range(n_rounds):
             self._tell(done / n_rounds)
-            short = [p for p in self._products if self._is_short(p)]
+            short = [p for p in self._may_change if self._is_short(p)]
             n_made = sum(int((sized.size > 0).sum()) for sized in self.sized.values())
             is_enough = in_vain >= min(ROUNDS_IN_VAIN, FEWEST_IN_VAIN + n_made)
             is_enough |= self._n_chains - before > MOST_CHAINS * (2 if short else 1) or (
@@ -125,7 +192,7 @@ class Search:
             if is_enough or self._is_stopped():
                 return
             is_for_short = bool(short) and (short_only or done % SHORT_EVERY > 0)
-            product = short[done % len(short)] if is_for_short else int(chance.choice(self._products))
+            product = short[done % len(short)] if is_for_short else int(chance.choice(self._may_change))
             in_vain = 0 if self._retry(product, chance) else in_vain + 1
 
     def _tell(self, done_share: float) -> None:
@@ -138,29 +205,32 @@ class Search:
 
     def _retry(self, product: int, chance: np.random.Generator) -> bool:
         """Size a product again together with some that could be in its way; tell whether that was better."""
-        others = [p for p in self._products if p != product]
+        others = [p for p in self._may_change if p != product]
         n_others = min(len(others), int(chance.integers(0, TOGETHER)))
         group = [product, *chance.choice(others, n_others, replace=False).tolist()] if n_others else [product]
         before = {p: self.sized[p] for p in group}
         for p in group:
             self._take_out(p)
         for p in chance.permutation(group).tolist():
-            closed = self._closed(before[p], chance)
+            closed = self._closed(p, before[p], chance)
             self._put(p, self._size(p, float(chance.choice(PRICE_FACTORS)), closed))
         value = sum(own.value for own in before.values())
-        if sum(self.sized[p].value for p in group) < value - LEAST_SAVING_SHARE * abs(value):
+        is_kept = not self._is_fixed or all(self._keeps(self.sized[p], own) for p, own in before.items())
+        saved = value - sum(self.sized[p].value for p in group)
+        if is_kept and saved > LEAST_SAVING_SHARE * abs(value):
             return True
         for p, own in before.items():
             self._take_out(p)
             self._put(p, own)
         return False
 
-    def _closed(self, own: Sized, chance: np.random.Generator) -> BoolArray:
+    def _closed(self, product: int, own: Sized, chance: np.random.Generator) -> BoolArray:
         """Choose orders that must not be made in a round: of those made by how unlikely they were, so that others are tried."""
         share, is_made = self._hint.made_share[own.order], own.size > 0
         is_left_out = (share < UNLIKELY_SHARE) & (chance.random() < UNLIKELY_CLOSED_SHARE)
         is_changed = chance.random(len(share)) < float(chance.choice(CLOSED_SHARES)) * (1 - share)
-        return np.where(is_made, is_changed, is_left_out)
+        closed = np.where(is_made, is_changed, is_left_out)
+        return closed & ~self._must_make(product)
 
     def _size(self, product: int, price_factor: float, closed: BoolArray) -> Sized:
         prices = price_factor * self._hint.prices
@@ -175,6 +245,7 @@ class Search:
             self._needs[product],
             problem.left_short,
             problem.weights,
+            self._kept.get(product),
         )
 
     def _put(self, product: int, sized: Sized) -> None:

@@ -74,6 +74,7 @@ class _Sizing:
         self._allowance = float(self._sizes.multiple.max(initial=0.0))
         """Of surplus."""
         short = problem.weights.short[table.need] * np.where(table.is_left_short, NEVER_SHARE, 1.0)
+        short += table.leaving_cost
         cost = np.concatenate([table.cost + self._unit_price[:-1, None], short[None]])
         self._flow = Flow(cost, table.units)
         self._is_held = np.zeros(len(self._most), dtype=bool)
@@ -386,5 +387,8 @@ class _Sizing:
             line_units=units,
             value=value,
             short_units=float(short[~table.is_left_short].sum()),
+            moved_units=float(
+                (table.units[table.staying] - flow.amount[table.stays_in, table.staying]).sum()
+            ),
             n_chains=flow.n_chains,
         )

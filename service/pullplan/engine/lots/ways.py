@@ -5,16 +5,22 @@ than one such table at a time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from pullplan.engine.lots.kept import Kept
 from pullplan.engine.options import Options, Ways, runs
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+FIXED_WEIGHT = 1e4
+"""Of the dearest unit short: no move of units that stay pays that."""
+DUST_SHARE = 1e-9
+"""Of a need: if so little of it does not stay, all does."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +75,19 @@ class Table:
     order: IntArray
     """(n_orders,): positions among all orders, ascending."""
     need: IntArray
-    """(n_columns,): what the relaxation serves of a need, and what it leaves short, are columns of their own."""
+    """(n_columns,): what the relaxation serves of a need, what it leaves short, and what stays in an order are columns of their own."""
     is_left_short: BoolArray
     """(n_columns,)"""
     units: FloatArray
     """(n_columns,)"""
     cost: FloatArray
     """(n_orders, n_columns): lateness and earliness included; ∞ where the order can't serve the need."""
+    staying: IntArray
+    """(n_staying,): columns of units that should stay in an order."""
+    stays_in: IntArray
+    """(n_staying,): that order's position among the table's."""
+    leaving_cost: FloatArray
+    """(n_columns,): what a unit that stays counts more where it does not, or is short; in `cost` already."""
 
 
 def lay_out_orders(options: Options, products: Sequence[int]) -> Orders:
@@ -138,11 +150,18 @@ def _soonest_region(options: Options, ways: Ways, reaches: BoolArray, needs: Int
 
 
 def tabulate(  # noqa: PLR0917 - facts in their order
-    options: Options, orders: Orders, product: int, needs: IntArray, left_short: FloatArray, weights: Weights
+    options: Options,
+    orders: Orders,
+    product: int,
+    needs: IntArray,
+    left_short: FloatArray,
+    weights: Weights,
+    kept: Kept | None = None,
 ) -> Table:
     """Lay out a product's orders and needs.
 
-    Shapes: `needs` positions (n,), `left_short` (n_needs,) units that the relaxation does not serve
+    Shapes: `needs` positions (n,), ascending, `left_short` (n_needs,) units that the relaxation does not serve; `kept`
+    lines of the product
     """
     order = orders.of_product[product]
     ways, first, n_starts = options.reach(product, needs)
@@ -156,13 +175,39 @@ def tabulate(  # noqa: PLR0917 - facts in their order
     cost += ways.route_cost[way]
     cost[(since < 0) | (since >= n_starts[way])] = np.inf
     short = left_short[needs]
-    served, never = np.flatnonzero(short < options.need_units[needs]), np.flatnonzero(short > 0)
-    column = np.concatenate([served, never])
-    return Table(
+    stays = np.flatnonzero(kept.staying_units) if kept is not None else np.empty(0, dtype=np.int64)
+    served_units = options.need_units[needs] - short
+    if kept is None or len(stays) == 0:
+        served, of_line, staying_units = np.flatnonzero(served_units > 0), stays, np.empty(0)
+    else:
+        of_line, staying_units = np.searchsorted(needs, kept.need[stays]), kept.staying_units[stays]
+        served_units -= np.bincount(of_line, weights=staying_units, minlength=len(needs))
+        served = np.flatnonzero(served_units > DUST_SHARE * options.need_units[needs])
+    never = np.flatnonzero(short > 0)
+    column = np.concatenate([served, of_line, never])
+    is_whole = len(column) == len(needs) and not len(never) and not len(stays)
+    table = Table(
         product=product,
         order=order,
         need=needs[column],
-        is_left_short=np.arange(len(column)) >= len(served),
-        units=np.concatenate([(options.need_units[needs] - short)[served], short[never]]),
-        cost=cost if len(column) == len(needs) and not len(never) else cost[:, column],
+        is_left_short=np.arange(len(column)) >= len(served) + len(stays),
+        units=np.concatenate([served_units[served], staying_units, short[never]]),
+        cost=cost if is_whole else cost[:, column],
+        staying=len(served) + np.arange(len(stays)),
+        stays_in=np.empty(0, dtype=np.int64),
+        leaving_cost=np.zeros(len(column)),
     )
+    if kept is None or len(stays) == 0:
+        return table
+    price = min(kept.price, FIXED_WEIGHT * float(weights.short.max()))
+    number = orders.number(kept.capability[stays], kept.start_bucket[stays])
+    return _with_staying(table, np.searchsorted(order, number), price)
+
+
+def _with_staying(table: Table, stays_in: IntArray, price: float) -> Table:
+    """Let units that stay count a price more in every order but their own."""
+    own = table.cost[stays_in, table.staying].copy()
+    table.cost[:, table.staying] += price
+    table.cost[stays_in, table.staying] = own
+    table.leaving_cost[table.staying] = price
+    return replace(table, stays_in=stays_in)

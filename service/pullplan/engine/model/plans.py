@@ -275,8 +275,10 @@ class Stability(Fact, frozen=True, kw_only=True):
     """What a moved unit has to save in the cost stage at least, unless it helps a stage before."""
     held_units: float
     moved_units: float
+    relaxation_moved_units: float | None = None
+    """Where orders are cut into lots: what the relaxation moves. Bounds are of all plans that move no more than either."""
     released_assignment_ids: tuple[int, ...] = ()
-    """Of the parent: lines that could stand one by one, but not together, as capacity fell."""
+    """Of the parent: lines that could stand one by one, but not together, as capacity fell, or as an order of whole lots."""
     churn_prices: tuple[float, ...]
     """One per stage: what moving one unit more would save there; 0 where the plan is the best without any hold."""
     free_stages: tuple[Stage, ...] = ()

@@ -29,7 +29,7 @@ def inherit_or_tell(
     """
     options, solution, standing, parent = (
         looked.options,
-        looked.proven.solution,
+        looked.solution,
         looked.standing,
         looked.parent,
     )
@@ -49,13 +49,13 @@ def inherit_or_tell(
         else:
             numbers.append(last := last + 1)
         to_tell.append(at)
-    told, _ = explain(options, _lines(solution, np.array(to_tell, dtype=np.int64)))
+    told, _ = explain(options, _lines(solution, np.array(to_tell, dtype=np.int64)), looked.lots)
     assignments += [
         msgspec.structs.replace(line, assignment_id=number)
         for number, line in zip(numbers, told, strict=True)
     ]
     assignments.sort(key=lambda line: line.assignment_id)
-    return tuple(assignments), _numbered(explain_shortfalls(options, solution), parent)
+    return tuple(assignments), _numbered(explain_shortfalls(options, solution, looked.lots), parent)
 
 
 _DESCRIBED = ("arrival_bucket", "units", "distance_km", "cost_per_unit", "distance_rank")

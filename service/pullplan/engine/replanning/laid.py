@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.certificate import StageWeights
-from pullplan.engine.lots import lot_rules
 from pullplan.engine.model import Need, Plan, PlanningFacts
 from pullplan.engine.options import Options, build_options, need_columns
 from pullplan.engine.replanning.lines import Lines, Totals
@@ -41,8 +40,6 @@ class Laid:
     """Of the plan's lines, ascending."""
     first_of_rank: IntArray
     """One need of every tier and rank."""
-    has_lots: bool
-    """Some product has lot rules."""
     margins: dict[str, Margins] = field(default_factory=dict)
     """By stage, as far as they were asked for."""
 
@@ -52,9 +49,9 @@ class Laid:
         options = build_options(facts, plan.needs)
         lines = Lines.of(options, plan.assignments)
         firsts = _first_of_rank(options)
-        totals, has_lots = Totals.of(options, lines), lot_rules(options) is not None
+        totals = Totals.of(options, lines)
         numbers = np.sort(lines.number)
-        return cls(options, Offers.of(options), lines, totals, numbers, firsts, has_lots)
+        return cls(options, Offers.of(options), lines, totals, numbers, firsts)
 
     def with_lines(self, looked_at: IntArray, now: Lines) -> Self:
         """Give some needs other lines."""
@@ -193,7 +190,7 @@ def _changed(
     is_alike = not gone and offers.is_laid_out_as(laid.offers)
     margins = {name: of.widened(is_changed) for name, of in laid.margins.items()} if is_alike else {}
     return Change(
-        Laid(now, offers, lines, totals, laid.numbers, firsts, laid.has_lots, margins),
+        Laid(now, offers, lines, totals, laid.numbers, firsts, margins),
         is_changed,
         gone_lines,
     )

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.certificate import StageWeights, stage_weights
+from pullplan.engine.lots import LotPlan
 from pullplan.engine.model import TIERS, Assignment, Plan, ShortfallStage, Stage
-from pullplan.engine.options import Options, StagePrices, shortfall_weight, stage_measures
+from pullplan.engine.options import Options, Solution, StagePrices, shortfall_weight, stage_measures
 from pullplan.engine.replanning.laid import Change, Laid
 from pullplan.engine.replanning.lines import Lines, Totals
 from pullplan.engine.replanning.programme import Churn
@@ -82,6 +83,13 @@ class Looked:
     proven: Proven
     others: Others | None = None
     """None where all needs were looked at."""
+    lots: LotPlan | None = None
+    """What has become of the best plan as orders of whole lots; None where nobody has lot rules."""
+
+    @property
+    def solution(self) -> Solution:
+        """Take the lines that are planned."""
+        return self.proven.solution if self.lots is None else self.lots.solution
 
 
 def look_near(change: Change, parent: Plan, churn: Churn, progress: Progress | None = None) -> Looked | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pullplan.engine.certificate import BoundedStage, bounded_stages, price_options, stage_values
+from pullplan.engine.certificate import BoundedStage, bounded_stages, price_options, relative, stage_values
 from pullplan.engine.model import Stage
 from pullplan.engine.options import Options, Solution, stage_measures
 from pullplan.engine.replanning.standing import Standing
@@ -46,30 +46,40 @@ def prove_held(
     solution: Solution,
     churn_prices: Sequence[float],
     moved_units: float,
+    *,
+    with_lots: tuple[Sequence[float], float] | None = None,
 ) -> Proven:
-    """Certify a re-plan: all stages over all options, with what is held."""
+    """Certify a re-plan: all stages over all options, with what is held.
+
+    `with_lots` are the values, and the moved units, of the plan where its orders are cut into lots; `solution` is then its
+    relaxation, and bounds are of all plans that move no more units than either.
+    """
     measures = stage_measures(options, solution.stage_names)
     values = stage_values(options, measures, solution)
     bounded = bounded_stages(options, measures, solution.stage_prices, values)
+    most_moved = moved_units if with_lots is None else max(moved_units, with_lots[1])
     held_prices = [
         price_options(options, measures[: k + 1], prices, standing.rows)
         for k, prices in enumerate(solution.stage_prices)
     ]
     stages = []
     for k, (measure, of_stage, churn_price) in enumerate(zip(measures, bounded, churn_prices, strict=True)):
-        held = _held_cover(of_stage, standing, held_prices[k], churn_price) - churn_price * moved_units
+        held = _held_cover(of_stage, standing, held_prices[k], churn_price) - churn_price * most_moved
         bound = of_stage.bound + of_stage.n_joined * held
         gap_absolute = values[k] - bound
         reference = max(abs(values[k]), measure.one_mean_need)
+        value = values[k] if with_lots is None else with_lots[0][k]
         stages.append(
             Stage(
                 stage=k + 1,
                 measure=measure.name,
-                value=values[k],
+                value=value,
                 lower_bound=bound,
-                gap=gap_absolute / reference if reference > 0 else gap_absolute,
+                gap=relative(gap_absolute, reference),
                 gap_absolute=gap_absolute,
                 multipliers=tuple(solution.stage_prices[k].multipliers.tolist()),
+                relaxation_value=None if with_lots is None else values[k],
+                price_of_lots=None if with_lots is None else relative(value - values[k], reference),
             )
         )
     return Proven(

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
-from pullplan.engine.errors import LotsNotReplannedError
-from pullplan.engine.lots import lot_rules
 from pullplan.engine.model import Plan, PlanningFacts
 from pullplan.engine.plan import in_canonical_order
 from pullplan.engine.replanning.inheriting import changed_nodes, inherit_or_tell
 from pullplan.engine.replanning.laid import Laid, find_change
+from pullplan.engine.replanning.lots import cut_into_orders
 from pullplan.engine.replanning.near import Looked, look_near
 from pullplan.engine.replanning.programme import Churn
 from pullplan.engine.replanning.searching import Progress as SearchProgress
@@ -32,8 +31,8 @@ def replan(
     Needs keep the parent's numbers, and so do lines that stay. With a churn that is free the plan is as good as any,
     and moves nothing for nothing; else it also carries what the best plan would be.
 
-    Raises: PinInfeasibleError where a pin can't be kept; LotsNotReplannedError where a product has lot rules;
-        AssignmentFailedError when the solver fails.
+    Raises: PinInfeasibleError where a pin can't be kept; LotRulesContradictoryError; AssignmentFailedError when the
+        solver fails.
     """
     return Warm.of(parent_facts, parent).replan(facts, churn, progress)[0]
 
@@ -73,13 +72,12 @@ class Warm:
         return plan, Warm(facts, plan)
 
     def _replan_near(self, facts: PlanningFacts, churn: Churn, tell: Progress) -> "tuple[Plan, Warm] | None":
-        """Look at what has changed alone; None where that is not enough."""
-        if self.plan.shortfalls or not self.plan.needs:
+        """Look at what has changed alone; None where that is not enough, as for lots, whose orders gather many needs."""
+        if self.plan.shortfalls or not self.plan.needs or self.plan.figures.lots is not None:
             return None
         change = find_change(facts, self.facts, self.plan, self.laid)
         if change is None or not len(change.laid.options.needs):
             return None
-        _refuse_lots(has_lots=change.laid.has_lots)
         tell("assigning", 0.0)
         looked, free = _within(churn, lambda churn, _: look_near(change, self.plan, churn, _assigning(tell)))
         if looked is None:
@@ -94,9 +92,9 @@ class Warm:
 
     def _replan_whole(self, facts: PlanningFacts, churn: Churn, tell: Progress) -> Plan:
         whole = lay_out_whole(facts, self.facts, self.plan)
-        _refuse_lots(has_lots=lot_rules(whole.options) is not None)
         tell("assigning", 0.0)
         looked, free = _within(churn, lambda churn, free: whole.look(churn, free, _assigning(tell)))
+        looked = cut_into_orders(looked, churn, lambda done: tell("cutting into lots", done))
         tell("explaining", 0.0)
         told = inherit_or_tell(looked, changed_nodes(facts, self.facts))
         return write_down(facts, whole.options.needs, self.plan, looked, free, churn=churn, told=told)
@@ -111,13 +109,6 @@ def _within[T: Looked | None](churn: Churn, look: Callable[[Churn, T | None], T]
     if within and churn.least_saving_per_unit == 0:
         return free, None
     return look(churn, free), free
-
-
-def _refuse_lots(*, has_lots: bool) -> None:
-    if has_lots:
-        raise LotsNotReplannedError(
-            "a product has lot rules, and orders of whole lots can't be held: plan without a parent"
-        )
 
 
 def _assigning(tell: Progress) -> SearchProgress:

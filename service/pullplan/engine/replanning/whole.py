@@ -7,6 +7,7 @@ import numpy as np
 from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.model import Horizon, Plan, PlanningFacts
 from pullplan.engine.options import Options, build_options
+from pullplan.engine.replanning.lots import release_broken_orders
 from pullplan.engine.replanning.near import Looked
 from pullplan.engine.replanning.netting import net_again
 from pullplan.engine.replanning.pricing import look_by_prices
@@ -60,7 +61,8 @@ def lay_out_whole(facts: PlanningFacts, parent_facts: PlanningFacts, parent: Pla
         last_assignment_id=max((line.assignment_id for line in parent.assignments), default=0),
         shift=shift_buckets(options.horizon, parent_facts.horizon),
     )
-    return Whole(options, find_standing(options, of_parent), of_parent)
+    standing = release_broken_orders(options, find_standing(options, of_parent), of_parent)
+    return Whole(options, standing, of_parent)
 
 
 def shift_buckets(horizon: Horizon, parent_horizon: Horizon) -> int:
