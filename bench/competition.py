@@ -63,5 +63,5 @@ def _errors(series: list[Any]) -> list[float]:
     )  # fmt: skip
     say = partial(forecast_from, panel)
     _, widths = replay_trials(panel, say)
-    said = forecast_established(panel, widths, say)
+    said, _ = forecast_established(panel, widths, say)
     return [symmetric_error(one.xx, said[pair].mean) for one, pair in zip(series, pairs, strict=True)]

@@ -38,9 +38,9 @@ def speed_whole() -> Figures:
 
 
 def _overhead(n_series: int) -> Figures:
-    units = _mixed_panel(n_series)
-    facts = _facts(units, "thorough")
-    _seconds_of(lambda: forecast_with_grounds(_facts(units[:20], "thorough")))
+    units = mixed_panel(n_series)
+    facts = facts_of(units, "thorough")
+    _seconds_of(lambda: forecast_with_grounds(facts_of(units[:20], "thorough")))
     histories = _without_season(
         units, [*backtest_origins(N_WEEKS, N_STEPS, PERIOD_WEEKS, "thorough"), N_WEEKS]
     )
@@ -63,7 +63,7 @@ def _overhead(n_series: int) -> Figures:
 
 
 def _linearity(n_few: int, n_many: int) -> Figures:
-    few_facts, many_facts = (_facts(_mixed_panel(n), "quick") for n in (n_few, n_many))
+    few_facts, many_facts = (facts_of(mixed_panel(n), "quick") for n in (n_few, n_many))
     few = _seconds_of(lambda: forecast_with_grounds(few_facts)) / n_few
     before, began = held_megabytes(), time.process_time()
     made = forecast_with_grounds(many_facts)
@@ -135,7 +135,7 @@ def _call_directly(units: Units, histories: list[Units], profile: ForecastProfil
                 build_model(name).fit(last).predict(h=N_STEPS)
 
 
-def _mixed_panel(n_series: int) -> Units:
+def mixed_panel(n_series: int) -> Units:
     """A quarter each of smooth, erratic, intermittent and lumpy demand in pieces, half of it with a season."""
     chance = np.random.default_rng(7)
     weeks = np.arange(N_WEEKS)
@@ -154,7 +154,7 @@ def _mixed_panel(n_series: int) -> Units:
     return np.stack(rows)
 
 
-def _facts(units: Units, profile: ForecastProfile) -> ForecastFacts:
+def facts_of(units: Units, profile: ForecastProfile) -> ForecastFacts:
     rows, weeks = np.nonzero(units)
     products = [f"P{row // REGIONS_PER_PRODUCT:05d}" for row in range(units.shape[0])]
     regions = [f"R{row % REGIONS_PER_PRODUCT:02d}" for row in range(units.shape[0])]

@@ -191,7 +191,7 @@ def _said_by_engine(origins: Iterable[Origin]) -> tuple[list[Said], list[Said]]:
     """Forecast from every origin: the series, and what they add up to."""
     said, of_totals = [], []
     for origin in origins:
-        forecast, _, totals = forecast_with_grounds(origin.known)
+        forecast, _, totals, _ = forecast_with_grounds(origin.known)
         came: dict[tuple[str, str], list[Units]] = defaultdict(list)
         for series, actual in zip(forecast.series, origin.actual, strict=True):
             said.append(_said(series.demand_class, actual, series))

@@ -22,6 +22,7 @@ from bench import (
     netting,
     outage,
     reading,
+    refreshing,
     replanning,
     seasonal,
     sharding,
@@ -55,6 +56,7 @@ FIGURES = {
     "competition_whole": competition.m3_whole,
     "forecast_speed": forecast_speed.speed_sampled,
     "forecast_speed_whole": forecast_speed.speed_whole,
+    "refresh": refreshing.refreshing,
     "lots": lotting.lots_large,
     "lots_against_mip": lotting.lots_against_mip,
     "many_lots_against_mip": lotting.many_lots_against_mip,
@@ -64,6 +66,7 @@ ON_REQUEST = {
     "forecasts_whole",
     "competition_whole",
     "forecast_speed_whole",
+    "refresh",
     "many_lots_against_mip",
 }
 """Take many minutes, or hours: only where named by --only, so that all the rest ends within twenty minutes."""

@@ -11,6 +11,7 @@ SET LOCAL enable_nestloop = off;
 -- name: read_moment
 SELECT
     now() AS snapshot_at,
+    pg_current_snapshot()::text AS seen,
     coalesce($1::timestamptz, now()) AS as_of,
     (coalesce($1::timestamptz, now()) AT TIME ZONE $2::text)::date AS as_of_date;
 
@@ -132,12 +133,13 @@ WHERE o.units > 0 AND p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY o.product_code, o.region_code, o.external_id, o.source;
 
 -- name: list_daily_consumption
--- $1: as_of's day, $2: time zone, $3: the first day, null: all there ever was. Sums in numeric, as for stock.
+-- $1: as_of's day, $2: time zone, $3: the first day, null: all there ever was,
+-- $4 and $5: pairs, null: all. Sums in numeric, as for stock.
 SELECT d.product_code, d.region_code, d.day, d.units
 FROM (
     SELECT s.product_code, s.region_code, (s.occurred_at AT TIME ZONE $2::text)::date AS day,
         sum(s.units::numeric)::double precision AS units
-    FROM demand_signals AS s
+    FROM demand_signals_of($4::text [], $5::text []) AS s
     WHERE s.superseded_at IS NULL AND s.kind = 'consumption'
         AND s.occurred_at < ($1::date::timestamp AT TIME ZONE $2::text)
         AND ($3::date IS NULL OR s.occurred_at >= ($3::date::timestamp AT TIME ZONE $2::text))
@@ -147,11 +149,11 @@ WHERE p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY d.product_code, d.region_code, d.day;
 
 -- name: list_daily_orders
--- $1: as_of's day, $2: as_of, $3: the first day, null: all there ever was.
+-- $1: as_of's day, $2: as_of, $3: the first day, null: all there ever was, $4 and $5: pairs, null: all.
 SELECT d.product_code, d.region_code, d.day, d.units
 FROM (
     SELECT s.product_code, s.region_code, s.due_date AS day, sum(s.units::numeric)::double precision AS units
-    FROM demand_signals AS s
+    FROM demand_signals_of($4::text [], $5::text []) AS s
     WHERE s.superseded_at IS NULL AND s.kind = 'order' AND NOT s.cancelled
         AND s.due_date < $1 AND s.occurred_at <= $2 AND ($3::date IS NULL OR s.due_date >= $3)
     GROUP BY s.product_code, s.region_code, s.due_date
@@ -160,32 +162,32 @@ WHERE p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY d.product_code, d.region_code, d.day;
 
 -- name: list_adjustments
--- $1: as_of's day, $2: as_of. Whatever reaches into as_of's bucket (at most a week long) or beyond.
+-- $1: as_of's day, $2: as_of, $3 and $4: pairs, null: all. Whatever reaches into as_of's bucket (at most a week long) or beyond.
 SELECT s.external_id, s.product_code, s.region_code, s.from_date, s.until_date, s.multiplier, s.units
-FROM demand_signals AS s JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+FROM demand_signals_of($3::text [], $4::text []) AS s JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
 WHERE s.superseded_at IS NULL AND s.kind = 'adjustment' AND NOT s.cancelled
     AND s.until_date > $1::date - 7 AND s.occurred_at <= $2
     AND p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY s.product_code, s.region_code, s.external_id, s.source;
 
 -- name: list_promotions
--- $1: as_of's day, $2: as_of. What people had announced and has been.
+-- $1: as_of's day, $2: as_of, $3 and $4: pairs, null: all. What people had announced and has been.
 SELECT s.external_id, s.product_code, s.region_code, s.from_date, least(s.until_date, $1::date) AS until_date
-FROM demand_signals AS s JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+FROM demand_signals_of($3::text [], $4::text []) AS s JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
 WHERE s.superseded_at IS NULL AND s.kind = 'adjustment' AND s.reason = 'promotion' AND NOT s.cancelled
     AND s.from_date < $1::date AND s.occurred_at <= $2
     AND p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY s.product_code, s.region_code, s.from_date, s.external_id, s.source;
 
 -- name: list_out_of_stock
--- $1: as_of, $2: time zone. From a count of nothing to the next count or receipt; a count tells of a week at most.
+-- $1: as_of, $2: time zone, $3 and $4: pairs, null: all. From a count of nothing to the next count or receipt; a count tells of a week at most.
 WITH counts AS (
     SELECT c.product_code, c.region_code, c.counted_at,
         c.on_hand_units - c.reserved_units - c.blocked_units AS units,
         lead(c.counted_at) OVER (
             PARTITION BY c.product_code, c.region_code ORDER BY c.counted_at, c.source, c.external_id
         ) AS next_count_at
-    FROM stock_counts AS c JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+    FROM stock_counts_of($3::text [], $4::text []) AS c JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
     WHERE c.counted_at <= $1 AND p.retired_at IS NULL AND r.retired_at IS NULL
 ),
 empty AS (

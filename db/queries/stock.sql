@@ -45,7 +45,8 @@ ON CONFLICT (source, external_id) DO UPDATE SET
     on_hand_units = excluded.on_hand_units,
     reserved_units = excluded.reserved_units,
     blocked_units = excluded.blocked_units,
-    received_at = now()
+    received_at = now(),
+    written_xid = pg_current_xact_id()
 WHERE (stored.product_code, stored.region_code, stored.counted_at, stored.on_hand_units, stored.reserved_units, stored.blocked_units)
     IS DISTINCT FROM (excluded.product_code, excluded.region_code, excluded.counted_at, excluded.on_hand_units, excluded.reserved_units, excluded.blocked_units);
 

@@ -47,7 +47,8 @@ ON CONFLICT (source, external_id) DO UPDATE SET
     received_units = excluded.received_units,
     receipt_at = excluded.receipt_at,
     closed = excluded.closed,
-    updated_at = now()
+    updated_at = now(),
+    written_xid = pg_current_xact_id()
 WHERE (stored.product_code, stored.region_code, stored.units, stored.due_date, stored.work_order_id, stored.received_units, stored.receipt_at, stored.closed)
     IS DISTINCT FROM (excluded.product_code, excluded.region_code, excluded.units, excluded.due_date, excluded.work_order_id, excluded.received_units, excluded.receipt_at, excluded.closed);
 

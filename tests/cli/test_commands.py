@@ -240,6 +240,11 @@ def test_a_forecast_is_made_and_said_in_words_and_as_an_object(kept_demo, pullpl
     told = pullplan("forecast", "latest").stdout
     assert f"Forecast {made['forecast_id']} as of {as_of}" in told
     assert f"missed {made['measures']['wape_share']:.1%} of demand" in told
+    told = pullplan("forecast", "--as-of", as_of, "--weeks", "2", "--refresh").stdout
+    assert (
+        f"0 series had news and were made anew; the others, and all measures below, are those of forecast {made['forecast_id']}"
+        in told
+    )
 
 
 def test_a_series_is_drawn_with_all_that_the_service_tells_of_it(kept_demo, pullplan, tmp_path):

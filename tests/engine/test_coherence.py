@@ -75,7 +75,7 @@ def test_totals_add_up_whatever_their_series_are() -> None:
     ]  # fmt: skip
     for profile in ("quick", "thorough"):
         facts = facts_of(panel, adjustments=tuple(adjusted), profile=profile, pairs=(("D", "N"),))
-        forecast, _, totals = forecast_with_grounds(facts)
+        forecast, _, totals, _ = forecast_with_grounds(facts)
         assert_adds_up(forecast, totals)
         methods = {(t.totalled_by, t.code): t.method for t in totals}
         assert {methods[key] for key in methods if key[0] != "product"} == {"bottom_up"}
@@ -118,7 +118,7 @@ def test_a_total_whose_regions_cancel_out_is_surer_than_what_they_add_up_to(shif
 def test_regions_that_waver_by_themselves_add_up() -> None:
     draw = np.random.default_rng(5)
     panel = {("A", f"R{i}"): draw.gamma(4.0, 10.0 + 5 * i, N_WEEKS) for i in range(5)}
-    _, _, totals = forecast_with_grounds(facts_of(panel))
+    _, _, totals, _ = forecast_with_grounds(facts_of(panel))
     product = next(t for t in totals if t.totalled_by == "product")
     assert product.method == "bottom_up"
     assert set(product.method_scores) == set(METHODS)
@@ -134,7 +134,7 @@ def test_a_promotion_is_no_error_of_a_total() -> None:
     promotion = Promotion(
         external_id="1",         product_code="A", region_code="N", from_date=AS_OF - timedelta(weeks=20), until_date=AS_OF - timedelta(weeks=18)
     )  # fmt: skip
-    _, _, totals = forecast_with_grounds(facts_of(promoted, promotions=(promotion,)))
+    _, _, totals, _ = forecast_with_grounds(facts_of(promoted, promotions=(promotion,)))
     for total in totals:
         assert max(total.p90_units) < 2.0 * max(total.mean_units)
 

@@ -172,7 +172,7 @@ def test_a_pair_without_history_is_sized_like_its_region() -> None:
 
 def test_a_forecast_tells_its_history_its_candidates_and_what_it_would_have_said() -> None:
     units = gamma(11, 120)
-    forecast, (grounds,), _ = forecast_with_grounds(facts_of(rows_of({("A", "R"): units})))
+    forecast, (grounds,), *_ = forecast_with_grounds(facts_of(rows_of({("A", "R"): units})))
     (series,) = forecast.series
     assert grounds.history_units == pytest.approx(tuple(units))
     assert grounds.history_first_date == AS_OF - timedelta(weeks=120)
@@ -190,9 +190,9 @@ def test_a_forecast_tells_its_history_its_candidates_and_what_it_would_have_said
 
 def test_what_stands_in_the_backtest_was_said_without_what_came_after() -> None:
     units = gamma(12, 120)
-    _, (known,), _ = forecast_with_grounds(facts_of(rows_of({("A", "R"): units})))
+    _, (known,), *_ = forecast_with_grounds(facts_of(rows_of({("A", "R"): units})))
     # Another world from eight weeks before as_of on: what is said of those weeks must be the same.
-    _, (other,), _ = forecast_with_grounds(
+    _, (other,), *_ = forecast_with_grounds(
         facts_of(rows_of({("A", "R"): [*units[:-8], *gamma(13, 8, 55.0)]}))
     )
     assert other.backtest[-1].first_bucket_date == AS_OF - timedelta(weeks=8)
@@ -205,14 +205,14 @@ def test_a_silent_week_of_history_is_told_as_missing_and_a_model_that_fails_by_i
 
     monkeypatch.setitem(models._BUILD, "AutoCES", fails)
     silent = {("A", region): [*gamma(n, 30), 0.0, *gamma(n + 9, 30)] for n, region in enumerate("RST")}
-    _, grounds, _ = forecast_with_grounds(facts_of(rows_of(silent)))
+    _, grounds, *_ = forecast_with_grounds(facts_of(rows_of(silent)))
     for of_series in grounds:
         assert of_series.history_units.index(None) == 30
         assert of_series.candidates[-1].failure == "ZeroDivisionError: of the model's own making"
 
 
 def test_a_pair_without_history_rests_on_nothing() -> None:
-    forecast, grounds, _ = forecast_with_grounds(facts_of([], pairs=(("A", "R"),)))
+    forecast, grounds, *_ = forecast_with_grounds(facts_of([], pairs=(("A", "R"),)))
     assert len(forecast.series) == len(grounds) == 1
     assert (grounds[0].history_first_date, grounds[0].candidates) == (None, ())
 

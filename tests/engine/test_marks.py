@@ -79,8 +79,8 @@ def test_a_promotion_is_not_taken_for_the_usual_demand() -> None:
     told = marked(facts_of(units, promotions=(promotion,)))
     assert told.marks == [dict.fromkeys(range(N_WEEKS - 4, N_WEEKS - 1), "promotion")]
     assert told.used[0, -4:-1] == pytest.approx([20.0] * 3, rel=0.1)
-    forecast, (grounds,), _ = forecast_with_grounds(facts_of(units, promotions=(promotion,)))
-    plain, _, _ = forecast_with_grounds(facts_of(units))
+    forecast, (grounds,), *_ = forecast_with_grounds(facts_of(units, promotions=(promotion,)))
+    plain, *_ = forecast_with_grounds(facts_of(units))
     assert np.mean(forecast.series[0].mean_units) < np.mean(plain.series[0].mean_units)
     assert grounds.history_units[-4:-1] == (38.0, 41.0, 36.0)
     assert grounds.history_marks[-5:] == (None, "promotion", "promotion", "promotion", None)

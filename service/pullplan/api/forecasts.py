@@ -17,7 +17,15 @@ from pullplan.api.horizon import fill_as_of
 from pullplan.api.idempotency import IdempotencyKey, answer_once
 from pullplan.api.rows import Table
 from pullplan.engine.errors import ResourceUnknownError
-from pullplan.engine.model import Accuracy, Bucket, DemandClass, Experience, ForecastRequest, Instant
+from pullplan.engine.model import (
+    Accuracy,
+    Bucket,
+    DemandClass,
+    Experience,
+    ForecastRequest,
+    Instant,
+    RefreshReason,
+)
 from pullplan.storage import database, forecasts
 from pullplan.storage.runs import Run
 
@@ -46,6 +54,10 @@ class StoredForecast(msgspec.Struct, kw_only=True):
     wall_seconds: float
     code_version: str
     created_at: Instant
+    base_forecast_id: UUID | None
+    """The forecast that this one refreshes: series without news are its, with their measures. Null: all were made anew."""
+    n_refreshed_series: int | None
+    """How many series had news; null where all were made anew."""
 
 
 class ValueRow(msgspec.Struct, kw_only=True):
@@ -76,6 +88,8 @@ class SeriesRow(msgspec.Struct, kw_only=True):
     accuracy: Accuracy
     experience: Experience
     """How forecasts before this one fared in the latest 13 weeks, or 28 days."""
+    refresh_reason: RefreshReason | None
+    """Why a refresh has made it anew: `news` that came since. Null: it was made together with all others."""
 
 
 async def get_stored(connection: database.Connection, forecast_id: UUID) -> StoredForecast:

@@ -21,6 +21,11 @@ LATEST = "latest"
 )
 @click.option("--weeks", type=click.IntRange(1, 104), default=8, show_default=True, help="Horizon.")
 @click.option(
+    "--refresh",
+    is_flag=True,
+    help="Make anew only what has news since the last forecast of the same weeks.",
+)
+@click.option(
     "--plot",
     "plotted",
     metavar="PRODUCT/REGION",
@@ -44,6 +49,7 @@ def forecast(
     forecast_id: str | None,
     as_of: datetime | None,
     weeks: int,
+    refresh: bool,
     plotted: str | None,
     output: Path | None,
     totalled_by: str | None,
@@ -56,19 +62,22 @@ def forecast(
     \b
     Examples:
       pullplan forecast
+      pullplan forecast --refresh
       pullplan forecast latest --json | jq .measures
       pullplan forecast --plot LAGER/HAMBURG
       pullplan forecast --totals product
       pullplan forecast 0193c0de-… --plot LAGER/HAMBURG --output lager.png
     """  # noqa: D301 - \b is click's mark for text that is not to be wrapped
     product_code, slash, region_code = (plotted or "").partition("/")
+    if refresh and forecast_id:
+        raise click.UsageError("--refresh makes a forecast; FORECAST shows one that there is")
     if plotted and not (product_code and slash and region_code):
         raise click.UsageError("--plot takes PRODUCT/REGION, such as LAGER/HAMBURG")
     with open_client(url, key) as client:
-        if forecast_id or plotted or totalled_by:
+        if forecast_id or totalled_by or (plotted and not refresh):
             forecast_id = _chosen_forecast_id(client, forecast_id or LATEST)
         else:
-            asked: Json = {"bucket": "week", "horizon_buckets": weeks}
+            asked: Json = {"bucket": "week", "horizon_buckets": weeks, "refresh": refresh}
             if as_of:
                 asked["as_of"] = instant_of(client, as_of)
             with bars() as progress:
@@ -153,6 +162,11 @@ def _told_of(stored: Json) -> list[str]:
     head = f"Forecast {stored['forecast_id']} as of {stored['as_of'][:10]}"
     reach = f"{stored['n_steps']} {stored['bucket']}s from {stored['first_bucket_date']} on"
     told = [f"{head}: {reach}; {classes}."]
+    if stored["base_forecast_id"] is not None:
+        told.append(
+            f"{stored['n_refreshed_series']} series had news and were made anew; the others, and all measures below, are "
+            f"those of forecast {stored['base_forecast_id']}."
+        )
     if measures["wape_share"] is None:
         return [*told, "There is too little history to say how good it is."]
     told.append(

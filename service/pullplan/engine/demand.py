@@ -16,6 +16,7 @@ from pullplan.engine.model import (
     DailyUnits,
     DemandClass,
     ForecastFacts,
+    Heard,
     PullPolicy,
     StockPosition,
 )
@@ -85,13 +86,19 @@ class History:
     bucket: Bucket
     units: Units
     """Shapes: (n_series, n_buckets); the last bucket is the one before as_of's."""
+    heard: Heard
+
+    def date_of(self, number: int) -> date:
+        """Find the first day of a bucket."""
+        return self.first_date + timedelta(days=number * DAYS_PER_BUCKET[self.bucket])
 
 
-def bucket_history(facts: ForecastFacts) -> History:
+def bucket_history(facts: ForecastFacts, heard: Heard | None = None) -> History:
     """Gather the signals into complete buckets before as_of's; gaps inside a series are zeros.
 
     A source's first bucket is left out where its first signal lies inside it and later buckets exist. Returns are
-    netted within their bucket; what they exceed it by is taken from later buckets.
+    netted within their bucket; what they exceed it by is taken from later buckets. `heard` is what a whole panel
+    told of when its sources spoke, where these facts are of a part of it.
 
     Shapes: units (n_series, n_buckets)
     """
@@ -102,10 +109,7 @@ def bucket_history(facts: ForecastFacts) -> History:
     book = PolicyBook(facts.policies)
     bases = tuple(history_basis(book.policy_of(*pair), has_consumption=pair in consumed) for pair in pairs)
     days = DAYS_PER_BUCKET[horizon.bucket]
-    starts: dict[Basis, date] = {
-        "consumption": _first_complete_bucket(consumed, horizon.bucket, end),
-        "order": _first_complete_bucket(ordered, horizon.bucket, end),
-    }
+    starts = heard.first_dates if heard else _starts(consumed, ordered, horizon.bucket, end)
     first = min(starts.values())
     units = np.full((len(pairs), (end - first).days // days), np.nan)
     active = np.zeros(units.shape, dtype=bool)
@@ -113,9 +117,46 @@ def bucket_history(facts: ForecastFacts) -> History:
         signals = (consumed if basis == "consumption" else ordered).get(pair, [])
         counted = [((day - first).days // days, n) for day, n in signals if day >= starts[basis]]
         _fill_row(units[i], active[i], counted)
+    silent_dates: dict[Basis, tuple[date, ...]] = {}
     for basis in starts:
-        _mark_silence(units, active, [i for i, b in enumerate(bases) if b == basis], horizon.bucket)
-    return History(pairs, bases, first, horizon.bucket, units)
+        rows = [i for i, b in enumerate(bases) if b == basis]
+        if heard is None:
+            silent = _silent_buckets(units[rows], active[rows], horizon.bucket)
+        else:
+            silent = [(day - first).days // days for day in heard.silent_dates[basis]]
+        units[np.ix_(rows, silent)] = np.nan
+        silent_dates[basis] = tuple(first + b * timedelta(days=days) for b in silent)
+    return History(
+        *(pairs, bases, first, horizon.bucket, units), Heard(first_dates=starts, silent_dates=silent_dates)
+    )
+
+
+def contradicts(facts: ForecastFacts, heard: Heard) -> bool:
+    """Tell whether signals lie where a panel heard none: before its first, or while it was silent as a whole."""
+    horizon = facts.horizon
+    end = first_day_of_bucket(horizon.as_of_date, horizon.bucket)
+    consumed, ordered = _by_pair(facts.consumption, end), _by_pair(facts.order_history, end)
+    starts = _starts(consumed, ordered, horizon.bucket, end)
+    said: dict[Basis, dict[Pair, list[tuple[date, float]]]] = {"consumption": consumed, "order": ordered}
+    return any(
+        starts[basis] < heard.first_dates[basis]
+        or not {
+            first_day_of_bucket(day, horizon.bucket) for rows in by_pair.values() for day, _ in rows
+        }.isdisjoint(heard.silent_dates[basis])
+        for basis, by_pair in said.items()
+    )
+
+
+def _starts(
+    consumed: dict[Pair, list[tuple[date, float]]],
+    ordered: dict[Pair, list[tuple[date, float]]],
+    bucket: Bucket,
+    end: date,
+) -> dict[Basis, date]:
+    return {
+        "consumption": _first_complete_bucket(consumed, bucket, end),
+        "order": _first_complete_bucket(ordered, bucket, end),
+    }
 
 
 def _by_pair(signals: DailyUnits, end: date) -> dict[Pair, list[tuple[date, float]]]:
@@ -154,20 +195,21 @@ def _fill_row(row: Units, active: NDArray[np.bool_], signals: Iterable[tuple[int
         carried = min(0.0, carried)
 
 
-def _mark_silence(units: Units, active: NDArray[np.bool_], rows: list[int], bucket: Bucket) -> None:
-    """Turn buckets in which a usually speaking source said nothing at all into NaN.
+def _silent_buckets(units: Units, active: NDArray[np.bool_], bucket: Bucket) -> list[int]:
+    """Number the buckets in which a usually speaking source said nothing at all.
 
     A closed Sunday is not silence: daily buckets are compared with the same weekday only.
     """
+    numbers: list[int] = []
     phases = 7 if bucket == "day" else 1
     for phase in range(phases):
         columns = np.arange(phase, units.shape[1], phases)
-        block = np.ix_(rows, columns)
-        lives, speaks = ~np.isnan(units[block]), active[block]
+        lives, speaks = ~np.isnan(units[:, columns]), active[:, columns]
         share = speaks.sum(axis=1) / np.maximum(1, lives.sum(axis=1))
         chance = np.prod(np.where(lives, 1.0 - share[:, None], 1.0), axis=0)
         silent = ~speaks.any(axis=0) & lives.any(axis=0) & (chance < SILENCE_CHANCE)
-        units[np.ix_(rows, columns[silent])] = np.nan
+        numbers += columns[silent].tolist()
+    return sorted(numbers)
 
 
 def fill_missing(units: Units) -> Units:

@@ -39,11 +39,16 @@ SQL = load_queries("facts")
 
 ROWS_AT_ONCE = 5_000
 
+type _Few = tuple[list[str] | None, list[str] | None]
+"""The product codes and region codes of some pairs; None: all."""
+
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """When the snapshot was taken and which instant it looks from."""
 
     snapshot_at: datetime
+    seen: str
+    """Which transactions the snapshot sees, as Postgres writes it."""
     as_of: datetime
     as_of_date: date
     """as_of's day in the deployment's time zone."""
@@ -116,30 +121,37 @@ async def read_planning_facts(
 
 
 async def read_forecast_facts(
-    connection: Connection, moment: Moment, network: PlanningFacts, *, n_steps: int
+    connection: Connection,
+    moment: Moment,
+    network: PlanningFacts,
+    *,
+    n_steps: int,
+    pairs: Sequence[tuple[str, str]] | None = None,
 ) -> ForecastFacts:
     """Read what a forecast is made from: the days before as_of's, and what people changed of the future.
 
     Pairs without history get a forecast when they hold stock, are adjusted, or have a base stock policy of their
-    own. To be called inside `opened_snapshot`.
+    own; where `pairs` are named, these and no other. To be called inside `opened_snapshot`.
     """
     day, as_of = moment.as_of_date, moment.as_of
-    adjustments = await _read(connection, Adjustment, "list_adjustments", day, as_of)
-    pairs = {
-        *_pairs(await connection.fetch(SQL["list_stock"], as_of)),
-        *((a.product_code, a.region_code) for a in adjustments),
-        *_pairs_with_base_stock(network),
-    }
+    few = (None, None) if pairs is None else ([p for p, _ in pairs], [r for _, r in pairs])
+    adjustments = await _read(connection, Adjustment, "list_adjustments", day, as_of, *few)
+    if pairs is None:
+        pairs = (
+            *_pairs(await connection.fetch(SQL["list_stock"], as_of)),
+            *((a.product_code, a.region_code) for a in adjustments),
+            *_pairs_with_base_stock(network),
+        )
     return ForecastFacts(
         horizon=network.horizon,
         n_steps=n_steps,
         policies=network.policies,
-        consumption=await _read_consumption(connection, moment),
-        order_history=await _read_order_history(connection, moment),
+        consumption=await _read_consumption(connection, moment, None, few),
+        order_history=await _read_order_history(connection, moment, None, few),
         adjustments=adjustments,
-        promotions=await _read(connection, Promotion, "list_promotions", day, as_of),
-        out_of_stock=await _read(connection, OutOfStock, "list_out_of_stock", as_of, moment.time_zone),
-        pairs=tuple(sorted(pairs)),
+        promotions=await _read(connection, Promotion, "list_promotions", day, as_of, *few),
+        out_of_stock=await _read(connection, OutOfStock, "list_out_of_stock", as_of, moment.time_zone, *few),
+        pairs=tuple(sorted(set(pairs))),
     )
 
 
@@ -172,20 +184,26 @@ async def _read_recent(
     )
 
 
-async def _read_consumption(connection: Connection, moment: Moment, first: date | None = None) -> DailyUnits:
+async def _read_consumption(
+    connection: Connection, moment: Moment, first: date | None = None, few: _Few = (None, None)
+) -> DailyUnits:
     return _daily(
-        await connection.fetch(SQL["list_daily_consumption"], moment.as_of_date, moment.time_zone, first)
+        await connection.fetch(
+            SQL["list_daily_consumption"], moment.as_of_date, moment.time_zone, first, *few
+        )
     )
 
 
 async def _read_order_history(
-    connection: Connection, moment: Moment, first: date | None = None
+    connection: Connection, moment: Moment, first: date | None = None, few: _Few = (None, None)
 ) -> DailyUnits:
-    return _daily(await connection.fetch(SQL["list_daily_orders"], moment.as_of_date, moment.as_of, first))
+    return _daily(
+        await connection.fetch(SQL["list_daily_orders"], moment.as_of_date, moment.as_of, first, *few)
+    )
 
 
 async def _read[T: msgspec.Struct](
-    connection: Connection, kind: type[T], query: str, *arguments: date | datetime | str
+    connection: Connection, kind: type[T], query: str, *arguments: date | datetime | str | list[str] | None
 ) -> tuple[T, ...]:
     """Read facts some thousand rows at a time; a code or a day that a million rows share is held once."""
     known: dict[Any, Any] = {}

@@ -44,3 +44,9 @@ async def insert(
             )
         ),
     )
+
+
+async def insert_moved(connection: Connection, forecast_id: UUID, base_forecast_id: UUID) -> None:
+    """Store the totals of a refresh that is stored already: its base's, moved by what its series moved by."""
+    await connection.execute(SQL["insert_moved_totals"], forecast_id, base_forecast_id)
+    await connection.execute(SQL["insert_moved_total_values"], forecast_id, base_forecast_id)

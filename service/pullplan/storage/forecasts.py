@@ -15,6 +15,7 @@ from pullplan.engine.model import (
     Forecast,
     ForecastsInForce,
     Grounds,
+    PanelKnowledge,
     SeriesForecast,
 )
 from pullplan.storage.database import Connection
@@ -73,6 +74,13 @@ class ForecastRecord(msgspec.Struct, frozen=True, kw_only=True):
     wall_seconds: float
     code_version: str
     experience: Experience = Experience()
+    base_forecast_id: UUID | None = None
+    """The forecast whose series it has but for those that are stored with it; None: all are its own."""
+    seen: str | None = None
+    """Which transactions the snapshot saw, as Postgres writes it."""
+    rules_hash: str | None = None
+    knowledge: PanelKnowledge | None = None
+    """What all series told together, where others may be stored upon it."""
 
 
 async def insert(
@@ -82,7 +90,7 @@ async def insert(
     grounds: Sequence[Grounds],
     bucket_dates: Sequence[date],
 ) -> None:
-    """Store a forecast with every value and what each series rests on, inside the caller's transaction.
+    """Store a forecast's series with every value and what each rests on, inside the caller's transaction.
 
     Shapes: grounds (n_series,), bucket_dates (n_steps,)
     """
@@ -92,7 +100,11 @@ async def insert(
         *(r.forecast_id, r.run_id, r.as_of, forecast.bucket, forecast.first_bucket_date, r.horizon_buckets),
         *(forecast.n_steps, r.parameters, r.snapshot_at, r.snapshot_hash),
         *(msgspec.to_builtins(forecast.measures), r.wall_seconds, r.code_version, r.experience),
+        *(r.base_forecast_id, len(forecast.series) if r.base_forecast_id else None, r.seen, r.rules_hash),
+        None if r.knowledge is None else msgspec.structs.replace(r.knowledge, products=()),
     )
+    if r.knowledge is not None:
+        await connection.execute(SQL["insert_products"], r.forecast_id, r.knowledge.products)
     await connection.copy_records_to_table(
         "forecast_series",
         records=(
@@ -100,7 +112,7 @@ async def insert(
                 *(r.forecast_id, s.product_code, s.region_code, s.demand_class, s.model, s.fallback_reason),
                 *(s.history_buckets, s.accuracy, s.error_paths_units),
                 *(g.history_first_date, g.history_units, g.candidates, g.backtest),
-                *(g.history_used_units, g.history_marks, g.experience),
+                *(g.history_used_units, g.history_marks, g.experience, g.refresh_reason),
             )
             for s, g in zip(forecast.series, grounds, strict=True)
         ),

@@ -10,16 +10,13 @@ import msgspec
 from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates, first_day_of_bucket
 from pullplan.engine.forecast import JUDGED_BUCKETS, forecast_with_grounds, judge_forecasts_in_force
 from pullplan.engine.model import (
-    Experience,
-    Forecast,
     ForecastFacts,
+    ForecastProfile,
     ForecastRequest,
     ForecastsInForce,
-    Grounds,
     PlanningFacts,
     PlanParameters,
     Progress,
-    TotalForecast,
 )
 from pullplan.engine.netting import forecast_steps
 from pullplan.engine.plan import snapshot_hash
@@ -29,6 +26,7 @@ from pullplan.storage.database import Connection
 from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
+from pullplan.workflows.refresh_forecast import MadeForecast, find_refreshed, rules_hash
 
 
 async def run_forecast(desk: Desk, run: Claimed) -> None:
@@ -45,14 +43,23 @@ async def run_forecast(desk: Desk, run: Claimed) -> None:
     ):
         horizon = moment.horizon(request.bucket, request.horizon_buckets)
         network = await facts.read_network_facts(connection, horizon, parameters=PlanParameters())
-        reading = await read_for_forecast(connection, moment, network)
-    known = msgspec.structs.replace(reading.known, profile=request.profile)
-    reading = msgspec.structs.replace(reading, known=known)
-    made = compute_forecast(reading, desk.progress, desk.spread)
+        refreshed = None
+        if request.refresh:
+            refreshed = await find_refreshed(connection, moment, network, request.profile)
+        reading = None if refreshed else await read_for_forecast(connection, moment, network, request.profile)
+    if reading is not None:
+        refreshed = reading.known, compute_forecast(reading, desk.progress, desk.spread)
+    assert refreshed is not None  # noqa: S101 - one of both was made
+    known, made = refreshed
     desk.progress("storing", 0.0)
     async with storing_results(desk, run, f"/v1/forecasts/{run.run_id}") as storing:
         wall_seconds = desk.clock() - began
-        await store_forecast(storing, run.run_id, moment, reading.known, made, wall_seconds=wall_seconds)
+        await store_forecast(
+            *(storing, run.run_id, moment, network, made),
+            known=known,
+            wall_seconds=wall_seconds,
+            refresh=request.refresh,
+        )
 
 
 class ForecastReading(msgspec.Struct, frozen=True):
@@ -63,21 +70,15 @@ class ForecastReading(msgspec.Struct, frozen=True):
     """No part of the facts: forecasts are judged by it, not made from it."""
 
 
-class MadeForecast(msgspec.Struct, frozen=True):
-    """A forecast, what each of its series rest on, and how those before it fared."""
-
-    forecast: Forecast
-    grounds: tuple[Grounds, ...]
-    """Shapes: (n_series,)"""
-    experience: Experience
-    totals: tuple[TotalForecast, ...]
-
-
 async def read_for_forecast(
-    connection: Connection, moment: facts.Moment, network: PlanningFacts
+    connection: Connection,
+    moment: facts.Moment,
+    network: PlanningFacts,
+    profile: ForecastProfile = "thorough",
 ) -> ForecastReading:
     """Read the facts, and the forecasts that were in force in the latest complete buckets, from one snapshot."""
     known = await facts.read_forecast_facts(connection, moment, network, n_steps=forecast_steps(network))
+    known = msgspec.structs.replace(known, profile=profile)
     bucket = network.horizon.bucket
     days, end = DAYS_PER_BUCKET[bucket], first_day_of_bucket(moment.as_of_date, bucket)
     first = end - timedelta(days=JUDGED_BUCKETS[bucket] * days)
@@ -88,21 +89,23 @@ async def read_for_forecast(
 def compute_forecast(reading: ForecastReading, progress: Progress, spread: Spread) -> MadeForecast:
     """Forecast, telling which stage it is at in a planner's words, and judge the forecasts before it."""
     progress("forecasting", 0.0)
-    forecast, grounds, totals = forecast_with_grounds(
+    forecast, grounds, totals, knowledge = forecast_with_grounds(
         reading.known, lambda stage, done: progress(f"forecasting: {stage}", done), spread
     )
     judged, experience = judge_forecasts_in_force(forecast, grounds, reading.in_force)
-    return MadeForecast(forecast, judged, experience, totals)
+    return MadeForecast(forecast, judged, experience, totals, knowledge)
 
 
 async def store_forecast(
     connection: Connection,
     run_id: UUID,
     moment: facts.Moment,
-    known: ForecastFacts,
+    network: PlanningFacts,
     made: MadeForecast,
     *,
+    known: ForecastFacts,
     wall_seconds: float,
+    refresh: bool = False,
 ) -> None:
     """Store a forecast under its run's id, inside the caller's transaction."""
     horizon = known.horizon
@@ -111,6 +114,7 @@ async def store_forecast(
         bucket=horizon.bucket,
         horizon_buckets=horizon.horizon_buckets,
         profile=known.profile,
+        refresh=refresh,
     )
     record = forecasts.ForecastRecord(
         forecast_id=run_id,
@@ -123,7 +127,14 @@ async def store_forecast(
         wall_seconds=wall_seconds,
         code_version=version("pullplan"),
         experience=made.experience,
+        base_forecast_id=None if made.base is None else made.base.forecast_id,
+        seen=moment.seen,
+        rules_hash=rules_hash(network),
+        knowledge=made.knowledge,
     )
     dates = [first for first, _ in pairwise(bucket_dates(horizon, made.forecast.n_steps))]
     await forecasts.insert(connection, record, made.forecast, made.grounds, dates)
-    await forecast_totals.insert(connection, run_id, made.totals, dates)
+    if made.base is None:
+        await forecast_totals.insert(connection, run_id, made.totals, dates)
+    else:
+        await forecast_totals.insert_moved(connection, run_id, made.base.forecast_id)

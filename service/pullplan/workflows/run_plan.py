@@ -27,9 +27,9 @@ from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
 from pullplan.workflows.known_plans import KnownPlan, KnownPlans
+from pullplan.workflows.refresh_forecast import MadeForecast
 from pullplan.workflows.run_forecast import (
     ForecastReading,
-    MadeForecast,
     compute_forecast,
     read_for_forecast,
     store_forecast,
@@ -154,7 +154,8 @@ def _time_is_up(seconds: float | None, clock: Callable[[], float]) -> Callable[[
 async def _store(connection: Connection, record: plans.PlanRecord, read: _Read, made: _Made) -> None:
     if read.forecasting is not None and made.fresh_forecast is not None:
         await store_forecast(
-            *(connection, record.run_id, read.moment, read.forecasting.known, made.fresh_forecast),
+            *(connection, record.run_id, read.moment, made.planning, made.fresh_forecast),
+            known=read.forecasting.known,
             wall_seconds=made.forecasting_seconds,
         )
     dates = bucket_dates(made.planning.horizon)[:-1]

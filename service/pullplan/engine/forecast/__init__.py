@@ -2,6 +2,7 @@
 
 from pullplan.engine.forecast.experience import JUDGED_BUCKETS, judge_forecasts_in_force
 from pullplan.engine.forecast.panel import forecast_demand, forecast_with_grounds
+from pullplan.engine.forecast.refresh import refresh_forecast
 from pullplan.engine.forecast.spread import interval_quantile
 
 __all__ = [
@@ -10,4 +11,5 @@ __all__ = [
     "forecast_with_grounds",
     "interval_quantile",
     "judge_forecasts_in_force",
+    "refresh_forecast",
 ]

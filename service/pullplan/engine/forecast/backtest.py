@@ -31,8 +31,10 @@ class Field:
     `rows` are their places in the panel. Forecasts are NaN where a candidate was not asked, failed, or had too little
     history; the last origin is the forecast itself.
 
+    `usual` is what candidates score in the mean over a whole panel's series of the kind, where these are a few of them.
+
     Shapes: rows (n_series,), actuals (n_series, n_origins, n_steps),
-    forecasts (n_series, n_candidates, n_origins + 1, n_steps)
+    forecasts (n_series, n_candidates, n_origins + 1, n_steps), usual (n_candidates,)
     """
 
     is_regular: bool
@@ -41,6 +43,7 @@ class Field:
     actuals: Units
     forecasts: Units
     failures: list[dict[str, str]]
+    usual: Units | None = None
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,11 @@ class Standing:
 
     `score` is the mean squared error ÷ its mean over candidates, blended with the kind's; inf for who cannot be chosen.
 
-    Shapes: (n_series, n_candidates)
+    Shapes: (n_series, n_candidates), usual (n_candidates,)
     """
 
     score: Units
+    usual: Units
     bias_share: Units
     is_biased: NDArray[np.bool_]
 
@@ -100,6 +104,8 @@ def rank_candidates(
     # Who has never been tried comes after all others, and of these the last named, the widest median, first.
     untried = UNTRIED_SCORE - np.arange(n_own.size)
     usual = np.divide(np.nansum(own, axis=0), n_own, out=untried, where=n_own > 0)
+    if field.usual is not None:
+        usual = field.usual
     stretches = comparable.any(axis=2).sum(axis=1)[:, None] * stretches_per_origin
     weight = stretches / (stretches + OWN_STRETCHES)
     score = weight * np.where(np.isnan(own), usual, own) + (1 - weight) * usual
@@ -111,7 +117,7 @@ def rank_candidates(
         out=np.full(missed.shape, np.nan),
         where=(demanded >= BIAS_LEAST_UNITS) & (stretches >= BIAS_LEAST_STRETCHES),
     )
-    return Standing(np.where(answers, score, np.inf), bias, np.abs(np.nan_to_num(bias)) > BIAS_LIMIT)
+    return Standing(np.where(answers, score, np.inf), usual, bias, np.abs(np.nan_to_num(bias)) > BIAS_LIMIT)
 
 
 def _over_row_mean(squares: Units, answers: NDArray[np.bool_]) -> Units:

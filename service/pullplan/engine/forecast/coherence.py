@@ -109,7 +109,7 @@ class Coherence:
                 self.choices[family.product_code] = choice
         self.means_by_origin[origin] = means
         agreed = scaled_alike(spoken.paths.transpose(1, 0, 2), spoken.means, means).transpose(1, 0, 2)
-        return Spoken(spoken.models, means, agreed, spoken.errors)
+        return Spoken(spoken.models, means, agreed, spoken.errors, spoken.bias_ratio)
 
     def _choose(self, family: Family, product: Units, past: Mapping[int, Said], able: Said) -> Choice:
         """Compare methods where all had spoken; adding up stays unless another has plainly been better.

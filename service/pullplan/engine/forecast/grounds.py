@@ -10,7 +10,7 @@ from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.demand import Units
 from pullplan.engine.forecast.accuracy import Trial
 from pullplan.engine.forecast.backtest import UNTRIED_SCORE, Field, Standing, rank_candidates
-from pullplan.engine.forecast.tournament import Panel
+from pullplan.engine.forecast.tournament import Panel, score_name
 from pullplan.engine.model import Bucket, Candidate, Grounds, Mark, PastForecast
 
 # Past forecasts that are kept for people to look at: most of a year of weeks at the default horizon.
@@ -60,6 +60,22 @@ def candidates_of(panel: Panel) -> list[tuple[Candidate, ...]]:
                 *(Candidate(model=name, failure=cause) for name, cause in failed),
             )
     return ranked
+
+
+def usual_scores(panel: Panel) -> dict[str, float]:
+    """Tell what each kind's candidates scored in the mean over its series."""
+    every = np.ones(panel.origins.size, dtype=bool)
+    return {
+        score_name(name, is_regular=field.is_regular): float(score)
+        for field in panel.fields
+        for name, score in zip(
+            field.names,
+            rank_candidates(
+                field, every, panel.n_scored_steps, stretches_per_origin=panel.stretches_per_origin
+            ).usual,
+            strict=True,
+        )
+    }
 
 
 def _candidate(field: Field, standing: Standing, at: int, c: int) -> Candidate:

@@ -57,7 +57,7 @@ _BUILD: dict[str, Callable[[], Any]] = {
     "CrostonSBA": CrostonSBA,
     "IMAPA": IMAPA,
 }
-_MEDIANS = {LEVEL_MEDIAN: LEVELS, MEDIAN: ("SES", *TRENDS)}
+MEDIANS = {LEVEL_MEDIAN: LEVELS, MEDIAN: ("SES", *TRENDS)}
 
 
 def build_model(name: str) -> Any:
@@ -144,7 +144,7 @@ def run_candidates(
     ahead = np.stack([after for _, after in factors])
     said = Candidates(forecasts={})
     for name in names:
-        if name in _MEDIANS:
+        if name in MEDIANS:
             continue
         try:
             if name == SEASONAL_NAIVE:
@@ -157,8 +157,8 @@ def run_candidates(
                 said.forecasts[name] = np.maximum(0.0, levels) * ahead
         except Exception as error:  # noqa: BLE001 - whatever a model raises, its series alone falls back
             said.failures[name] = f"{type(error).__name__}: {error}"
-    for name in _MEDIANS.keys() & set(names):
-        members = [said.forecasts[one] for one in _MEDIANS[name] if one in said.forecasts]
+    for name in MEDIANS.keys() & set(names):
+        members = [said.forecasts[one] for one in MEDIANS[name] if one in said.forecasts]
         if len(members) > 1:
             said.forecasts[name] = _median(members)
     if not said.forecasts:

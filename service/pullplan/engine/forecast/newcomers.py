@@ -44,7 +44,13 @@ class Projection:
 class Pool:
     """The established series, as far as they tell about a pair that is not one of them."""
 
-    def __init__(self, established: Mapping[Pair, Projection], n_steps: int) -> None:
+    def __init__(
+        self,
+        established: Mapping[Pair, Projection],
+        n_steps: int,
+        region_sizes: Mapping[str, float] | None = None,
+    ) -> None:
+        """Gather them; `region_sizes` is what a whole panel told, where these are some products of it."""
         self._n_steps = n_steps
         self._by_product: dict[str, dict[str, Projection]] = defaultdict(dict)
         for (product_code, region_code), series in sorted(established.items()):
@@ -53,6 +59,8 @@ class Pool:
             product_code: float(np.mean([s.mean.mean() for s in regions.values()]))
             for product_code, regions in self._by_product.items()
         }
+        regions = {region_code for _, region_code in established}
+        self.region_sizes = region_sizes or {code: self._measured_size(code) for code in sorted(regions)}
 
     def forecast_newcomer(self, pair: Pair, known: Units) -> Projection:
         """Take the product's shape in other regions, sized to the region and to the pair's own few buckets.
@@ -105,6 +113,9 @@ class Pool:
         return levels
 
     def _size_of(self, region_code: str) -> float:
+        return self.region_sizes.get(region_code, 1.0)
+
+    def _measured_size(self, region_code: str) -> float:
         """Compare what a region takes of its established products to what regions usually take of them."""
         taken = usual = 0.0
         for product_code, regions in self._by_product.items():

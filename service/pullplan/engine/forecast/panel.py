@@ -15,7 +15,7 @@ from pullplan.engine.forecast.accuracy import accuracy_of, panel_accuracy, scale
 from pullplan.engine.forecast.adjustments import adjusted_mean, scaled_alike
 from pullplan.engine.forecast.calibration import stretched
 from pullplan.engine.forecast.coherence import Coherence, members_by_product, total_units
-from pullplan.engine.forecast.grounds import candidates_of, history_grounds, past_forecasts
+from pullplan.engine.forecast.grounds import candidates_of, history_grounds, past_forecasts, usual_scores
 from pullplan.engine.forecast.marks import mark_history
 from pullplan.engine.forecast.newcomers import Pool, Projection
 from pullplan.engine.forecast.season import SEASONS
@@ -30,6 +30,8 @@ from pullplan.engine.model import (
     Forecast,
     ForecastFacts,
     Grounds,
+    PanelKnowledge,
+    ProductKnowledge,
     SeriesForecast,
     TotalForecast,
 )
@@ -46,17 +48,18 @@ def forecast_demand(facts: ForecastFacts, progress: Progress | None = None) -> F
 
 def forecast_with_grounds(
     facts: ForecastFacts, progress: Progress | None = None, spread: Spread = here
-) -> tuple[Forecast, tuple[Grounds, ...], tuple[TotalForecast, ...]]:
+) -> tuple[Forecast, tuple[Grounds, ...], tuple[TotalForecast, ...], PanelKnowledge]:
     """Forecast every pair that has history or is asked for, bucket 0 to n_steps−1, bucket 0 as a whole.
 
     The totals over regions, over products and in all are the sums of what is forecast of the pairs.
 
     `progress` hears the stage and the share of it that is done. A model that fails on a series is out for that
-    series alone, and its forecast says so.
+    series alone, and its forecast says so. What is known afterwards of the panel as a whole lets a few series be
+    forecast again alone.
 
     Shapes: grounds (n_series,), totals (n_totals,)
     """
-    history = _recent(bucket_history(facts))
+    history = recent_history(bucket_history(facts))
     marked = mark_history(history, facts)
     units = marked.used
     classes = [classify_demand(row) for row in units]
@@ -81,13 +84,13 @@ def forecast_with_grounds(
     panel = compete(history.pairs, units, classes, progress=hear, spread=spread)
     coherence = Coherence(panel, products)
     trials, widths = replay_trials(panel, coherence.say)
-    made = forecast_established(panel, widths, coherence.say)
+    made, bias_ratio = forecast_established(panel, widths, coherence.say)
     period = panel.season.period
     measures = [accuracy_of(row, scales_of(panel.units[i], period)) for i, row in enumerate(trials)]
     accuracies = dict(zip(panel.pairs, measures, strict=True))
     pool = Pool(made, facts.n_steps)
     dates = bucket_dates(facts.horizon, facts.n_steps)
-    adjustments = _by_pair(facts.adjustments)
+    adjustments = adjustments_by_pair(facts.adjustments)
     candidates = dict(zip(panel.pairs, candidates_of(panel), strict=True))
     tried = dict(zip(panel.pairs, trials, strict=True))
     series, grounds = [], []
@@ -96,7 +99,7 @@ def forecast_with_grounds(
         raw = made.get(pair) or pool.forecast_newcomer(pair, known)
         adjusted = adjusted_mean(raw.mean, dates, adjustments[pair])
         accuracy = accuracies.get(pair, Accuracy())
-        series.append(_assemble(pair, demand_class, known.size, raw, adjusted, accuracy=accuracy))
+        series.append(assemble_series(pair, demand_class, known.size, raw, adjusted, accuracy=accuracy))
         grounds.append(
             msgspec.structs.replace(
                 history_grounds(history.units[i], row, marked.marks[i], history.first_date, history.bucket),
@@ -111,10 +114,32 @@ def forecast_with_grounds(
         series=tuple(series),
         measures=panel_accuracy(trials, measures),
     )
-    return forecast, tuple(grounds), total_forecasts(series, panel, coherence)
+    knowledge = PanelKnowledge(
+        heard=history.heard,
+        origin_dates=tuple(history.date_of(int(origin)) for origin in panel.origins),
+        bias_ratio=bias_ratio,
+        widths={c: (float(w[0]), float(w[1])) for c, w in zip(panel.classes, widths.T, strict=True)},
+        usual_scores=usual_scores(panel),
+        region_sizes=dict(pool.region_sizes),
+        products=_products(panel),
+    )
+    return forecast, tuple(grounds), total_forecasts(series, panel, coherence), knowledge
 
 
-def _recent(history: History) -> History:
+def _products(panel: Panel) -> tuple[ProductKnowledge, ...]:
+    """Keep what each product's series told together; a season that is flat is not kept."""
+    is_whole = {code: bool(whole) for (code, _), whole in zip(panel.pairs, panel.is_whole, strict=True)}
+    return tuple(
+        ProductKnowledge(
+            product_code=code,
+            season_factors=() if (shape == 1.0).all() else tuple(shape.tolist()),
+            is_whole=is_whole[code],
+        )
+        for code, shape in panel.shapes.items()
+    )
+
+
+def recent_history(history: History) -> History:
     """Leave out what is too old to tell anything."""
     units = history.units[:, -MOST_BUCKETS[history.bucket] :]
     older = history.units.shape[1] - units.shape[1]
@@ -122,8 +147,11 @@ def _recent(history: History) -> History:
     return replace(history, first_date=history.first_date + timedelta(days=days), units=units)
 
 
-def forecast_established(panel: Panel, widths: Units, say: Say) -> dict[Pair, Projection]:
-    """Forecast every series of the panel now; `widths` are its bands' factors. Shapes: widths (2, n_series)."""
+def forecast_established(panel: Panel, widths: Units, say: Say) -> tuple[dict[Pair, Projection], float]:
+    """Forecast every series of the panel now, and tell what its means were multiplied with for the bias of all.
+
+    `widths` are the factors of the series' bands. Shapes: widths (2, n_series)
+    """
     spoken = say(np.ones(panel.origins.size, dtype=bool), -1)
     failures = {
         int(row): failed
@@ -143,10 +171,10 @@ def forecast_established(panel: Panel, widths: Units, say: Say) -> dict[Pair, Pr
             widths=widths[:, i],
             is_whole=bool(panel.is_whole[i]),
         )
-    return made
+    return made, spoken.bias_ratio
 
 
-def _assemble(
+def assemble_series(
     pair: Pair,
     demand_class: DemandClass,
     history_buckets: int,
@@ -155,6 +183,7 @@ def _assemble(
     *,
     accuracy: Accuracy,
 ) -> SeriesForecast:
+    """Put quantiles around a mean that people have adjusted. Shapes: mean (n_steps,)."""
     paths = scaled_alike(raw.paths, raw.mean, mean)
     p10, p50, p90 = stretched(band_of(mean, paths), raw.widths, whole=raw.is_whole)
     if not ((mean >= 0) & (p10 >= 0) & (p10 <= p50) & (p50 <= p90)).all():
@@ -180,7 +209,8 @@ def _fallback_reason(failures: Mapping[str, str]) -> str | None:
     return "; ".join(f"{name} failed: {cause}" for name, cause in sorted(failures.items())) or None
 
 
-def _by_pair(adjustments: Sequence[Adjustment]) -> dict[Pair, list[Adjustment]]:
+def adjustments_by_pair(adjustments: Sequence[Adjustment]) -> dict[Pair, list[Adjustment]]:
+    """Gather what people changed of each pair, in a stable order."""
     by_pair: dict[Pair, list[Adjustment]] = defaultdict(list)
     for adjustment in sorted(adjustments, key=lambda a: a.external_id):
         by_pair[adjustment.product_code, adjustment.region_code].append(adjustment)

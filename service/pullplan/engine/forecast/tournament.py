@@ -14,7 +14,7 @@ from pullplan.engine.forecast.chunks import cut_into_chunks, run_chunk
 from pullplan.engine.forecast.models import HISTORIC_MEAN, candidate_names, seasonal_naive
 from pullplan.engine.forecast.season import Season, season_factors
 from pullplan.engine.forecast.spread import band_of, demand_paths, error_paths
-from pullplan.engine.model import DemandClass, ForecastProfile
+from pullplan.engine.model import DemandClass, ForecastProfile, PanelKnowledge
 from pullplan.engine.sharding import Spread, here
 
 Progress = Callable[[str, float], None]
@@ -47,6 +47,8 @@ class Panel:
     n_steps: int
     n_scored_steps: int
     season: Season
+    shapes: dict[str, Units]
+    """By product the season's factors from now on, (period,)."""
 
     @property
     def stretches_per_origin(self) -> float:
@@ -67,6 +69,8 @@ class Spoken:
     means: Units
     paths: Units
     errors: Units
+    bias_ratio: float
+    """What means were multiplied with for the bias of all."""
 
     def band(self) -> Units:
         """p10, p50 and p90 before calibration. Shapes: (3, n_series, n_steps)."""
@@ -88,10 +92,12 @@ def run_tournament(
     profile: ForecastProfile,
     progress: Progress,
     spread: Spread = here,
+    known: PanelKnowledge | None = None,
 ) -> Panel:
     """Let every candidate of every series with enough history forecast from each origin, and from the end.
 
-    `spread` lends whoever computes chunks of series; what they find does not depend on who they are.
+    `spread` lends whoever computes chunks of series; what they find does not depend on who they are. `known` is what a
+    whole panel told, where these series are a few of it.
 
     Shapes: pairs and classes (n_series,), units (n_series, n_buckets)
     """
@@ -100,10 +106,18 @@ def run_tournament(
     kept_pairs, kept_classes = tuple(pairs[i] for i in rows), tuple(classes[i] for i in rows)
     origins = backtest_origins(units.shape[1], n_steps, season.period, profile)
     ends = [*origins, units.shape[1]]
-    groups = _product_numbers(kept_pairs)
-    factors = [
-        season_factors(kept, groups, n_factors=end + n_steps, origin=end, season=season) for end in ends
-    ]
+    product_codes, groups = _product_numbers(kept_pairs)
+    if known is None:
+        factors = [
+            season_factors(kept, groups, n_factors=end + n_steps, origin=end, season=season) for end in ends
+        ]
+    else:
+        seasons = seasons_of(known, season.period)
+        flat = np.ones(season.period)
+        turned = np.array([
+            turned_season(seasons.get(code, flat), units.shape[1], n_steps) for code in product_codes
+        ]).reshape(-1, units.shape[1] + n_steps)  # fmt: skip
+        factors = [turned[:, : end + n_steps] for end in ends]
     actuals = (
         np.stack([kept[:, o : o + n_steps] for o in origins], axis=1)
         if origins
@@ -111,7 +125,7 @@ def run_tournament(
     )
     is_regular = np.array([c in REGULAR_CLASSES for c in kept_classes], dtype=bool)
     names = [
-        candidate_names(profile, is_regular=bool(kind), silent_for_long=_is_silent_for_long(row))
+        candidate_names(profile, is_regular=bool(kind), silent_for_long=is_silent_for_long(row))
         for row, kind in zip(kept, is_regular, strict=True)
     ]
     fields: list[Field] = []
@@ -123,7 +137,8 @@ def run_tournament(
         all_names = (*candidate_names(profile, is_regular=kind), HISTORIC_MEAN)
         forecasts = np.full((members.size, len(all_names), len(ends), n_steps), np.nan)
         failures: list[dict[str, str]] = [{}] * members.size
-        fields.append(Field(kind, members, all_names, actuals[members], forecasts, failures))
+        usual = None if known is None else _usual_scores(known, all_names, is_regular=kind)
+        fields.append(Field(kind, members, all_names, actuals[members], forecasts, failures, usual))
         places |= {int(i): (fields[-1], at) for at, i in enumerate(members)}
     chunks = cut_into_chunks(
         kept, names, groups, factors, ends,
@@ -149,12 +164,37 @@ def run_tournament(
         n_steps,
         n_scored_steps,
         season,
+        {
+            code: of_product[: units.shape[1]][-season.period :]
+            for code, of_product in zip(product_codes, factors[-1], strict=True)
+        },
     )
 
 
-def _product_numbers(pairs: Sequence[Pair]) -> NDArray[np.intp]:
-    numbers = {code: k for k, code in enumerate(sorted({product_code for product_code, _ in pairs}))}
-    return np.array([numbers[product_code] for product_code, _ in pairs], dtype=np.intp)
+def seasons_of(known: PanelKnowledge, period: int) -> dict[str, Units]:
+    """Look up each product's season factors from the forecast's first bucket on. Shapes: (period,)."""
+    return {p.product_code: np.array(p.season_factors or (1.0,) * period) for p in known.products}
+
+
+def turned_season(shape: Units, n_buckets: int, n_steps: int) -> Units:
+    """Lay a season out over a history of n_buckets and what follows. Shapes: (period,) to (n_buckets + n_steps,)."""
+    return shape[(np.arange(n_buckets + n_steps) - n_buckets) % shape.size]
+
+
+def score_name(name: str, *, is_regular: bool) -> str:
+    """Name what a candidate scores in the mean over all series of a kind."""
+    return f"{'regular' if is_regular else 'intermittent'}/{name}"
+
+
+def _usual_scores(known: PanelKnowledge, names: Sequence[str], *, is_regular: bool) -> Units:
+    """Look up what a panel's candidates scored; of a kind that it did not have, none is better than another."""
+    return np.array([known.usual_scores.get(score_name(n, is_regular=is_regular), 1.0) for n in names])
+
+
+def _product_numbers(pairs: Sequence[Pair]) -> tuple[list[str], NDArray[np.intp]]:
+    codes = sorted({product_code for product_code, _ in pairs})
+    numbers = {code: k for k, code in enumerate(codes)}
+    return codes, np.array([numbers[product_code] for product_code, _ in pairs], dtype=np.intp)
 
 
 def _is_whole(units: Units, groups: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -166,15 +206,20 @@ def _is_whole(units: Units, groups: NDArray[np.intp]) -> NDArray[np.bool_]:
     return whole
 
 
-def _is_silent_for_long(units: Units) -> bool:
+def is_silent_for_long(units: Units) -> bool:
     known = units[~np.isnan(units)]
     demanded = np.flatnonzero(known > 0)
     silent = known.size - 1 - int(demanded[-1])
     return silent > SILENT_INTERVALS * known.size / demanded.size
 
 
-def forecast_from(panel: Panel, finished: NDArray[np.bool_], origin: int) -> Spoken:
-    """Choose models by the finished origins, and say with them what they said at one origin, −1 being now."""
+def forecast_from(
+    panel: Panel, finished: NDArray[np.bool_], origin: int, *, bias_ratio: float | None = None
+) -> Spoken:
+    """Choose models by the finished origins, and say with them what they said at one origin, −1 being now.
+
+    `bias_ratio` is what to multiply with; None: as this panel's past tells.
+    """
     n_series = len(panel.pairs)
     models = [""] * n_series
     means = np.empty((n_series, panel.n_steps))
@@ -189,7 +234,9 @@ def forecast_from(panel: Panel, finished: NDArray[np.bool_], origin: int) -> Spo
         actuals[field.rows] = field.actuals[:, finished]
         for row, c in zip(field.rows, chosen, strict=True):
             models[row] = field.names[c]
-    means *= _bias_ratio(actuals[..., : panel.n_scored_steps], then[..., : panel.n_scored_steps])
+    if bias_ratio is None:
+        bias_ratio = _bias_ratio(actuals[..., : panel.n_scored_steps], then[..., : panel.n_scored_steps])
+    means *= bias_ratio
     end = panel.units.shape[1] if origin == -1 else int(panel.origins[origin])
     paths = np.empty((n_series, 0, panel.n_steps))
     for field in panel.fields:
@@ -206,7 +253,7 @@ def forecast_from(panel: Panel, finished: NDArray[np.bool_], origin: int) -> Spo
         if paths.shape[1] == 0:
             paths = np.full((n_series, *drawn.shape[1:]), np.nan)
         paths[rows] = drawn
-    return Spoken(models, means, paths, actuals - then)
+    return Spoken(models, means, paths, actuals - then, bias_ratio)
 
 
 def _bias_ratio(actuals: Units, forecasts: Units) -> float:

@@ -2,7 +2,16 @@
 
 from datetime import date
 
-from pullplan.engine.model.words import Bucket, CoherenceMethod, DemandClass, Fact, Mark, TotalledBy
+from pullplan.engine.model.words import (
+    Basis,
+    Bucket,
+    CoherenceMethod,
+    DemandClass,
+    Fact,
+    Mark,
+    RefreshReason,
+    TotalledBy,
+)
 
 
 class Accuracy(Fact, frozen=True, kw_only=True):
@@ -119,6 +128,44 @@ class Grounds(Fact, frozen=True, kw_only=True):
     backtest: tuple[PastForecast, ...] = ()
     """Some origins that do not overlap, the latest last."""
     experience: Experience = Experience()
+    refresh_reason: RefreshReason | None = None
+    """Why a refresh has made it anew; None: as it was made with all others."""
+
+
+class Heard(Fact, frozen=True, kw_only=True):
+    """When the sources of demand spoke, as all series together tell."""
+
+    first_dates: dict[Basis, date]
+    """By history basis the first complete bucket."""
+    silent_dates: dict[Basis, tuple[date, ...]]
+    """By history basis the buckets in which nobody was heard: no history."""
+
+
+class ProductKnowledge(Fact, frozen=True, kw_only=True):
+    """What all series of a product tell of each."""
+
+    product_code: str
+    season_factors: tuple[float, ...] = ()
+    """By bucket from the forecast's first on, one season; empty: flat."""
+    is_whole: bool = False
+    """Counted in pieces."""
+
+
+class PanelKnowledge(Fact, frozen=True, kw_only=True):
+    """What a forecast had to look at all series for: with it, a few can be forecast again alone."""
+
+    heard: Heard
+    origin_dates: tuple[date, ...]
+    """From where the past was forecast again, oldest first."""
+    bias_ratio: float
+    """Means ÷ what the chosen models had said, over all series."""
+    widths: dict[DemandClass, tuple[float, float]]
+    """By class the factors by which p10 and p90 move away from p50."""
+    usual_scores: dict[str, float]
+    """By candidate of a kind of demand (`regular/SES`) its score in the mean over the kind's series."""
+    region_sizes: dict[str, float]
+    """What a region takes of its products ÷ what regions usually take of them."""
+    products: tuple[ProductKnowledge, ...]
 
 
 class TotalForecast(Fact, frozen=True, kw_only=True):
@@ -147,3 +194,13 @@ class Forecast(Fact, frozen=True, kw_only=True):
     series: tuple[SeriesForecast, ...]
     measures: Accuracy
     """Over the whole panel."""
+
+
+class ForecastBase(Fact, frozen=True, kw_only=True):
+    """As much of a forecast as a refresh of some of its series looks at."""
+
+    forecast: Forecast
+    """Series that are to be made again, and all of the products of which a pair is new."""
+    grounds: tuple[Grounds, ...]
+    """Shapes: (n_series,)"""
+    knowledge: PanelKnowledge

@@ -91,6 +91,10 @@ class ForecastRequest(Fact, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     profile: ForecastProfile = "thorough"
     """`thorough` tries every model from thirteen origins in the past; `quick` takes about a sixth of the time: models that are
     estimated once, from seven origins."""
+    refresh: bool = False
+    """Make anew only what has news since the latest forecast of the same buckets and profile: late or corrected demand,
+    adjustments, shelves found empty. All else stays as it was. Where there is no such forecast, or the rules of
+    history have changed since, all series are made anew."""
 
 
 class PlanRequest(PlanParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
