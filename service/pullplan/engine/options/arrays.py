@@ -174,11 +174,9 @@ class Options:
 
         Shapes: (n,) ascending positions; pairs ordered by both → ordered by need, node code and start bucket
         """
-        if capability is not None or not self.is_listed:
-            return self._list(needs, capability)
-        is_asked = np.zeros(len(self.needs), dtype=bool)
-        is_asked[needs] = True
-        return self.rows[is_asked[self.rows.need]]
+        if capability is None and self.is_listed:
+            return self.rows[np.isin(self.rows.need, needs)]
+        return self._list(needs, capability)
 
     def _list(self, needs: IntArray, capability: IntArray | None = None) -> OptionRows:
         pieces = []
@@ -190,8 +188,7 @@ class Options:
             else:
                 column, way = np.arange(len(at)), np.searchsorted(ways.capability, capability[at])
             count = n_starts[way, column]
-            start = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
-            start += np.repeat(first[way, column], count)
+            start = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count - first[way, column], count)
             column, way = np.repeat(column, count), np.repeat(way, count)
             pieces.append(self._describe(ways, way, column, of_product[column], start))
         if not pieces:
