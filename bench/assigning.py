@@ -6,9 +6,7 @@ measures one instance in a process of its own, so that its memory is its own.
 """
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -17,6 +15,7 @@ from typing import Any
 
 import highspy
 import numpy as np
+from bench.apart import measured_apart
 from bench.figure import figure, peak_megabytes
 from bench.instances import FloatArray, Instance, reference_instance
 from bench.one_pass import seconds_per_pass
@@ -92,15 +91,7 @@ def smallest_factor(n_products: int) -> float:
 
 def measure(n_products: int, capacity_factor: float, way: str, n_slices: int = 1) -> dict[str, float]:
     """Run one instance in a process of its own, on one thread."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.assigning", str(n_products), str(capacity_factor), way, str(n_slices)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    measured: dict[str, float] = json.loads(done.stdout)
-    return measured
+    return measured_apart("bench.assigning", n_products, capacity_factor, way, n_slices)
 
 
 def _against_whole(name: str, priced: dict[str, float], whole: dict[str, float]) -> dict[str, Any]:

@@ -6,13 +6,12 @@ draws so many lines that pass over a nearer node, and solves the instance with e
 """
 
 import json
-import os
-import subprocess
 import sys
 import time
 from typing import Any
 
 import numpy as np
+from bench.apart import measured_apart
 from bench.assigning import MEDIUM
 from bench.facts import facts_of
 from bench.figure import figure
@@ -33,14 +32,7 @@ LEAST_SHARE = 0.75
 
 def confirming() -> list[dict[str, Any]]:
     """Confirm lines of 60,000 needs."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.confirming", str(MEDIUM), str(N_LINES)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    found = json.loads(done.stdout)
+    found = measured_apart("bench.confirming", MEDIUM, N_LINES)
     return [
         figure(
             f"confirmed within {WITHIN_SHARE:.0%} of what is stated, of {N_LINES} lines of 60,000 needs",

@@ -6,14 +6,13 @@ measures one instance in a process of its own, on one thread, in seconds of proc
 """
 
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from bench.apart import measured_apart
 from bench.facts import facts_of
 from bench.figure import figure
 from bench.instances import N_NODES, reference_instance
@@ -33,14 +32,7 @@ CLOSED_GAP = 1e-8
 
 def node_offline() -> list[dict[str, Any]]:
     """Take one node of 50 off: the best plan, and the best of those that move no more than a budget, beside a plan anew."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.outage", str(PRODUCTS)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    found: dict[str, float] = json.loads(done.stdout)
+    found = measured_apart("bench.outage", PRODUCTS)
     name = f"one node of {N_NODES} offline, {found['needs']:,.0f} needs: re-plan"
     return [
         figure(

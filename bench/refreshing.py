@@ -8,8 +8,6 @@ and storing, without what Postgres itself takes for either.
 
 import asyncio
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from bench.apart import measured_apart
 from bench.figure import figure
 from bench.forecast_speed import AS_OF, N_STEPS, facts_of, mixed_panel
 
@@ -52,15 +51,7 @@ def refreshing() -> list[dict[str, Any]]:
 
 
 def measure(n_series: int, profile: str) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.refreshing", str(n_series), profile],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    measured: dict[str, float] = json.loads(done.stdout)
-    return measured
+    return measured_apart("bench.refreshing", n_series, profile)
 
 
 async def _forecast(connection: Connection, url: str, request: ForecastRequest) -> tuple[UUID, float]:

@@ -6,8 +6,6 @@ measures one instance in a process of its own, so that its memory is its own.
 """
 
 import json
-import os
-import subprocess
 import sys
 import time
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import highspy
 import numpy as np
 import numpy.typing as npt
+from bench.apart import measured_apart
 from bench.figure import figure, peak_megabytes
 from bench.instances import Instance, seasonal_instance
 from bench.one_pass import seconds_per_pass
@@ -82,15 +81,7 @@ def seasonal_assignment_whole() -> list[dict[str, Any]]:
 
 def measure(n_products: int, capacity_factor: float, way: str) -> dict[str, float]:
     """Run one instance in a process of its own, on one thread."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.seasonal", str(n_products), str(capacity_factor), way],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    measured: dict[str, float] = json.loads(done.stdout)
-    return measured
+    return measured_apart("bench.seasonal", n_products, capacity_factor, way)
 
 
 def to_market(instance: Instance) -> Market:

@@ -6,13 +6,12 @@ measures one instance in a process of its own, on one thread a process; both num
 """
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from typing import Any
 
+from bench.apart import measured_apart
 from bench.assigning import to_market
 from bench.figure import figure
 from bench.instances import reference_instance
@@ -45,15 +44,8 @@ def sharding() -> list[dict[str, Any]]:
 
 
 def _measure(n_products: int) -> tuple[float, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.sharding", str(n_products)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    one, two = json.loads(done.stdout)
-    return one, two
+    found = measured_apart("bench.sharding", n_products)
+    return found["one"], found["two"]
 
 
 def main() -> None:
@@ -68,7 +60,8 @@ def main() -> None:
             values.add(None if plan is None else plan.lines.cost.value)
     if None in values or len(values) > 1:
         raise RuntimeError(f"the searches found {values}")
-    print(json.dumps([statistics.median(taken) for taken in seconds.values()]))
+    one, two = (statistics.median(taken) for taken in seconds.values())
+    print(json.dumps({"one": one, "two": two}))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,13 @@ measures one instance in a process of its own: without LARGEST_SHARE, one resour
 """
 
 import json
-import os
-import subprocess
 import sys
 import time
 from typing import Any
 
 import msgspec
 import numpy as np
+from bench.apart import measured_apart
 from bench.assigning import MEDIUM, measure
 from bench.facts import facts_of
 from bench.figure import figure
@@ -99,15 +98,7 @@ def two_resources(instance: Instance, seed: int = 2) -> PlanningFacts:
 
 
 def _measure_apart(n_products: int, *largest_share: float) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.sharing", str(n_products), *map(str, largest_share)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    measured: dict[str, float] = json.loads(done.stdout)
-    return measured
+    return measured_apart("bench.sharing", n_products, *largest_share)
 
 
 def _measure(n_products: int, largest_share: float | None) -> dict[str, float]:

@@ -7,8 +7,6 @@ measures one plan in a process of its own, so that its memory is its own.
 
 import asyncio
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from bench.apart import measured_apart
 from bench.facts import DAY, facts_of
 from bench.figure import figure, peak_megabytes
 from bench.instances import reference_instance
@@ -65,15 +64,7 @@ def storing() -> list[dict[str, Any]]:
 
 
 def measure(n_products: int) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.storing", str(n_products)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    measured: dict[str, float] = json.loads(done.stdout)
-    return measured
+    return measured_apart("bench.storing", n_products)
 
 
 async def store(connection: Connection, plan: Plan, facts: PlanningFacts) -> UUID:

@@ -6,9 +6,7 @@ measures one instance in a process of its own, so that its memory is its own.
 """
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from functools import partial
@@ -16,6 +14,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from bench.apart import measured_apart
 from bench.facts import facts_of
 from bench.figure import figure
 from bench.instances import reference_instance
@@ -30,14 +29,7 @@ N_CHANGES = 5
 
 def one_signal() -> list[dict[str, Any]]:
     """Change one order of a large plan after another, and look at the time from its needs being known to its lines."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.warm", str(LARGE)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    found: dict[str, float] = json.loads(done.stdout)
+    found = measured_apart("bench.warm", LARGE)
     name = f"one signal changed in a warm plan of {found['needs']:,.0f} needs"
     return [
         figure(
