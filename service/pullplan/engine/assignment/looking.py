@@ -235,6 +235,11 @@ def _by_row(use_by_row: csr_array, by_start: FloatArray) -> FloatArray:
     """
     n_ways, n_starts, _, _ = by_start.shape
     n_rows = use_by_row.shape[0]
+    if n_ways == n_rows == use_by_row.nnz and (use_by_row.indices == np.arange(n_ways)).all():
+        own = use_by_row.data  # a row for each way, and a way for each row
+        by_start *= own[:, None, None, None]
+        by_start *= own[:, None]
+        return by_start.reshape(n_rows * n_starts, -1)
     of_rows = (use_by_row @ by_start.reshape(n_ways, -1)).reshape(n_rows * n_starts, n_ways * n_starts)
     of_both: FloatArray = use_by_row @ of_rows.T.reshape(n_ways, -1)
     return of_both.reshape(n_rows * n_starts, -1)
