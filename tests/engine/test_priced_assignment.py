@@ -168,7 +168,7 @@ def assert_equal_stages(options: Options, solution: Solution) -> None:
 
 
 @pytest.mark.parametrize(
-    "seeds", [range(100), pytest.param(range(100, 1_100), marks=pytest.mark.long)], ids=len
+    "seeds", [range(50), pytest.param(range(50, 1_100), marks=pytest.mark.long)], ids=len
 )
 def test_random_networks_are_as_good_as_the_whole_programme_stage_by_stage(seeds: range) -> None:
     n_priced = 0
