@@ -1,6 +1,7 @@
 """Does a plan that is kept make the next one cheap, and never another?"""
 
-from datetime import timedelta
+from datetime import date, timedelta
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -9,7 +10,18 @@ from tests.engine.instances import regional_network
 from tests.engine.replanned import as_orders, stability_of
 
 from pullplan.engine.checker import check
-from pullplan.engine.model import PlanningFacts
+from pullplan.engine.model import (
+    Capability,
+    Horizon,
+    Node,
+    Order,
+    PlanningFacts,
+    PlanParameters,
+    Product,
+    PullPolicy,
+    Region,
+    Resource,
+)
 from pullplan.engine.plan import make_plan
 from pullplan.engine.replanning import Churn, Warm, laid, replan
 
@@ -76,6 +88,67 @@ def test_a_plan_that_looks_at_few_needs_is_as_good_as_a_whole_one(seed: int) -> 
         assert [stage.measure for stage in plan.stages] == [stage.measure for stage in whole.stages]
         for stage, best in zip(plan.stages, whole.stages, strict=True):
             assert stage.value == pytest.approx(best.value, rel=1e-6, abs=1e-6), stage
+
+
+def weekly(seed: int) -> PlanningFacts:
+    """Draw 500 orders of 20 products over three weeks from a Monday on: what is due this week and a day away is late."""
+    chance, monday = np.random.default_rng(seed), date(2026, 11, 23)
+
+    def place() -> dict[str, Any]:
+        return {"latitude": float(chance.uniform(44, 52)), "longitude": float(chance.uniform(0, 15))}
+
+    products, nodes = [f"P{p:02}" for p in range(20)], [f"N{n:02}" for n in range(12)]
+    regions = tuple(Region(region_code=f"R{r:02}", **place()) for r in range(25))
+    pairs = [(product, region.region_code) for product in products for region in regions]
+    units = 1 + chance.gamma(1, 20, len(pairs))
+    hours_per_day = float(units.sum()) * 1.25 * 1.25 / len(nodes) / 14
+    return PlanningFacts(
+        horizon=Horizon(as_of_date=monday, bucket="week", horizon_buckets=4),
+        parameters=PlanParameters(),
+        products=tuple(Product(product_code=code) for code in products),
+        regions=regions,
+        nodes=tuple(Node(node_code=code, **place()) for code in nodes),
+        resources=tuple(
+            Resource(node_code=code, resource_code="hours", kind="renewed", capacity_per_day=hours_per_day)
+            for code in nodes
+        ),
+        capabilities=tuple(
+            Capability(
+                node_code=node, product_code=product, use_per_unit={"hours": float(chance.uniform(0.5, 2))}
+            )
+            for product in products
+            for node in nodes
+            if chance.random() < 0.35
+        ),
+        policies=(PullPolicy(policy="make_to_order"),),
+        orders=tuple(
+            Order(
+                external_id=f"{product}-{region}",
+                product_code=product,
+                region_code=region,
+                ordered_units=float(n),
+                due_date=monday + timedelta(days=int(chance.integers(7, 21))),
+            )
+            for (product, region), n in zip(pairs, units, strict=True)
+        ),
+    )
+
+
+def test_a_change_is_proven_beside_orders_that_were_late_before_it() -> None:
+    facts, chance = weekly(1), np.random.default_rng(2)
+    warm, n_late_beside = Warm.of(facts, make_plan(facts)), 0
+    for step in range(12):
+        new = msgspec.structs.replace(
+            facts.orders[int(chance.integers(500))],
+            external_id=f"new-{step}",
+            due_date=facts.horizon.as_of_date + timedelta(days=int(chance.integers(1, 21))),
+        )
+        now = msgspec.structs.replace(facts, orders=(*facts.orders, new))
+        plan, after = warm.replan(now, FREE)
+        assert check(now, plan, warm.plan, facts.horizon).findings == ()
+        n_late_beside += after.kept is not None and warm.plan.figures.late_unit_buckets > 0
+        facts, warm = now, after
+    assert n_late_beside > 0
 
 
 def test_only_what_must_move_does() -> None:

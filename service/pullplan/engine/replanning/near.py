@@ -151,7 +151,7 @@ class _Joined:
     def _with_others(self, part: Options) -> list[StagePrices]:
         """Let no other need be better off short, or late, where nothing is: that is proved by prices of 0."""
         found = []
-        values = [stage.value for stage in self._proven.stages]
+        values = self._values()
         weight = float(self._weight.min())
         for k, prices in enumerate(self._proven.solution.stage_prices):
             weights = stage_weights(part, self._measures[: k + 1], prices)
@@ -184,13 +184,19 @@ class _Joined:
         needs = np.unique(np.concatenate(found))
         return needs[np.argsort(-gain[needs], kind="stable")[:OPENED_AT_ONCE]]
 
+    def _values(self) -> list[float]:
+        """Measure the whole plan: what was looked at, and the others."""
+        return [
+            stage.value + self._laid.totals.value(measure) - self._of_held.value(measure)
+            for stage, measure in zip(self._proven.stages, self._measures, strict=True)
+        ]
+
     def proven(self) -> Proven:
         """State the whole plan's stages."""
         stages = []
-        for k, (stage, measure, one) in enumerate(
-            zip(self._proven.stages, self._measures, self._one_mean_need, strict=True)
+        for k, (stage, value, one) in enumerate(
+            zip(self._proven.stages, self._values(), self._one_mean_need, strict=True)
         ):
-            value = stage.value + self._laid.totals.value(measure) - self._of_held.value(measure)
             at, excess = self._worse_off[k]
             gap = stage.gap_absolute + math.fsum((self._laid.lines.units[at] * excess).tolist())
             reference = max(abs(value), one)
