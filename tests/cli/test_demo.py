@@ -137,6 +137,7 @@ def test_what_a_reason_states_a_run_confirms(kept_demo: KeptDemo):
             assert found["missed_units"] > 0 or found["confirmed_measure"] in earlier
 
 
+@pytest.mark.long
 def test_another_seed_gives_other_figures(kept_demo: KeptDemo):
     ran = subprocess.run(
         [*PULLPLAN, "demo", "--small", "--json", "--seed", "7"],

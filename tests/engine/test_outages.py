@@ -33,6 +33,7 @@ def as_one_day(facts: PlanningFacts) -> PlanningFacts:
     )
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("few_needs_open_at_first")
 def test_without_any_one_of_iowas_nodes_the_plan_is_what_an_independent_programme_finds(shared: Path) -> None:
     folder = shared / "data" / "iowa_spirits"

@@ -236,6 +236,7 @@ def test_a_second_service_over_the_same_data_is_refused(service: Service):
     assert "another pullplan owns" in done.stderr
 
 
+@pytest.mark.long
 def test_a_foreign_database_that_stops_is_a_503_until_it_is_back(tmp_path: Path):
     server = EmbeddedServer(tmp_path / "server")
     url = server.start()

@@ -121,6 +121,7 @@ def test_a_worker_killed_while_it_loads_leaves_nothing_behind(working: subproces
     wait_until(lambda: none_alive(everything), 2.0, "the end of all children")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "also_the_child", [pytest.param(False, marks=pytest.mark.long), True], ids=["worker", "worker-and-child"]
 )

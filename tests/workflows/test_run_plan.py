@@ -197,6 +197,7 @@ print(plan.snapshot_hash, plan.plan_hash)
 """
 
 
+@pytest.mark.long
 async def test_two_processes_with_different_hash_seeds_make_the_same_plan(
     connection: Connection, database_url: str
 ):
