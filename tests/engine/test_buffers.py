@@ -21,7 +21,6 @@ from pullplan.engine.buffers import (
     read_status,
     size_buffers,
     spike_threshold_units,
-    split_order,
     usage_per_day,
 )
 
@@ -186,24 +185,12 @@ def test_the_published_usage_comes_out(cases: Any):
     assert size_buffers(sizing).usage_units_per_day.item() == factor["adjusted"]
 
 
-def test_exceptional_usage_is_left_out_and_its_day_is_not():
-    units = np.array([10.0, 70.0])
-    assert usage_per_day(np.zeros(2, dtype=np.intp), units, 1, 10, excluded_units=60.0).item() == 2.0
-
-
 def test_an_order_is_placed_strictly_below_the_top_of_yellow():
     zones = zones_of(30.0, 40.0, 20.0)
     assert order_units(zones, np.array([70.0]), Ordering()).item() == 0.0
     assert order_units(zones, np.array([69.5]), Ordering()).item() == 20.5
     assert order_units(zones, np.array([69.5]), Ordering(rounding="at_order")).item() == 21.0
     assert order_units(zones, np.array([69.5]), Ordering(minimum_units=40.0)).item() == 40.0
-
-
-def test_an_order_is_split_at_its_maximum():
-    assert split_order(250.0, 100.0) == [100.0, 100.0, 50.0]
-    assert split_order(200.0, 100.0) == [100.0, 100.0]
-    assert split_order(80.0, None) == [80.0]
-    assert split_order(0.0, 100.0) == []
 
 
 def test_a_buffer_of_no_usage_orders_nothing_and_has_no_priority():

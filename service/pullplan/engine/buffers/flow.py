@@ -160,12 +160,3 @@ def order_units(zones: BufferZones, net_flow_units: Units, ordering: Ordering) -
     raised = np.ceil(sized / step * (1 - ROUNDING_SLACK)) * step
     rounded: Units = np.where(multiple > 0, raised, sized)
     return rounded
-
-
-def split_order(units: float, maximum_units: float | None) -> list[float]:
-    """Cut an order at its maximum: whole ones, and what is left."""
-    if maximum_units is None or units <= maximum_units:
-        return [units] if units > 0 else []
-    n_whole = int(units // maximum_units)
-    rest = units - n_whole * maximum_units
-    return [maximum_units] * n_whole + ([rest] if rest > ROUNDING_SLACK * units else [])

@@ -91,8 +91,7 @@ def read_buffers(
         for pair, policy in zip(pairs, policies, strict=True)
     )
     past_units = _past_usage_units(facts, place, policies, bases)
-    past_days = _of(policies, "usage_past_days")
-    past = usage_per_day(np.arange(len(pairs)), past_units, len(pairs), 1) / past_days
+    past = usage_per_day(np.arange(len(pairs)), past_units, len(pairs), _of(policies, "usage_past_days"))
     forward = _forward_usage(facts, place, policies)
     share = np.array(
         [_PAST_SHARES.get(p.usage_basis, p.usage_past_share) for p in policies], dtype=np.float64

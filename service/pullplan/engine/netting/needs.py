@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -21,45 +21,12 @@ from pullplan.engine.netting.flows import (
     leave_open,
     replenish,
 )
-from pullplan.engine.netting.ordering import Columns, OpenUnits, number_needs
+from pullplan.engine.netting.ordering import Columns, Lines, number_needs
 from pullplan.engine.netting.pinning import pin_needs
 from pullplan.engine.netting.supply import arriving_supply, receipt_bucket
 from pullplan.engine.netting.targets import buffer_targets, reference_lead_days
 
 ORDER, LEAD, FORECAST, BUFFER = (TIERS.index(tier) for tier in ("order", "lead", "forecast", "buffer"))
-
-
-@dataclass
-class _Lines:
-    """Demand of pairs that something is netted against: columns of equal length."""
-
-    places: list[int] = field(default_factory=list)
-    buckets: list[int] = field(default_factory=list)
-    """−1: past due."""
-    tiers: list[int] = field(default_factory=list)
-    ranks: list[int] = field(default_factory=list)
-    units: list[float] = field(default_factory=list)
-
-    def add(self, place: int, bucket: int, tier: int, rank: int, units: float) -> None:
-        """Write one line down."""
-        self.places.append(place)
-        self.buckets.append(bucket)
-        self.tiers.append(tier)
-        self.ranks.append(rank)
-        self.units.append(units)
-
-    def columns(self) -> Columns:
-        """Give the lines by place, bucket, tier, rank and units: whatever the order of the facts."""
-        columns = Columns(
-            np.array(self.places, dtype=np.intp),
-            np.array(self.buckets, dtype=np.intp),
-            np.array(self.tiers, dtype=np.intp),
-            np.array(self.ranks, dtype=np.intp),
-            np.array(self.units, dtype=np.float64),
-        )
-        return columns.at(
-            np.lexsort((columns.units, columns.rank, columns.tier, columns.bucket, columns.place))
-        )
 
 
 @dataclass(frozen=True)
@@ -96,11 +63,11 @@ def net(facts: PlanningFacts) -> tuple[Need, ...]:
     series = _base_stock_series(facts, book)
     lead_days = reference_lead_days(facts) if series or buffered else {}
     known = _gather(facts, book, lead_days, series, buffered)
-    lines, open_units = _Lines(), OpenUnits()
-    _file_demand(facts, known, lines, open_units)
+    lines, open_lines = Lines(), Lines()
+    pairs = _file_demand(facts, known, lines, open_lines)
     if known.place:
-        _net_known(facts, known, lines, open_units)
-    return pin_needs(facts, number_needs(open_units, facts))
+        _net_known(facts, known, lines, open_lines)
+    return pin_needs(facts, number_needs(open_lines, pairs, facts))
 
 
 def derive_buffers(facts: PlanningFacts) -> list[BufferDerivation]:
@@ -110,7 +77,7 @@ def derive_buffers(facts: PlanningFacts) -> list[BufferDerivation]:
     return derive(read_buffers(facts, pairs, book, reference_lead_days(facts)), facts) if pairs else []
 
 
-def _net_known(facts: PlanningFacts, known: _Known, lines: _Lines, open_units: OpenUnits) -> None:
+def _net_known(facts: PlanningFacts, known: _Known, lines: Lines, open_lines: Lines) -> None:
     """Net the demand of pairs that have stock, supply, a forecast or a buffer."""
     n_buckets, n_pairs = known.receipts_units.shape
     _forecast(facts, known, lines)
@@ -132,7 +99,7 @@ def _net_known(facts: PlanningFacts, known: _Known, lines: _Lines, open_units: O
         )
     )
     left_open = leave_open(cells, columns.units, by_cell, covered.covered_units.T.ravel())
-    open_units.extend(known.pairs, columns._replace(units=left_open))
+    open_lines.extend(columns._replace(units=left_open))
     refill = covered.refill_units
     if known.buffer_orders_units:
         at = np.fromiter(known.buffer_orders_units, np.intp)
@@ -141,7 +108,7 @@ def _net_known(facts: PlanningFacts, known: _Known, lines: _Lines, open_units: O
         refill[:, at] += replenish(ordered, needed)
     bucket, place = np.nonzero(refill > 0)
     tiers, ranks = np.full_like(place, BUFFER), np.zeros_like(place)
-    open_units.extend(known.pairs, Columns(place, bucket, tiers, ranks, refill[bucket, place]))
+    open_lines.extend(Columns(place, bucket, tiers, ranks, refill[bucket, place]))
 
 
 def _laid(of_cells: Units, n_pairs: int) -> Units:
@@ -195,16 +162,20 @@ def _gather(
     )
 
 
-def _file_demand(facts: PlanningFacts, known: _Known, lines: _Lines, open_units: OpenUnits) -> None:
-    """File orders and qualifying leads by their pair; where there is nothing to net against they are open as they stand."""
+def _file_demand(facts: PlanningFacts, known: _Known, lines: Lines, open_lines: Lines) -> list[Pair]:
+    """File orders and qualifying leads by their pair; where there is nothing to net against they are open as they stand.
+
+    Pairs of which nothing is known get the places behind the others: all pairs in the order of their places.
+    """
     bucket_of_day, n_buckets = _BucketBook(facts), facts.horizon.horizon_buckets
+    place, n_known = dict(known.place), len(known.place)
 
     def file(pair: Pair, due_date: date, tier: int, rank: int, units: float) -> None:
-        bucket, at = bucket_of_day[due_date], known.place.get(pair)
-        if at is not None:
+        bucket, at = bucket_of_day[due_date], place.setdefault(pair, len(place))
+        if at < n_known:
             lines.add(at, bucket, tier, rank, units)
         elif bucket < n_buckets:
-            open_units.add(pair, max(0, bucket), tier, rank, units)
+            open_lines.add(at, max(0, bucket), tier, rank, units)
 
     for order in facts.orders:
         units = order.ordered_units - order.shipped_units
@@ -214,6 +185,7 @@ def _file_demand(facts: PlanningFacts, known: _Known, lines: _Lines, open_units:
         pair, units = (lead.product_code, lead.region_code), lead.units * lead.probability
         if units > 0 and lead.probability >= known.book.policy_of(*pair).lead_probability_min:
             file(pair, lead.due_date, LEAD, lead.priority, units)
+    return list(place)
 
 
 class _BucketBook(dict[date, int]):
@@ -233,7 +205,7 @@ def _stock_units(position: StockPosition, book: PolicyBook, *, has_consumption: 
     return on_hand_units(position, history_basis(policy, has_consumption=has_consumption))
 
 
-def _forecast(facts: PlanningFacts, known: _Known, lines: _Lines) -> None:
+def _forecast(facts: PlanningFacts, known: _Known, lines: Lines) -> None:
     """File what orders and leads leave of the forecast."""
     if not known.series:
         return

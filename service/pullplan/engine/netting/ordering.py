@@ -32,59 +32,65 @@ class Columns(NamedTuple):
         )
 
 
-@dataclass(frozen=True)
-class OpenUnits:
-    """Units that nothing covers, line by line in any order: columns of equal length."""
+@dataclass
+class Lines:
+    """Units wanted of pairs, line by line in any order: columns of equal length, each pair named by its place."""
 
-    product_codes: list[str] = field(default_factory=list)
-    region_codes: list[str] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
     buckets: list[int] = field(default_factory=list)
+    """−1: past due."""
     tiers: list[int] = field(default_factory=list)
     """By position in TIERS."""
     ranks: list[int] = field(default_factory=list)
     units: list[float] = field(default_factory=list)
 
-    def add(self, pair: Pair, bucket: int, tier: int, rank: int, units: float) -> None:
+    def add(self, place: int, bucket: int, tier: int, rank: int, units: float) -> None:
         """Write one line down."""
-        self.product_codes.append(pair[0])
-        self.region_codes.append(pair[1])
+        self.places.append(place)
         self.buckets.append(bucket)
         self.tiers.append(tier)
         self.ranks.append(rank)
         self.units.append(units)
 
-    def extend(self, pairs: Sequence[Pair], lines: Columns) -> None:
+    def extend(self, lines: Columns) -> None:
         """Write many lines down."""
-        places = lines.place.tolist()
-        self.product_codes.extend(pairs[i][0] for i in places)
-        self.region_codes.extend(pairs[i][1] for i in places)
+        self.places.extend(lines.place.tolist())
         self.buckets.extend(lines.bucket.tolist())
         self.tiers.extend(lines.tier.tolist())
         self.ranks.extend(lines.rank.tolist())
         self.units.extend(lines.units.tolist())
 
+    def columns(self) -> Columns:
+        """Give the lines by place, bucket, tier, rank and units: whatever the order of the facts."""
+        columns = Columns(
+            np.array(self.places, dtype=np.intp),
+            np.array(self.buckets, dtype=np.intp),
+            np.array(self.tiers, dtype=np.intp),
+            np.array(self.ranks, dtype=np.intp),
+            np.array(self.units, dtype=np.float64),
+        )
+        return columns.at(
+            np.lexsort((columns.units, columns.rank, columns.tier, columns.bucket, columns.place))
+        )
 
-def number_needs(open_units: OpenUnits, facts: PlanningFacts) -> tuple[Need, ...]:
+
+def number_needs(lines: Lines, pairs: Sequence[Pair], facts: PlanningFacts) -> tuple[Need, ...]:
     """Add up lines that differ in nothing but units, drop dust, and number what is left.
 
     Needs stand in the order product, region, bucket, tier, rank.
     """
-    units = np.array(open_units.units, dtype=np.float64)
-    if len(units) == 0:
+    known = lines.columns()
+    if len(known.units) == 0:
         return ()
-    products, product = _numbered(open_units.product_codes)
-    regions, region = _numbered(open_units.region_codes)
-    columns = (
-        product,
-        region,
-        *(np.array(c) for c in (open_units.buckets, open_units.tiers, open_units.ranks)),
-    )
+    products, product = _numbered([product_code for product_code, _ in pairs])
+    regions, region = _numbered([region_code for _, region_code in pairs])
+    unordered = (product[known.place], region[known.place], known.bucket, known.tier, known.rank)
     # Equal lines by size, so that their sum does not depend on the order of the facts.
-    order = np.lexsort((units, *columns[::-1]))
-    columns = tuple(column[order] for column in columns)
+    order = np.lexsort((known.units, *unordered[::-1]))
+    columns = [column[order] for column in unordered]
     changes = np.any([np.diff(column, prepend=column[0] - 1) != 0 for column in columns], axis=0)
     first = np.flatnonzero(changes)
-    summed = np.add.reduceat(units[order], first)
+    summed = np.add.reduceat(known.units[order], first)
     kept = summed > DUST_UNITS
     rows = zip(*(column[first[kept]].tolist() for column in columns), summed[kept].tolist(), strict=True)
     latest = _latest_buckets(facts)
