@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from pullplan.api import runs
 from pullplan.storage import database, queue
 from pullplan.worker.child import Said
 
@@ -93,6 +94,18 @@ async def test_a_caller_who_prefers_to_wait_gets_the_ended_run(client, connectio
     assert answer.json()["result"] == "/v1/plans/x"
     assert answer.headers["preference-applied"] == "wait=20"
     assert answer.headers["location"] == f"/v1/runs/{run_id}"
+
+
+async def test_who_waits_is_told_of_the_end_and_does_not_look_for_it(client, connection, monkeypatch):
+    monkeypatch.setattr(runs, "POLL_SECONDS", 60.0)
+    waiting = asyncio.create_task(client.post("/v1/plans", json={}, headers={"Prefer": "wait=30"}))
+    run_id = None
+    while run_id is None:
+        run_id = await connection.fetchval("SELECT run_id::text FROM runs")
+    await asyncio.sleep(0.2)  # by now it has looked, and found the run queued
+    await _finish(connection, run_id)
+    answer = await asyncio.wait_for(waiting, 20)
+    assert (answer.status_code, answer.json()["state"]) == (200, "succeeded")
 
 
 async def test_a_wait_that_is_over_before_the_run_answers_202(client):

@@ -1,5 +1,6 @@
 """How do the resources become one application?"""
 
+import asyncio
 import multiprocessing
 import os
 from collections.abc import AsyncIterator
@@ -43,6 +44,7 @@ from pullplan.api.parameters import refuse_unknown_parameters
 from pullplan.api.requests import BODY_BYTES_MAX, StrictRequest
 from pullplan.settings import Settings, read_settings
 from pullplan.storage import database
+from pullplan.storage.run_news import RunNews
 
 ROUTES = [
     *service.ROUTES,
@@ -91,7 +93,10 @@ def create_app(settings: Settings, database_url: str) -> Outer:
         ) as pool:
             app.state.pool = pool
             app.state.keyring = Keyring(pool, present)
+            app.state.news = news = RunNews(database_url)
+            following = asyncio.create_task(news.follow())
             yield
+            following.cancel()
 
     app = Litestar(
         route_handlers=ROUTES,

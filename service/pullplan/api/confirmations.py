@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 
 from pullplan.api import runs
 from pullplan.api.access import require
-from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.dependencies import CallerOf, PoolOf, RunNewsOf, Transaction
 from pullplan.api.errors import ReplanNotConfirmedError
 from pullplan.api.fields import Code, LineInPath
 from pullplan.api.horizon import refuse_field
@@ -97,6 +97,7 @@ async def start_confirmation(
     request: Request[Any, Any, Any],
     data: JSONBody[ConfirmRequest],
     pool: PoolOf,
+    news: RunNewsOf,
     caller: CallerOf,
     plan_id: FromPath[UUID],
     assignment_id: LineInPath,
@@ -111,7 +112,7 @@ async def start_confirmation(
             return await runs.start(connection, caller, "confirmation", parameters)
 
         answer = await answer_once(connection, caller, idempotency_key, request, queue)
-    return await runs.respond_when_ended(pool, answer, prefer)
+    return await runs.respond_when_ended(pool, news, answer, prefer)
 
 
 @get(

@@ -1,4 +1,4 @@
-"""What may a handler ask for? The names of these parameters are fixed: transaction, caller, pool, settings, clock."""
+"""What may a handler ask for? The names of these parameters are fixed: transaction, caller, pool, news, settings, clock."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
@@ -12,12 +12,14 @@ from litestar.params import SkipValidation
 from pullplan.api.access import Caller
 from pullplan.settings import Settings
 from pullplan.storage import database
+from pullplan.storage.run_news import RunNews
 
 # Assigned plainly: litestar doesn't see through PEP 695 aliases.
 Transaction = NamedDependency[SkipValidation[database.Connection]]
 """The request's one connection in its one transaction: committed before the answer, rolled back on any error."""
 CallerOf = NamedDependency[SkipValidation[Caller]]
 PoolOf = NamedDependency[SkipValidation[database.Pool]]
+RunNewsOf = NamedDependency[SkipValidation[RunNews]]
 SettingsOf = NamedDependency[SkipValidation[Settings]]
 Clock = NamedDependency[SkipValidation[Callable[[], datetime]]]
 
@@ -38,6 +40,11 @@ def provide_pool(state: State) -> Any:
     return state.pool
 
 
+def provide_news(state: State) -> Any:
+    """Give the news of runs, for whoever waits for one."""
+    return state.news
+
+
 def provide_settings(state: State) -> Any:
     """Give the deployment's settings."""
     return state.settings
@@ -52,6 +59,7 @@ DEPENDENCIES = {
     "transaction": Provide(provide_transaction),
     "caller": Provide(provide_caller, sync_to_thread=False),
     "pool": Provide(provide_pool, sync_to_thread=False),
+    "news": Provide(provide_news, sync_to_thread=False),
     "settings": Provide(provide_settings, sync_to_thread=False),
     "clock": Provide(provide_clock, sync_to_thread=False),
 }

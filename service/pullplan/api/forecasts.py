@@ -11,7 +11,7 @@ from litestar.response import Stream
 
 from pullplan.api import lists, runs
 from pullplan.api.access import require
-from pullplan.api.dependencies import CallerOf, Clock, PoolOf, Transaction
+from pullplan.api.dependencies import CallerOf, Clock, PoolOf, RunNewsOf, Transaction
 from pullplan.api.fields import CodeFilter
 from pullplan.api.horizon import fill_as_of
 from pullplan.api.idempotency import IdempotencyKey, answer_once
@@ -119,6 +119,7 @@ async def start_forecast(
     request: Request[Any, Any, Any],
     data: JSONBody[ForecastRequest],
     pool: PoolOf,
+    news: RunNewsOf,
     caller: CallerOf,
     clock: Clock,
     idempotency_key: IdempotencyKey = None,
@@ -131,7 +132,7 @@ async def start_forecast(
             connection, caller, idempotency_key, request,
             lambda: runs.start(connection, caller, "forecast", parameters),
         )  # fmt: skip
-    return await runs.respond_when_ended(pool, answer, prefer)
+    return await runs.respond_when_ended(pool, news, answer, prefer)
 
 
 @get("/v1/forecasts", guards=[require("read")], operation_id="listForecasts", tags=["forecasts"])

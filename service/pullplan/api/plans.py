@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody
 
 from pullplan.api import lists, runs
 from pullplan.api.access import require
-from pullplan.api.dependencies import CallerOf, Clock, PoolOf, SettingsOf, Transaction
+from pullplan.api.dependencies import CallerOf, Clock, PoolOf, RunNewsOf, SettingsOf, Transaction
 from pullplan.api.errors import ContentInvalidError
 from pullplan.api.horizon import check_year, fill_as_of, refuse_field
 from pullplan.api.idempotency import Answer, IdempotencyKey, answer_once
@@ -192,6 +192,7 @@ async def start_plan(
     request: Request[Any, Any, Any],
     data: JSONBody[PlanRequest],
     pool: PoolOf,
+    news: RunNewsOf,
     caller: CallerOf,
     clock: Clock,
     settings: SettingsOf,
@@ -221,7 +222,7 @@ async def start_plan(
             return await runs.start(connection, caller, "plan", msgspec.to_builtins(filled))
 
         answer = await answer_once(connection, caller, idempotency_key, request, queue)
-    return await runs.respond_when_ended(pool, answer, prefer)
+    return await runs.respond_when_ended(pool, news, answer, prefer)
 
 
 @get("/v1/plans", guards=[require("read")], operation_id="listPlans", tags=["plans"])

@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from pullplan.api import runs
 from pullplan.api.access import require
 from pullplan.api.confirmations import refuse_held
-from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.dependencies import CallerOf, PoolOf, RunNewsOf, Transaction
 from pullplan.api.fields import LineInPath
 from pullplan.api.idempotency import Answer, IdempotencyKey, answer_once
 from pullplan.api.plan_lines import ShortfallRow
@@ -72,6 +72,7 @@ class ShortfallRemedies(msgspec.Struct, kw_only=True):
 async def start_remedy(
     request: Request[Any, Any, Any],
     pool: PoolOf,
+    news: RunNewsOf,
     caller: CallerOf,
     plan_id: FromPath[UUID],
     shortfall_id: LineInPath,
@@ -88,7 +89,7 @@ async def start_remedy(
             return await runs.start(connection, caller, "remedy", asked)
 
         answer = await answer_once(connection, caller, idempotency_key, request, queue)
-    return await runs.respond_when_ended(pool, answer, prefer)
+    return await runs.respond_when_ended(pool, news, answer, prefer)
 
 
 @get(

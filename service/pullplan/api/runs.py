@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,17 +15,16 @@ from litestar.response import Stream
 
 from pullplan.api import lists
 from pullplan.api.access import Caller, require
-from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.dependencies import CallerOf, PoolOf, RunNewsOf, Transaction
 from pullplan.api.idempotency import Answer, IdempotencyKey, answer_once
 from pullplan.engine.errors import DatabaseAwayError
 from pullplan.storage import audit, database, queue, runs
+from pullplan.storage.run_news import RunNews
 from pullplan.storage.runs import Run, RunKind, RunState
 
 WAIT_SECONDS_MAX = 30
 POLL_SECONDS = 0.2
-FIRST_POLL_SECONDS = 0.01
-POLL_GROWTH = 1.1
-"""Many runs end soon: the pauses grow from here, so that nobody waits a tenth longer than the run takes."""
+"""Who waits is woken by a run's change, and looks this often besides: a word may be lost."""
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
 
 Prefer = Annotated[
@@ -61,7 +61,9 @@ async def start(
     return accepted(run)
 
 
-async def respond_when_ended(pool: database.Pool, answer: Answer, prefer: str | None) -> Response[Run]:
+async def respond_when_ended(
+    pool: database.Pool, news: RunNews, answer: Answer, prefer: str | None
+) -> Response[Run]:
     """Wait for the run as long as the caller prefers: 200 with the ended run, else 202 with the run as it was."""
     response = respond(answer)
     wait = _WAIT.search(prefer or "")
@@ -70,17 +72,23 @@ async def respond_when_ended(pool: database.Pool, answer: Answer, prefer: str | 
     seconds = min(int(wait[1]), WAIT_SECONDS_MAX)
     headers = {**answer.headers, "Preference-Applied": f"wait={seconds}"}
     deadline = asyncio.get_running_loop().time() + seconds
-    pause = FIRST_POLL_SECONDS
-    while True:
-        async with database.lent(pool) as connection:
-            run = await runs.get(connection, response.content.run_id)
-        if run.has_ended():
-            headers.pop("Retry-After")
-            return Response(run, status_code=200, headers=headers)
-        if asyncio.get_running_loop().time() >= deadline:
-            return Response(run, status_code=202, headers=headers)
-        await asyncio.sleep(pause)
-        pause = min(POLL_SECONDS, POLL_GROWTH * pause)
+    with news.watching(response.content.run_id) as changed:
+        while True:
+            changed.clear()
+            async with database.lent(pool) as connection:
+                run = await runs.get(connection, response.content.run_id)
+            if run.has_ended():
+                headers.pop("Retry-After")
+                return Response(run, status_code=200, headers=headers)
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return Response(run, status_code=202, headers=headers)
+            await _pause(changed, min(left, POLL_SECONDS))
+
+
+async def _pause(changed: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(changed.wait(), seconds)
 
 
 @get("/v1/runs", guards=[require("read")], operation_id="listRuns", tags=["runs"])
@@ -133,21 +141,23 @@ async def cancel_run(
     return respond(await answer_once(transaction, caller, idempotency_key, request, cancel))
 
 
-async def _follow(pool: database.Pool, run_id: UUID) -> AsyncIterator[bytes]:
+async def _follow(pool: database.Pool, news: RunNews, run_id: UUID) -> AsyncIterator[bytes]:
     seen: datetime | None = None
-    while True:
-        try:
-            async with database.lent(pool) as connection:
-                run = await runs.get(connection, run_id)
-        except DatabaseAwayError:
-            return  # the listener connects again, as event sources do
-        if run.updated_at != seen:
-            name = b"end" if run.has_ended() else b"progress"
-            yield b"event: " + name + b"\ndata: " + msgspec.json.encode(run) + b"\n\n"
-        if run.has_ended():
-            return
-        seen = run.updated_at
-        await asyncio.sleep(POLL_SECONDS)
+    with news.watching(run_id) as changed:
+        while True:
+            changed.clear()
+            try:
+                async with database.lent(pool) as connection:
+                    run = await runs.get(connection, run_id)
+            except DatabaseAwayError:
+                return  # the listener connects again, as event sources do
+            if run.updated_at != seen:
+                name = b"end" if run.has_ended() else b"progress"
+                yield b"event: " + name + b"\ndata: " + msgspec.json.encode(run) + b"\n\n"
+            if run.has_ended():
+                return
+            seen = run.updated_at
+            await _pause(changed, POLL_SECONDS)
 
 
 @get(
@@ -157,12 +167,12 @@ async def _follow(pool: database.Pool, run_id: UUID) -> AsyncIterator[bytes]:
     tags=["runs"],
     media_type="text/event-stream",
 )
-async def follow_run(pool: PoolOf, run_id: FromPath[UUID]) -> Stream:
+async def follow_run(pool: PoolOf, news: RunNewsOf, run_id: FromPath[UUID]) -> Stream:
     """Follow a run as server-sent events: `progress` at each change, `end` once at its end; data is the run."""
     async with database.lent(pool) as connection:
         await runs.get(connection, run_id)
     return Stream(
-        _follow(pool, run_id), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        _follow(pool, news, run_id), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
     )
 
 

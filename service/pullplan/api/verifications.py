@@ -10,7 +10,7 @@ from litestar.params import FromPath
 
 from pullplan.api import lists, runs
 from pullplan.api.access import require
-from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.dependencies import CallerOf, PoolOf, RunNewsOf, Transaction
 from pullplan.api.idempotency import Answer, IdempotencyKey, answer_once
 from pullplan.api.plans import get_stored
 from pullplan.engine.errors import ResourceUnknownError
@@ -53,6 +53,7 @@ class StoredVerification(VerificationSummary, kw_only=True):
 async def verify_plan(
     request: Request[Any, Any, Any],
     pool: PoolOf,
+    news: RunNewsOf,
     caller: CallerOf,
     plan_id: FromPath[UUID],
     idempotency_key: IdempotencyKey = None,
@@ -67,7 +68,7 @@ async def verify_plan(
             return await runs.start(connection, caller, "verification", asked)
 
         answer = await answer_once(connection, caller, idempotency_key, request, queue)
-    return await runs.respond_when_ended(pool, answer, prefer)
+    return await runs.respond_when_ended(pool, news, answer, prefer)
 
 
 @get(

@@ -1,6 +1,7 @@
 """How is Postgres reached, what is one transaction, and when is it away?"""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -95,6 +96,22 @@ async def connect(url: str, *, statement_timeout_seconds: float = 600.0) -> OwnC
         raise
     await prepare_connection(connection)
     return connection
+
+
+async def listen(url: str, channel: str, on_word: Callable[[str], None]) -> None:
+    """Call back with each word that is sent on a channel, until the connection is lost; once, with none, to begin with.
+
+    Raises: DatabaseAwayError when there is no connection to begin with.
+    """
+    connection = await connect(url)
+    lost = asyncio.Event()
+    connection.add_termination_listener(lambda _: lost.set())
+    try:
+        await connection.add_listener(channel, lambda *said: on_word(str(said[-1])))
+        on_word("")
+        await lost.wait()
+    finally:
+        connection.terminate()
 
 
 class Line:

@@ -4,7 +4,6 @@ Every function that ends or renews an attempt names it, and answers that nothing
 run's own: a worker that stalled beyond its lease and woke up again cannot touch what its successor does.
 """
 
-import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -108,12 +107,4 @@ async def listen(url: str, on_enqueued: Callable[[], None]) -> None:
 
     Raises: DatabaseAwayError when there is none to begin with.
     """
-    connection = await database.connect(url)
-    lost = asyncio.Event()
-    connection.add_termination_listener(lambda _: lost.set())
-    try:
-        await connection.add_listener(_CHANNEL, lambda *_: on_enqueued())
-        on_enqueued()
-        await lost.wait()
-    finally:
-        connection.terminate()
+    await database.listen(url, _CHANNEL, lambda _: on_enqueued())
