@@ -17,6 +17,20 @@ SELECT key_id, name, scopes, node_code, created_at, expires_at, last_used_at, re
 FROM api_keys
 ORDER BY created_at, key_id;
 
+-- name: list_page
+SELECT key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at
+FROM api_keys
+WHERE ($1::timestamptz IS NULL OR (created_at, key_id) < ($1, $2)) AND ($3 OR retired_at IS NULL)
+ORDER BY created_at DESC, key_id DESC LIMIT $4;
+
+-- name: find_for_update
+SELECT key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at
+FROM api_keys WHERE key_id = $1 FOR UPDATE;
+
+-- name: end_by
+UPDATE api_keys SET expires_at = LEAST(COALESCE(expires_at, $2), $2)
+WHERE key_id = $1;
+
 -- name: retire
 UPDATE api_keys SET retired_at = COALESCE(retired_at, $2)
 WHERE key_id = $1

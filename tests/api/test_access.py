@@ -1,10 +1,12 @@
 """Who may do what: keys, scopes, expiry, retirement."""
 
+import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pullplan.api import access
 from pullplan.api.access import CACHE_SECONDS, Keyring
 from pullplan.api.app import ROUTES
 from pullplan.api.errors import KeyRefusedError
@@ -111,3 +113,82 @@ async def test_a_write_is_audited_with_its_key(client, connection: database.Conn
     assert (str(row["key_id"]), row["action"], row["subject"]) == (
         me["key_id"], "plans.start", f"/v1/runs/{run['run_id']}",
     )  # fmt: skip
+
+
+async def test_a_key_is_made_shown_once_and_does_what_its_scopes_say(client, anonymous):
+    answer = await client.post("/v1/keys", json={"name": "shop", "scopes": ["read", "read"]})
+    made = answer.json()
+    assert (answer.status_code, made["scopes"]) == (201, ["read"])
+    assert answer.headers["cache-control"] == "no-store"
+    assert (await anonymous.get("/v1/runs", headers=bearer(made["key"]))).status_code == 200
+    assert (await anonymous.get("/v1/keys", headers=bearer(made["key"]))).status_code == 403
+    listed = await client.get("/v1/keys", params={"limit": 1})
+    assert listed.json()["items"][0]["key_id"] == made["key_id"]  # the newest first
+    assert made["key"] not in listed.text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "field"),
+    [
+        ({"scopes": []}, "content-invalid", "scopes"),
+        ({"scopes": ["root"]}, "content-invalid", "scopes"),
+        ({"scopes": ["node"]}, "content-invalid", "node_code"),
+        ({"scopes": ["read"], "node_code": "N1"}, "content-invalid", "node_code"),
+        ({"scopes": ["node"], "node_code": "NOWHERE"}, "reference-unknown", "node_code"),
+        ({"scopes": ["read"], "expires_at": "2020-01-01T00:00:00Z"}, "content-invalid", "expires_at"),
+    ],
+)
+async def test_a_key_that_makes_no_sense_is_refused_with_its_field(client, wrong, code, field):
+    answer = await client.post("/v1/keys", json={"name": "x"} | wrong)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert field in answer.text
+
+
+async def test_a_rotated_key_is_accepted_beside_its_successor_for_a_while(client, anonymous, connection):
+    old = (await client.post("/v1/keys", json={"name": "shop", "scopes": ["read"]})).json()
+    new = (await client.post(f"/v1/keys/{old['key_id']}/rotate", json={"overlap_seconds": 300})).json()
+    assert (new["name"], new["scopes"]) == ("shop", ["read"])
+    assert new["expires_at"] is None  # as the old one was to live
+    for key in (old["key"], new["key"]):
+        assert (await anonymous.get("/v1/me", headers=bearer(key))).status_code == 200
+    ends_at = await connection.fetchval("SELECT expires_at FROM api_keys WHERE key_id = $1", old["key_id"])
+    assert timedelta(seconds=240) < ends_at - datetime.now(UTC) < timedelta(seconds=360)
+    assert (await client.delete(f"/v1/keys/{old['key_id']}")).status_code == 204
+    again = await client.post(f"/v1/keys/{old['key_id']}/rotate", json={})
+    assert (again.status_code, again.json()["code"]) == (409, "key-retired")
+
+
+async def test_a_key_that_is_retired_elsewhere_is_refused_before_it_would_be_forgotten(
+    client, anonymous, connection, monkeypatch
+):
+    monkeypatch.setattr(access, "CACHE_SECONDS", 3600.0)
+    made = (await client.post("/v1/keys", json={"name": "shop", "scopes": ["read"]})).json()
+    assert (await anonymous.get("/v1/me", headers=bearer(made["key"]))).status_code == 200
+    await keys.retire(connection, made["key_id"], datetime.now(UTC))
+    for _ in range(500):  # ten seconds at most
+        if (await anonymous.get("/v1/me", headers=bearer(made["key"]))).status_code == 401:
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail("a retired key is still accepted")
+
+
+async def test_no_key_retires_itself(client):
+    me = (await client.get("/v1/me")).json()
+    answer = await client.delete(f"/v1/keys/{me['key_id']}")
+    assert (answer.status_code, answer.json()["code"]) == (409, "own-key")
+
+
+async def test_the_audit_tells_who_did_what_newest_first(client):
+    me = (await client.get("/v1/me")).json()
+    made = [(await client.post("/v1/keys", json={"name": "x", "scopes": ["read"]})).json() for _ in range(3)]
+    page = (await client.get("/v1/audit", params={"action": "create", "limit": 2})).json()
+    rest = await client.get(
+        "/v1/audit", params={"action": "create", "limit": 2, "cursor": page["next_cursor"]}
+    )
+    entries = page["items"] + rest.json()["items"]
+    assert [entry["subject"] for entry in entries] == [f"keys/{key['key_id']}" for key in reversed(made)]
+    assert {entry["key_id"] for entry in entries} == {me["key_id"]}
+    of_one = await client.get("/v1/audit", params={"subject": f"keys/{made[0]['key_id']}"})
+    assert len(of_one.json()["items"]) == 1
+    nobody = await client.get("/v1/audit", params={"key_id": made[0]["key_id"]})
+    assert nobody.json()["items"] == []

@@ -16,7 +16,7 @@ from pullplan.storage import database, keys
 Scope = Literal["read", "demand:write", "network:write", "plans:run", "plans:release", "node", "admin"]
 
 CACHE_SECONDS = 5.0
-"""So long a retired key may still be accepted by a process that has just seen it."""
+"""So long a retired key may still be accepted by a process that has just seen it, and hears nothing from the database."""
 CACHED_KEYS = 1000
 USE_NOTED_EVERY = timedelta(minutes=1)
 
@@ -60,6 +60,10 @@ class Keyring:
         if caller.expires_at is not None and caller.expires_at <= now:
             raise KeyRefusedError("this key has expired")
         return caller
+
+    def forget(self, _: str = "") -> None:
+        """Look every key up anew: one of them has been retired, or given an end."""
+        self._seen.clear()
 
     async def _look_up(self, digest: bytes, now: datetime) -> Caller:
         async with database.lent(self._pool) as connection:

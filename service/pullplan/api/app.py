@@ -3,7 +3,7 @@
 import asyncio
 import multiprocessing
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -21,6 +21,7 @@ from pullplan.api import (
     forecast_grounds,
     forecast_totals,
     forecasts,
+    keys,
     lanes,
     nodes,
     plan_lines,
@@ -43,7 +44,8 @@ from pullplan.api.outer import Metrics, Outer
 from pullplan.api.parameters import refuse_unknown_parameters
 from pullplan.api.requests import BODY_BYTES_MAX, StrictRequest
 from pullplan.settings import Settings, read_settings
-from pullplan.storage import database
+from pullplan.storage import database, run_news
+from pullplan.storage import keys as stored_keys
 from pullplan.storage.run_news import RunNews
 
 ROUTES = [
@@ -71,6 +73,7 @@ ROUTES = [
     *stock.ROUTES,
     *supply.ROUTES,
     *demand.ROUTES,
+    *keys.ROUTES,
 ]
 
 
@@ -92,11 +95,15 @@ def create_app(settings: Settings, database_url: str) -> Outer:
             statement_cache=settings.statement_cache,
         ) as pool:
             app.state.pool = pool
-            app.state.keyring = Keyring(pool, present)
-            app.state.news = news = RunNews(database_url)
-            following = asyncio.create_task(news.follow())
+            app.state.keyring = keyring = Keyring(pool, present)
+            app.state.news = news = RunNews()
+            ears: dict[str, Callable[[str], None]] = {
+                run_news.CHANGES: news.tell,
+                stored_keys.CHANGES: keyring.forget,
+            }
+            listening = asyncio.create_task(database.keep_listening(database_url, ears))
             yield
-            following.cancel()
+            listening.cancel()
 
     app = Litestar(
         route_handlers=ROUTES,

@@ -53,6 +53,12 @@ class KeyRefusedError(PullplanError):
     code = "key-refused"
 
 
+class OwnKeyError(PullplanError):
+    """A key can't retire itself: somebody must be left who can make keys."""
+
+    code = "own-key"
+
+
 class ScopeMissingError(PullplanError):
     """The key is valid, but lacks the scope that this needs."""
 

@@ -33,6 +33,7 @@ from pullplan.settings import Settings
 _METHODS = ("get", "put", "post", "delete")
 _TAGS = {
     "service": "What this service is, who you are to it, and whether it is well.",
+    "access": "Which keys there are, what they may do, and what was done with them.",
     "network": "What can be made where, how much of it, and where it can be sent. Load products, regions and nodes first.",
     "demand": "What was used, ordered and may be ordered.",
     "stock": "What was counted, and what is already coming.",
@@ -43,7 +44,7 @@ _TAGS = {
 _DESCRIPTION = """\
 Pull-based production planning for networks of many small local plants.
 
-Send a key with every request: `Authorization: Bearer <key>`; `pullplan keys create` makes one. Bodies are read strictly: unknown \
+Send a key with every request: `Authorization: Bearer <key>`; `pullplan keys create` makes the first one, `POST /v1/keys` others. Bodies are read strictly: unknown \
 fields are refused, nothing is coerced, instants need an offset. Every failure is `application/problem+json` with a stable `code`. \
 Lists are read page by page with `cursor`. Every GET answers HEAD too.
 """
@@ -261,7 +262,7 @@ def document() -> Json:
                     "key": {
                         "type": "http",
                         "scheme": "bearer",
-                        "description": "A key, as `pullplan keys create` prints it.",
+                        "description": "A key, as `POST /v1/keys` or `pullplan keys create` shows it once.",
                     }
                 },
                 "responses": _problem_responses(schemas),

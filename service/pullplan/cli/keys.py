@@ -1,11 +1,9 @@
 """How are API keys created, listed and retired from the command line?"""
 
 import asyncio
-import hashlib
-import secrets
 from datetime import UTC, datetime, timedelta
 from typing import get_args
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import click
 from rich.console import Console
@@ -29,16 +27,8 @@ async def create_key(
     node_code: str | None = None,
 ) -> str:
     """Store a new key and answer its text, which is stored nowhere."""
-    text = f"pp_{secrets.token_urlsafe(32)}"
-    await stored_keys.insert(
-        connection,
-        key_id=uuid4(),
-        name=name,
-        key_sha256=hashlib.sha256(text.encode()).digest(),
-        scopes=scopes,
-        node_code=node_code,
-        expires_at=datetime.now(UTC) + timedelta(days=days) if days else None,
-    )
+    expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
+    _, text = await stored_keys.issue(connection, name, scopes, node_code=node_code, expires_at=expires_at)
     return text
 
 

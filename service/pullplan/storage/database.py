@@ -1,8 +1,8 @@
 """How is Postgres reached, what is one transaction, and when is it away?"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -18,6 +18,7 @@ type Pool = asyncpg.Pool[asyncpg.Record]
 _AWAY_CLASSES = ("08",)
 _AWAY_STATES = ("57P01", "57P02", "57P03", "53300")
 _ANSWER_SECONDS = 2.0
+_LISTEN_AGAIN_SECONDS = 1.0
 
 
 def is_outage(error: BaseException) -> bool:
@@ -98,8 +99,8 @@ async def connect(url: str, *, statement_timeout_seconds: float = 600.0) -> OwnC
     return connection
 
 
-async def listen(url: str, channel: str, on_word: Callable[[str], None]) -> None:
-    """Call back with each word that is sent on a channel, until the connection is lost; once, with none, to begin with.
+async def listen(url: str, ears: Mapping[str, Callable[[str], None]]) -> None:
+    """Call back with each word that is sent on a channel, until the connection is lost; with none, once, to begin with.
 
     Raises: DatabaseAwayError when there is no connection to begin with.
     """
@@ -107,11 +108,27 @@ async def listen(url: str, channel: str, on_word: Callable[[str], None]) -> None
     lost = asyncio.Event()
     connection.add_termination_listener(lambda _: lost.set())
     try:
-        await connection.add_listener(channel, lambda *said: on_word(str(said[-1])))
-        on_word("")
+        for channel, hear in ears.items():
+            await connection.add_listener(channel, _hearing(hear))
+            hear("")
         await lost.wait()
     finally:
         connection.terminate()
+
+
+def _hearing(hear: Callable[[str], None]) -> Callable[..., None]:
+    return lambda *said: hear(str(said[-1]))
+
+
+async def keep_listening(url: str, ears: Mapping[str, Callable[[str], None]]) -> None:
+    """Listen for as long as this runs, connecting again whenever the connection is lost."""
+    while True:
+        # Requests that need the database say that it is away.
+        with suppress(
+            DatabaseAwayError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError
+        ):
+            await listen(url, ears)
+        await asyncio.sleep(_LISTEN_AGAIN_SECONDS)
 
 
 class Line:

@@ -1,16 +1,22 @@
 """Which API keys are there, whose are they, and what may they do?"""
 
+import hashlib
+import secrets
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 
-from pullplan.engine.errors import ResourceUnknownError
+from pullplan.engine.errors import PullplanError, ResourceUnknownError
 from pullplan.storage.database import Connection
 from pullplan.storage.queries import load_queries
 
 SQL = load_queries("keys")
+
+CHANGES = "pullplan_key_changes"
+"""The channel on which every process hears that a key's rights have changed (a trigger of `api_keys`)."""
+_SECRET_BYTES = 32
 
 
 class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +30,51 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     last_used_at: datetime | None
     retired_at: datetime | None
+
+
+class KeyRetiredError(PullplanError):
+    """The key is retired or has expired: there is nothing to rotate."""
+
+    code = "key-retired"
+
+
+async def issue(
+    connection: Connection,
+    name: str,
+    scopes: Sequence[str],
+    *,
+    node_code: str | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[StoredKey, str]:
+    """Make a key and answer its text, which is stored nowhere: only the SHA-256 of it is."""
+    text = f"pp_{secrets.token_urlsafe(_SECRET_BYTES)}"
+    digest = hashlib.sha256(text.encode()).digest()
+    return await insert(
+        connection,
+        key_id=uuid4(),
+        name=name,
+        key_sha256=digest,
+        scopes=scopes,
+        node_code=node_code,
+        expires_at=expires_at,
+    ), text
+
+
+async def rotate(
+    connection: Connection, key_id: UUID, *, now: datetime, old_ends_at: datetime
+) -> tuple[StoredKey, str]:
+    """Make a key that may do what another one may, which ends by then at the latest.
+
+    Raises: ResourceUnknownError, KeyRetiredError.
+    """
+    row = await connection.fetchrow(SQL["find_for_update"], key_id)
+    if row is None:
+        raise ResourceUnknownError("key", key_id)
+    old = msgspec.convert(dict(row), StoredKey)
+    if old.retired_at is not None or (old.expires_at is not None and old.expires_at <= now):
+        raise KeyRetiredError(f"the key {old.name} is retired or has expired; create a new one")
+    await connection.execute(SQL["end_by"], key_id, old_ends_at)
+    return await issue(connection, old.name, old.scopes, node_code=old.node_code, expires_at=old.expires_at)
 
 
 async def insert(
@@ -50,6 +101,14 @@ async def find_by_digest(connection: Connection, key_sha256: bytes) -> StoredKey
 async def note_use(connection: Connection, key_id: UUID, used_at: datetime) -> None:
     """Remember when a key was last used."""
     await connection.execute(SQL["note_use"], key_id, used_at)
+
+
+async def list_page(
+    connection: Connection, *, after: tuple[datetime, UUID] | None, limit: int, retired: bool
+) -> list[StoredKey]:
+    """Read keys, the newest first; the cursor's key is (created_at, key_id)."""
+    rows = await connection.fetch(SQL["list_page"], *(after or (None, None)), retired, limit)
+    return [msgspec.convert(dict(row), StoredKey) for row in rows]
 
 
 async def list_all(connection: Connection) -> list[StoredKey]:

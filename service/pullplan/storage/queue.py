@@ -107,4 +107,4 @@ async def listen(url: str, on_enqueued: Callable[[], None]) -> None:
 
     Raises: DatabaseAwayError when there is none to begin with.
     """
-    await database.listen(url, _CHANNEL, lambda _: on_enqueued())
+    await database.listen(url, {_CHANNEL: lambda _: on_enqueued()})

@@ -3,36 +3,22 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from uuid import UUID
 
-import asyncpg
-
-from pullplan.engine.errors import DatabaseAwayError
-from pullplan.storage import database
-
-CHANNEL = "pullplan_run_changes"
-_RETRY_SECONDS = 1.0
-_TROUBLE = (DatabaseAwayError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+CHANGES = "pullplan_run_changes"
+"""The channel on which the database names each run as its change is committed (a trigger of `runs`)."""
 
 
 class RunNews:
-    """Wakes whoever waits for a run: the database tells of each change that is committed (a trigger of `runs`).
+    """Wakes whoever waits for a run, at each of its changes.
 
     Words are lost while there is no connection, or where a pooler stands between: who waits also looks by itself,
     now and then.
     """
 
-    def __init__(self, database_url: str) -> None:
-        self._database_url = database_url
+    def __init__(self) -> None:
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-
-    async def follow(self) -> None:
-        """Listen for as long as this runs, connecting again whenever the connection is lost."""
-        while True:
-            with suppress(*_TROUBLE):  # requests that need the database say that it is away
-                await database.listen(self._database_url, CHANNEL, self._tell)
-            await asyncio.sleep(_RETRY_SECONDS)
 
     @contextmanager
     def watching(self, run_id: UUID) -> Iterator[asyncio.Event]:
@@ -46,6 +32,7 @@ class RunNews:
             if not self._waiting[str(run_id)]:
                 del self._waiting[str(run_id)]
 
-    def _tell(self, run_id: str) -> None:
+    def tell(self, run_id: str) -> None:
+        """Wake whoever waits for this run."""
         for changed in self._waiting.get(run_id, ()):
             changed.set()
