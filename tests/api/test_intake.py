@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import gzip
 import io
 import json
 from itertools import product
@@ -370,3 +371,37 @@ async def test_any_mutation_of_a_valid_batch_is_wholly_stored_or_wholly_refused(
 
     await asyncio.to_thread(hold)
     assert {200, 422} <= seen.keys()
+
+
+GZIP = {"Content-Encoding": "gzip"}
+
+
+async def test_a_packed_batch_is_stored_as_if_it_were_not(network):
+    rows = [sold(number) for number in range(300)]
+    halves = gzip.compress(as_ndjson(rows[:150])) + gzip.compress(as_ndjson(rows[150:]))
+    answer = await network.post(BATCH, content=halves, headers=NDJSON | GZIP)
+    assert answer.json()["stored"] == 300
+    again = await network.post(BATCH, content=gzip.compress(as_csv(rows)), headers=CSV | GZIP)
+    assert again.json()["known"] == 300
+    one = gzip.compress(json.dumps(sold(1)).encode())
+    single = await network.post(
+        "/v1/demand-signals", content=one, headers={"Content-Type": "application/json"} | GZIP
+    )
+    assert single.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "code"),
+    [
+        (gzip.compress(b" " * 40_000_000), "gzip", 413, "body-too-large"),
+        (gzip.compress(as_ndjson([sold(1)] * 9))[:-9], "gzip", 400, "body-malformed"),
+        (as_ndjson([sold(1)]), "gzip", 400, "body-malformed"),
+        (as_ndjson([sold(1)]), "br", 415, "media-type-unsupported"),
+    ],
+)
+async def test_what_unpacks_to_too_much_or_to_nothing_is_refused_and_nothing_stored(
+    network, body, encoding, status, code
+):
+    answer = await network.post(BATCH, content=body, headers=NDJSON | {"Content-Encoding": encoding})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert await count_signals(network) == 0

@@ -14,6 +14,7 @@ from litestar.params import QueryParameter
 
 from pullplan.api import formats
 from pullplan.api.access import Caller
+from pullplan.api.encodings import read_unpacked
 from pullplan.api.errors import BodyTooLargeError, ContentInvalidError, MediaTypeUnsupportedError
 from pullplan.api.requests import BODY_BYTES_MAX
 from pullplan.api.row_types import RowType
@@ -216,7 +217,7 @@ async def _receive(
 ) -> None:
     """Write the body to a file; lines may be many but none endless, a JSON array is read whole and therefore small."""
     n_bytes = n_open_line = 0
-    async for chunk in request.stream():
+    async for chunk in read_unpacked(request):
         n_bytes += len(chunk)
         newline = chunk.rfind(b"\n")
         n_open_line = n_open_line + len(chunk) if newline < 0 else len(chunk) - newline - 1

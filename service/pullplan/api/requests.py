@@ -8,7 +8,13 @@ from typing import Any
 import msgspec
 from litestar import Request
 
-from pullplan.api.errors import BodyMalformedError, ContentInvalidError, MediaTypeUnsupportedError
+from pullplan.api.encodings import read_unpacked
+from pullplan.api.errors import (
+    BodyMalformedError,
+    BodyTooLargeError,
+    ContentInvalidError,
+    MediaTypeUnsupportedError,
+)
 from pullplan.api.fields import PATTERN_WORDS
 from pullplan.engine.errors import LineProblem
 
@@ -67,10 +73,20 @@ class StrictRequest(Request[Any, Any, Any]):
     async def json(self) -> Any:
         """Decode the body once.
 
-        Raises: MediaTypeUnsupportedError, BodyMalformedError, ContentInvalidError.
+        Raises: MediaTypeUnsupportedError, BodyMalformedError, BodyTooLargeError, ContentInvalidError.
         """
         media_type = self.content_type[0]
         if media_type != "application/json":
             raise MediaTypeUnsupportedError(f"send application/json, not {media_type or 'no Content-Type'}")
         field = self.route_handler.parsed_data_field
-        return decode_strictly(await self.body(), field.raw if field else Any)
+        return decode_strictly(await self._read(), field.raw if field else Any)
+
+    async def _read(self) -> bytes:
+        if "content-encoding" not in self.headers:
+            return await self.body()
+        body = b""
+        async for piece in read_unpacked(self):
+            body += piece
+            if len(body) > BODY_BYTES_MAX:
+                raise BodyTooLargeError(f"one request may carry {BODY_BYTES_MAX} bytes, unpacked")
+        return body
