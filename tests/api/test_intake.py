@@ -405,3 +405,30 @@ async def test_what_unpacks_to_too_much_or_to_nothing_is_refused_and_nothing_sto
     answer = await network.post(BATCH, content=body, headers=NDJSON | {"Content-Encoding": encoding})
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert await count_signals(network) == 0
+
+
+async def test_a_csv_as_spreadsheets_write_it_in_half_of_europe_is_read_as_it_is_meant(network):
+    text = as_csv([sold(1, units=2.5), sold(2, units=1e3), sold(3, units=7)])
+    european = text.decode().replace(",", ";").replace("2.5", "2,5").replace("1000.0", "1000,0").encode()
+    answer = await network.post(
+        BATCH, content=b"\xef\xbb\xbf" + european, headers={"Content-Type": "text/csv; decimal=comma"}
+    )
+    assert answer.json()["stored"] == 3
+    stored = (await network.get("/v1/demand-signals")).json()["items"]
+    assert sorted(signal["units"] for signal in stored) == [2.5, 7.0, 1000.0]
+    recipe = "node_code;product_code;use_per_unit\nN1;GIN;hours=0,5\n"
+    await network.put(
+        "/v1/capacity", json=[{"node_code": "N1", "resource_code": "hours", "capacity_per_day": 8}]
+    )
+    await network.put("/v1/capabilities", content=recipe, headers={"Content-Type": "text/csv; decimal=comma"})
+    shown = (await network.get("/v1/capabilities")).json()["items"]
+    assert shown[0]["use_per_unit"] == {"hours": 0.5}
+
+
+async def test_a_number_that_may_mean_two_things_is_refused_with_its_line(network):
+    line = as_csv([sold(1)]).replace(b"4.0", b"1.234")
+    answer = await network.post(BATCH, content=line, headers={"Content-Type": "text/csv; decimal=comma"})
+    assert answer.status_code == 422
+    problem = answer.json()["errors"][0]
+    assert (problem["line"], problem["field"]) == (2, "units")
+    assert "1234,5" in problem["detail"]

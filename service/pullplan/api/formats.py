@@ -7,7 +7,7 @@ given to `refuse`, and reading goes on, so that a caller learns of all bad lines
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, compress, islice
+from itertools import accumulate, chain, compress, islice
 from typing import Any, BinaryIO
 
 import msgspec
@@ -120,12 +120,24 @@ def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
         yield rest + b"\n"
 
 
-def read_csv(file: BinaryIO, rows: RowType, refuse: Refuse, cells: Cells) -> Iterator[Block]:
+def read_csv(
+    file: BinaryIO, rows: RowType, refuse: Refuse, cells: Cells, *, decimal_comma: bool = False
+) -> Iterator[Block]:
     """Read lines under a header that names the fields, in any order; an empty cell is the field's default.
+
+    Cells are separated by commas, or by semicolons where the header has these and no comma.
 
     Raises: TextNotUtf8Error; ContentInvalidError for a header with unknown, missing or repeated fields.
     """
-    reader = csv.reader(_text_lines(file), strict=True)
+    if decimal_comma:
+        cells = {
+            **dict.fromkeys(rows.decimals, decimal_cell),
+            **{name: _after_commas(read) for name, read in cells.items()},
+        }
+    texts = _text_lines(file)
+    first = next(texts, "")
+    delimiter = ";" if ";" in first and "," not in first else ","
+    reader = csv.reader(chain([first], texts), delimiter=delimiter, strict=True)
     try:
         header = next(reader, [])
     except csv.Error as error:
@@ -263,6 +275,20 @@ def instant_cell(cell: str) -> str:
     if cell[4:5] != "-":
         raise ValueError("write an instant as RFC 3339 with an offset, like 2026-03-01T06:00:00+01:00")
     return cell
+
+
+def decimal_cell(cell: str) -> str:
+    """Read a number that is written with a decimal comma, such as `1234,5`.
+
+    Raises: ValueError where a point could be either.
+    """
+    if "." in cell:
+        raise ValueError("with decimal=comma write a number like 1234,5, without points")
+    return cell.replace(",", ".")
+
+
+def _after_commas(read: Callable[[str], object]) -> Callable[[str], object]:
+    return lambda cell: read(cell.replace(",", "."))
 
 
 def list_cell(cell: str) -> list[str]:

@@ -169,7 +169,7 @@ async def load(
         intake.spooled(places=_PLACES[media_type]) as spool,
     ):
         await _receive(request, media_type, received)
-        await _check(media_type, received, intake, spool)
+        await _check(request, received, intake, spool)
         async with database.transaction(pool) as connection:
             savepoint = connection.transaction()
             await savepoint.start()
@@ -209,6 +209,11 @@ def _media_type(request: Request[Any, Any, Any]) -> str:
     charset = options.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
         raise MediaTypeUnsupportedError(f"send text in UTF-8, not {charset}")
+    decimal = options.get("decimal", "point")
+    if decimal not in (("point", "comma") if name == "text/csv" else ("point",)):
+        raise MediaTypeUnsupportedError(
+            f"decimal is point or comma, and comma for text/csv only, not {decimal}"
+        )
     return name
 
 
@@ -232,16 +237,20 @@ async def _receive(
 
 
 async def _check(
-    media_type: str, received: SpooledTemporaryFile[bytes], intake: Intake, spool: Spool
+    request: Request[Any, Any, Any], received: SpooledTemporaryFile[bytes], intake: Intake, spool: Spool
 ) -> None:
-    for lines, rows in _blocks(media_type, cast("BinaryIO", received), intake, spool):
+    for lines, rows in _blocks(request, cast("BinaryIO", received), intake, spool):
         spool.add(lines, list(map(intake.record, rows)))
         await asyncio.sleep(0)  # others get their turn between blocks
 
 
-def _blocks(media_type: str, file: BinaryIO, intake: Intake, spool: Spool) -> Iterator[formats.Block]:
+def _blocks(
+    request: Request[Any, Any, Any], file: BinaryIO, intake: Intake, spool: Spool
+) -> Iterator[formats.Block]:
+    media_type, options = request.content_type
     if media_type == "text/csv":
-        return formats.read_csv(file, intake.rows, spool.refuse, intake.cells)
+        comma = options.get("decimal") == "comma"
+        return formats.read_csv(file, intake.rows, spool.refuse, intake.cells, decimal_comma=comma)
     if media_type == "application/x-ndjson":
         return formats.read_ndjson(file, intake.rows, spool.refuse)
     return formats.read_json(file, intake.rows, spool.refuse)

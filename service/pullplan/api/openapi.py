@@ -117,7 +117,8 @@ def _request_body(handler: HTTPRouteHandler, schemas: Schemas) -> Json | None:
     lines = {"schema": {"type": "string"}}
     return {
         "required": True,
-        "description": f"A JSON array, or as many lines as there are: NDJSON of such objects, or CSV under a header of {columns}. \
+        "description": f"A JSON array, or as many lines as there are: NDJSON of such objects, or CSV under a header of {columns}, \
+separated by commas or semicolons; `Content-Type: text/csv; decimal=comma` reads 2,5 as two and a half. \
 Any of them may be packed: `Content-Encoding: gzip`.",
         "content": {
             "application/json": {"schema": {"type": "array", "maxItems": 10_000, "items": schemas.add(row)}},

@@ -30,6 +30,10 @@ class RowType:
         self.row = row
         self.decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(row)
         self.names, self.required = _names(kinds)
+        self.decimals = {
+            field.name for kind in kinds for field in msgspec.structs.fields(kind) if _is_decimal(field.type)
+        }
+        """The fields whose value is one number, with a fraction or without."""
         patterns = {name: pattern for kind in kinds for name, pattern in _patterned(kind).items()}
         self._together = [(attrgetter(name), _TOGETHER[pattern]) for name, pattern in patterns.items()]
         twin = reduce(or_, map(_twin, kinds))
@@ -88,6 +92,12 @@ def _pattern(annotation: Any) -> str:
     if get_origin(annotation) is Annotated:
         return next((m.pattern for m in get_args(annotation)[1:] if isinstance(m, Meta) and m.pattern), "")
     return next(filter(None, map(_pattern, get_args(annotation))), "")
+
+
+def _is_decimal(annotation: Any) -> bool:
+    if get_origin(annotation) is dict:
+        return False
+    return annotation is float or any(map(_is_decimal, get_args(annotation)))
 
 
 def _without_pattern(annotation: Any) -> Any:
