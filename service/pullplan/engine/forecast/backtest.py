@@ -12,8 +12,10 @@ from pullplan.engine.model import ForecastProfile
 MOST_ORIGINS: dict[ForecastProfile, int] = {"quick": 7, "thorough": 13}
 STRIDES_PER_HORIZON: dict[ForecastProfile, int] = {"quick": 1, "thorough": 2}
 
-# The veto on bias, and the demand and the number of horizons below which it says nothing.
+# The veto on bias: so large a share of demand, and so many standard errors; and the demand and the number of horizons below
+# which it says nothing.
 BIAS_LIMIT = 0.15
+BIAS_STANDARD_ERRORS = 3.0
 BIAS_LEAST_UNITS = 20.0
 BIAS_LEAST_STRETCHES = 3.0
 
@@ -109,7 +111,8 @@ def rank_candidates(
     stretches = comparable.any(axis=2).sum(axis=1)[:, None] * stretches_per_origin
     weight = stretches / (stretches + OWN_STRETCHES)
     score = weight * np.where(np.isnan(own), usual, own) + (1 - weight) * usual
-    missed = -np.where(compared, errors, 0.0).sum(axis=(2, 3))
+    missed_by_origin = -np.where(compared, errors, 0.0).sum(axis=3)
+    missed = missed_by_origin.sum(axis=2)
     demanded = np.where(comparable, field.actuals[:, scored, :n_scored_steps], 0.0).sum(axis=(1, 2))[:, None]
     bias = np.divide(
         missed,
@@ -117,7 +120,27 @@ def rank_candidates(
         out=np.full(missed.shape, np.nan),
         where=(demanded >= BIAS_LEAST_UNITS) & (stretches >= BIAS_LEAST_STRETCHES),
     )
-    return Standing(np.where(answers, score, np.inf), usual, bias, np.abs(np.nan_to_num(bias)) > BIAS_LIMIT)
+    is_biased = (np.abs(np.nan_to_num(bias)) > BIAS_LIMIT) & _beyond_chance(
+        missed_by_origin, comparable.any(axis=2), stretches_per_origin
+    )
+    return Standing(np.where(answers, score, np.inf), usual, bias, is_biased)
+
+
+def _beyond_chance(
+    missed: Units, is_tried: NDArray[np.bool_], stretches_per_origin: float
+) -> NDArray[np.bool_]:
+    """Find sums of misses that their scatter from origin to origin does not explain.
+
+    Shapes: missed (n_series, n_candidates, n_origins), 0 where not tried, is_tried (n_series, n_origins),
+    result (n_series, n_candidates)
+    """
+    n_tried = is_tried.sum(axis=1)[:, None]
+    mean = missed.sum(axis=2) / np.maximum(1, n_tried)
+    apart = np.where(is_tried[:, None], missed - mean[:, :, None], 0.0)
+    variance = np.square(apart).sum(axis=2) / np.maximum(1, n_tried - 1)
+    n_apart = n_tried * stretches_per_origin
+    beyond: NDArray[np.bool_] = np.square(mean) * n_apart > BIAS_STANDARD_ERRORS**2 * variance
+    return beyond
 
 
 def _over_row_mean(squares: Units, answers: NDArray[np.bool_]) -> Units:
