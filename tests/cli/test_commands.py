@@ -21,7 +21,7 @@ from pullplan.cli.summary import names_of
 from pullplan.storage import database
 
 
-@pytest.mark.parametrize("name", ["demo", "import", "plan", "forecast", "export", "diff", "verify"])
+@pytest.mark.parametrize("name", ["demo", "import", "plan", "forecast", "export", "ledger", "diff", "verify"])
 def test_help_teaches_by_examples(name):
     shown = CliRunner().invoke(main, [name, "--help"])
     assert shown.exit_code == 0
@@ -117,6 +117,20 @@ def test_the_latest_plan_is_exported_as_csv_and_as_json_lines(pullplan, kept_dem
     assert ran.returncode == 0, ran.stderr
     written = [json.loads(line) for line in output.read_text().splitlines()]
     assert written == list(kept_demo.client.items(f"/v1/plans/{newest}/needs"))
+
+
+def test_the_ledger_of_the_demo_adds_up_to_its_needs(pullplan, kept_demo):
+    plan_id = kept_demo.summary["plan_id"]
+    ran = pullplan("ledger", plan_id, "--by", "product")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    (whole,) = kept_demo.client.items(f"/v1/plans/{plan_id}/ledger-totals", totalled_by="all")
+    assert ran.stdout.splitlines()[0].split()[0] == "product"
+    assert f"{whole['demanded_units']:,.0f}" in ran.stdout
+    figures = kept_demo.client.get(f"/v1/plans/{plan_id}")["figures"]
+    assert whole["assigned_units"] == pytest.approx(figures["assigned_units"])
+    assert whole["shortfall_units"] == pytest.approx(figures["shortfall_units"])
+    assert whole["unaccounted_units"] == pytest.approx(0.0, abs=1e-6 * whole["demanded_units"])
+    assert whole["from_stock_units"] > 0
 
 
 def test_the_latest_plan_is_verified_in_words_and_as_an_object(pullplan, kept_demo):

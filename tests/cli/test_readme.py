@@ -56,6 +56,7 @@ def test_every_command_in_the_readme_exists():
         "import",
         "plan",
         "export",
+        "ledger",
         "verify",
         "keys",
         "work",

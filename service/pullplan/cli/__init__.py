@@ -31,6 +31,7 @@ COMMANDS = {
         "pullplan.cli.forecast:forecast", "Make a forecast, say how good it is, and draw a series of it."
     ),
     "export": _Place("pullplan.cli.export:export", "Write the lines of a plan as CSV or JSON lines."),
+    "ledger": _Place("pullplan.cli.ledger:ledger", "Show where what is demanded comes from."),
     "diff": _Place("pullplan.cli.diff:diff", "Show what one plan makes elsewhere than another, and why."),
     "verify": _Place(
         "pullplan.cli.verify:verify", "Check a stored plan against its facts, without the solver."

@@ -9,7 +9,7 @@ from pullplan.cli.plan_choice import chosen_plan_id
 from pullplan.cli.service_options import open_client, talks_to_a_service
 
 _MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
-_LISTS = ("assignments", "needs", "shortfalls", "production-orders", "prices", "loads")
+_LISTS = ("assignments", "needs", "shortfalls", "ledger", "production-orders", "prices", "loads")
 
 
 @click.command()

@@ -40,6 +40,7 @@ def summarise(client: Client, plan_id: str) -> Json:
             {name: stage[name] for name in ("measure", "value", "lower_bound", "gap")}
             for stage in plan["stages"]
         ],
+        "ledger": next(client.items(f"/v1/plans/{plan_id}/ledger-totals", totalled_by="all"), None),
         "shortfall_measure": plan["parameters"]["shortfall_measure"],
         "nodes_not_online": [
             {name: node[name] for name in ("node_code", "status", "capacity_share")}

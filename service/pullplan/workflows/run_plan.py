@@ -12,15 +12,16 @@ from pullplan.engine.model import (
     BufferDerivation,
     Forecast,
     Horizon,
+    Ledger,
     Plan,
     PlanningFacts,
     PlanParameters,
     PlanRequest,
 )
-from pullplan.engine.netting import derive_buffers, wants_forecast
+from pullplan.engine.netting import derive_buffers, reconcile, wants_forecast
 from pullplan.engine.plan import make_plan
 from pullplan.engine.replanning import Churn, Warm
-from pullplan.storage import buffers, facts, forecasts, plans, replans, verifications
+from pullplan.storage import buffers, facts, forecasts, ledger, plans, replans, verifications
 from pullplan.storage.database import Connection
 from pullplan.storage.plan_reading import WholePlan
 from pullplan.storage.queue import Claimed
@@ -71,6 +72,7 @@ class _Made(msgspec.Struct, frozen=True):
     planning: PlanningFacts
     plan: Plan
     buffers: list[BufferDerivation]
+    ledger: Ledger
     warm: Warm | None
     """What a re-plan has left for the next one."""
     fresh_forecast: MadeForecast | None
@@ -141,7 +143,8 @@ def _compute(read: _Read, request: PlanRequest, desk: Desk) -> _Made:
         plan, warm = make_plan(planning, desk.progress, should_stop, desk.spread), None
     else:
         plan, warm = read.parent.warm.replan(planning, read.churn, desk.progress)
-    return _Made(planning, plan, derive_buffers(planning), warm, forecast, seconds)
+    reconciled = reconcile(planning, plan.needs, plan.assignments, plan.shortfalls)
+    return _Made(planning, plan, derive_buffers(planning), reconciled, warm, forecast, seconds)
 
 
 def _time_is_up(seconds: float | None, clock: Callable[[], float]) -> Callable[[], bool] | None:
@@ -164,6 +167,7 @@ async def _store(connection: Connection, record: plans.PlanRecord, read: _Read, 
     else:
         await replans.insert(connection, record, made.plan, made.planning, dates, parent=read.parent.whole)
     await buffers.insert(connection, record.plan_id, made.buffers)
+    await ledger.insert(connection, record.plan_id, made.ledger, dates)
 
 
 async def _read(connection: Connection, request: PlanRequest, time_zone: str, known: KnownPlans) -> _Read:

@@ -40,6 +40,7 @@ from pullplan.engine.model.forecasts import (
     SeriesForecast,
     TotalForecast,
 )
+from pullplan.engine.model.ledger import Ledger, ShortUnits
 from pullplan.engine.model.network import (
     Capability,
     CapacityException,
@@ -168,6 +169,7 @@ __all__ = [
     "Lane",
     "Lanes",
     "LeadSignal",
+    "Ledger",
     "LotFigures",
     "Mark",
     "Need",
@@ -207,6 +209,7 @@ __all__ = [
     "SearchProgress",
     "SeriesForecast",
     "Share",
+    "ShortUnits",
     "Shortfall",
     "ShortfallMeasure",
     "ShortfallReason",

@@ -1,6 +1,7 @@
 """What must still arrive of every product in every region and bucket, once stock and supply are counted?"""
 
 from pullplan.engine.netting.flows import Flow, consume_forecast, cover, leave_open
+from pullplan.engine.netting.ledger import reconcile
 from pullplan.engine.netting.needs import derive_buffers, net
 from pullplan.engine.netting.pinning import pin_needs, refuse_broken_pins
 from pullplan.engine.netting.supply import arriving_supply
@@ -22,6 +23,7 @@ __all__ = [
     "leave_open",
     "net",
     "pin_needs",
+    "reconcile",
     "reference_lead_days",
     "refuse_broken_pins",
     "wants_forecast",

@@ -67,6 +67,8 @@ class Buffers:
 
 def buffered_pairs(facts: PlanningFacts, book: PolicyBook) -> tuple[Pair, ...]:
     """Name the product × regions that pull through a DDMRP buffer and of which anything at all is known."""
+    if all(policy.policy != "ddmrp_buffer" for policy in facts.policies):
+        return ()
     known: set[Pair] = set()
     for daily in (facts.recent_consumption, facts.recent_orders):
         known.update(zip(daily.product_codes, daily.region_codes, strict=True))

@@ -118,6 +118,29 @@ def _cover_some(flow: Flow, into: Coverage, *, least_refill: float) -> None:
         projected += refill
 
 
+def split_cover(flow: Flow) -> tuple[Units, Units]:
+    """Tell which demand is covered by what was on hand, and which by receipts: the oldest goes first.
+
+    What `cover` covers beyond both is safety stock that was still to be made, and exceeds its target by then.
+
+    Shapes: twice (n_buckets, n_pairs)
+    """
+    from_stock, from_receipts = np.empty((2, *flow.demand_units.shape))
+    there = flow.on_hand_units.copy()
+    came = np.zeros_like(there)
+    shelf, arrived = flow.shelf_buckets, flow.on_hand_units + np.cumsum(flow.receipts_units, axis=0)
+    for b, demand in enumerate(flow.demand_units):
+        there += flow.receipts_units[b]
+        came += flow.receipts_units[b]
+        if shelf is not None:
+            _throw_away(there, there.copy(), arrived, shelf, b)
+        given = np.minimum(np.maximum(there, 0.0), demand)
+        np.minimum(given, np.maximum(there - came, 0.0), out=from_stock[b])
+        np.subtract(given, from_stock[b], out=from_receipts[b])
+        there -= given
+    return from_stock, from_receipts
+
+
 def _throw_away(there: Units, projected: Units, arrived: Units, shelf_buckets: Units, bucket: int) -> None:
     """Leave of what is there what came lately: the rest has grown too old."""
     old = np.flatnonzero(bucket > shelf_buckets)

@@ -12,6 +12,7 @@ from pullplan.engine.demand import Pair, PolicyBook, history_basis, on_hand_unit
 from pullplan.engine.model import TIERS, BufferDerivation, Need, PlanningFacts, SeriesForecast, StockPosition
 from pullplan.engine.netting.buffered import buffered_pairs, derive, read_buffers
 from pullplan.engine.netting.flows import (
+    Coverage,
     Flow,
     Places,
     Units,
@@ -50,6 +51,29 @@ class _Known:
         return list(self.place)
 
 
+@dataclass(frozen=True)
+class Covered:
+    """Demand of pairs that there is something to net against, and what covers it."""
+
+    lines: Columns
+    """By pair, bucket, tier and rank, inside the horizon; what is past due in bucket 0."""
+    left_open_units: Units
+    """Of each line."""
+    flow: Flow
+    coverage: Coverage
+
+
+@dataclass(frozen=True)
+class Netted:
+    """What netting finds before anything is pinned."""
+
+    pairs: list[Pair]
+    """In the order of their places; those that there is something to net against come first."""
+    open_lines: Lines
+    covered: Covered | None
+    """None where there is no such pair."""
+
+
 def net(facts: PlanningFacts) -> tuple[Need, ...]:
     """Turn orders, leads, forecast and targets into needs that stock and supply do not cover.
 
@@ -58,6 +82,12 @@ def net(facts: PlanningFacts) -> tuple[Need, ...]:
     Raises: PinInfeasibleError where a pin holds what is not needed.
     Source: the planning model, sections 2 and 4.
     """
+    netted = net_lines(facts)
+    return pin_needs(facts, number_needs(netted.open_lines, netted.pairs, facts))
+
+
+def net_lines(facts: PlanningFacts) -> Netted:
+    """Net line by line, and keep what each line was covered by."""
     book = PolicyBook(facts.policies)
     buffered = buffered_pairs(facts, book)
     series = _base_stock_series(facts, book)
@@ -65,9 +95,8 @@ def net(facts: PlanningFacts) -> tuple[Need, ...]:
     known = _gather(facts, book, lead_days, series, buffered)
     lines, open_lines = Lines(), Lines()
     pairs = _file_demand(facts, known, lines, open_lines)
-    if known.place:
-        _net_known(facts, known, lines, open_lines)
-    return pin_needs(facts, number_needs(open_lines, pairs, facts))
+    covered = _net_known(facts, known, lines, open_lines) if known.place else None
+    return Netted(pairs, open_lines, covered)
 
 
 def derive_buffers(facts: PlanningFacts) -> list[BufferDerivation]:
@@ -77,7 +106,7 @@ def derive_buffers(facts: PlanningFacts) -> list[BufferDerivation]:
     return derive(read_buffers(facts, pairs, book, reference_lead_days(facts)), facts) if pairs else []
 
 
-def _net_known(facts: PlanningFacts, known: _Known, lines: Lines, open_lines: Lines) -> None:
+def _net_known(facts: PlanningFacts, known: _Known, lines: Lines, open_lines: Lines) -> Covered:
     """Net the demand of pairs that have stock, supply, a forecast or a buffer."""
     n_buckets, n_pairs = known.receipts_units.shape
     _forecast(facts, known, lines)
@@ -89,15 +118,14 @@ def _net_known(facts: PlanningFacts, known: _Known, lines: Lines, open_lines: Li
     columns, cells = columns.at(order), cells[order]
     by_cell = add_up(cells, columns.units, n_pairs * n_buckets)
     demand = _laid(by_cell, n_pairs)
-    covered = cover(
-        Flow(
-            demand,
-            _targets(facts, known),
-            known.receipts_units,
-            known.on_hand_units,
-            _shelf_buckets(facts, known.pairs),
-        )
+    flow = Flow(
+        demand,
+        _targets(facts, known),
+        known.receipts_units,
+        known.on_hand_units,
+        _shelf_buckets(facts, known.pairs),
     )
+    covered = cover(flow)
     left_open = leave_open(cells, columns.units, by_cell, covered.covered_units.T.ravel())
     open_lines.extend(columns._replace(units=left_open))
     refill = covered.refill_units
@@ -109,6 +137,7 @@ def _net_known(facts: PlanningFacts, known: _Known, lines: Lines, open_lines: Li
     bucket, place = np.nonzero(refill > 0)
     tiers, ranks = np.full_like(place, BUFFER), np.zeros_like(place)
     open_lines.extend(Columns(place, bucket, tiers, ranks, refill[bucket, place]))
+    return Covered(columns, left_open, flow, covered)
 
 
 def _laid(of_cells: Units, n_pairs: int) -> Units:

@@ -31,6 +31,16 @@ class Columns(NamedTuple):
             self.place[rows], self.bucket[rows], self.tier[rows], self.rank[rows], self.units[rows]
         )
 
+    def and_also(self, others: "Columns") -> "Columns":
+        """Put other lines behind these. Shapes: (n,), (m,) to (n + m,)."""
+        return Columns(
+            np.concatenate((self.place, others.place)),
+            np.concatenate((self.bucket, others.bucket)),
+            np.concatenate((self.tier, others.tier)),
+            np.concatenate((self.rank, others.rank)),
+            np.concatenate((self.units, others.units)),
+        )
+
 
 @dataclass
 class Lines:
