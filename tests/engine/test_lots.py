@@ -245,6 +245,20 @@ def test_where_capacity_is_short_a_minimum_lot_takes_its_room_from_others():
     assert {s.need_id: s.units for s in plan.shortfalls} == {1: pytest.approx(35.0)}
 
 
+def test_what_one_product_takes_of_a_store_in_advance_another_does_not_take_again():
+    # A hundred arrive each day. What is made on the second day of more than that is of the first day's.
+    facts = network(
+        [("OAT", "BONN", 1, 110.0), ("RYE", "BONN", 1, 100.0)],
+        {("A", "OAT"): {"lot_multiple_units": 10.0}, ("A", "RYE"): {"lot_multiple_units": 10.0}},
+        distance_km={("A", "BONN"): 11.0},
+        capacity={"A": 100.0},
+        n_buckets=2,
+    )
+    stored = tuple(msgspec.structs.replace(resource, kind="stored") for resource in facts.resources)
+    plan = planned(msgspec.structs.replace(facts, resources=stored))
+    assert sum(order.units for order in plan.production_orders) == 200.0
+
+
 # --- mutations and random networks ----------------------------------------------------------------------------
 
 
@@ -351,7 +365,7 @@ def ruled_networks(draw: st.DrawFn) -> PlanningFacts:
             "yield_share": st.sampled_from([1.0, 1.0, 0.8]),
         }
     )
-    return network(
+    facts = network(
         orders,
         {
             (node, product): draw(rules)
@@ -367,6 +381,14 @@ def ruled_networks(draw: st.DrawFn) -> PlanningFacts:
         make_minimum=draw(st.booleans()),
         largest_share=draw(st.sampled_from([None, None, 0.6])),
         objective=draw(st.sampled_from(["nearest", "landed_cost"])),
+    )
+    stored = draw(st.sets(st.sampled_from(nodes), max_size=1))
+    return msgspec.structs.replace(
+        facts,
+        resources=tuple(
+            msgspec.structs.replace(resource, kind="stored") if resource.node_code in stored else resource
+            for resource in facts.resources
+        ),
     )
 
 
@@ -399,6 +421,7 @@ def test_small_networks_lose_little_to_the_best_orders():
                 objective="landed_cost",
                 largest_share=None,
             ),
+            resources=tuple(msgspec.structs.replace(r, kind="renewed") for r in facts.resources),
             capabilities=tuple(
                 msgspec.structs.replace(c, maximum_lot_units=None, setup_use_per_order={}, yield_share=1.0)
                 for c in facts.capabilities

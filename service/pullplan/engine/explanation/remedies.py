@@ -155,7 +155,7 @@ def _with_more(options: Options, added: FloatArray) -> Options:
     """Add to what there is: (n_resources, n_buckets)."""
     capacities = options.capacities
     calendar = capacities.calendar + added
-    available = left_for_new_work(calendar, capacities.released_use, capacities.is_stored)
+    available = left_for_new_work(calendar - capacities.released_use, capacities.is_stored)
     more = dataclasses.replace(capacities, calendar=calendar, available=available)
     return dataclasses.replace(options, capacities=more)
 

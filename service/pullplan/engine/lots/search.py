@@ -19,7 +19,7 @@ from pullplan.engine.lots.sizing import LEAST_SAVING_SHARE, size_orders
 from pullplan.engine.lots.stopping import round_down
 from pullplan.engine.lots.ways import Table, tabulate
 from pullplan.engine.model import SearchProgress
-from pullplan.engine.options import Solution, runs
+from pullplan.engine.options import Solution, left_for_new_work, runs
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -152,8 +152,7 @@ class Search:
 
     def _look_ahead(self) -> Hint:
         if 0 < self._n_cells <= HINT_CELLS and not self._should_stop():
-            free = np.maximum(0.0, self._free)
-            return hint_of_programme(self._problem, [self._table(p) for p in self._products], free)
+            return hint_of_programme(self._problem, [self._table(p) for p in self._products], self._left_free)
         return hint_of_relaxation(self._problem, self._relaxation)
 
     def _first(self) -> None:
@@ -165,8 +164,8 @@ class Search:
             rows, use = expected[product]
             np.add.at(self._free, rows, RESERVED_SHARE * use)
             if self._is_stopped():
-                free, own = np.maximum(0.0, self._free), self._lines.get(product, np.empty(0, dtype=np.int64))
-                self._put(product, round_down(self._problem, product, self._relaxation, own, free))
+                own = self._lines.get(product, np.empty(0, dtype=np.int64))
+                self._put(product, round_down(self._problem, product, self._relaxation, own, self._left_free))
             else:
                 self._put(product, self._size(product, FIRST_PRICE_FACTOR, self._unlikely(product)))
 
@@ -234,7 +233,7 @@ class Search:
 
     def _size(self, product: int, price_factor: float, closed: BoolArray) -> Sized:
         prices = price_factor * self._hint.prices
-        return size_orders(self._problem, self._table(product), np.maximum(0.0, self._free), prices, closed)
+        return size_orders(self._problem, self._table(product), self._left_free, prices, closed)
 
     def _table(self, product: int) -> Table:
         problem = self._problem
@@ -272,6 +271,11 @@ class Search:
     def _is_short(self, product: int) -> bool:
         sized = self.sized[product]
         return sized.short_units > ROUNDING_SHARE * float(sized.line_units.sum() + sized.short_units)
+
+    @property
+    def _left_free(self) -> FloatArray:
+        """Tell what others leave: of a store, what none of them takes later."""
+        return left_for_new_work(self._free, self._problem.options.capacities.is_stored)
 
     def _left_to_lots(self) -> FloatArray:
         """Tell what products without lot rules leave free."""

@@ -84,7 +84,7 @@ def build_capacities(facts: PlanningFacts, shares: Sequence[ShareLimit] = ()) ->
         is_share=is_share,
         calendar=calendar,
         released_use=released_use,
-        available=left_for_new_work(calendar, released_use, is_stored),
+        available=left_for_new_work(calendar - released_use, is_stored),
     )
 
 
@@ -114,14 +114,14 @@ def uses_per_started_unit(capability: Capability) -> list[tuple[CapacityKey, flo
     ]
 
 
-def left_for_new_work(calendar: FloatArray, released_use: FloatArray, is_stored: BoolArray) -> FloatArray:
-    """Take what released work needs off what there is.
+def left_for_new_work(left: FloatArray, is_stored: BoolArray) -> FloatArray:
+    """Tell what new work may take, given what other work leaves of what there is; below 0 where that takes too much.
 
-    Shapes: twice (n_resources, n_buckets), (n_resources,) → (n_resources, n_buckets)
+    Shapes: (n_resources, n_buckets), (n_resources,) → (n_resources, n_buckets)
     """
-    renewed = np.maximum(0.0, calendar - released_use)
-    # New work may take of a store only what no later bucket's released work still needs.
-    left = np.maximum(0.0, np.cumsum(calendar - released_use, axis=1))
-    reserved = np.minimum.accumulate(left[:, ::-1], axis=1)[:, ::-1]
+    renewed = np.maximum(0.0, left)
+    # New work may take of a store only what no later bucket's other work still needs.
+    there = np.maximum(0.0, np.cumsum(left, axis=1))
+    reserved = np.minimum.accumulate(there[:, ::-1], axis=1)[:, ::-1]
     stored = np.diff(reserved, axis=1, prepend=0.0)
     return np.where(is_stored[:, None], stored, renewed)
