@@ -59,26 +59,28 @@ def _release_until_all_fit(
     capacities = options.capacities
     is_stored, available = capacities.is_stored[:, None], capacities.available
     there = np.where(is_stored, np.cumsum(available, axis=1), available)
+    slack = FIT_SHARE * np.abs(there)
 
     def overload() -> FloatArray:
         used = options.use_by_bucket(capability[stays], start[stays], size[stays])
         made = np.zeros((rules.setup.shape[0], available.shape[1]))
         np.add.at(made, (capability[stays & has_lots], start[stays & has_lots]), 1.0)
         used = used + rules.setup.T @ made
-        taken = np.where(is_stored, np.cumsum(used, axis=1), used)
-        over: FloatArray = taken - there - FIT_SHARE * np.abs(there)
+        over: FloatArray = np.where(is_stored, np.cumsum(used, axis=1), used) - there - slack
         return over
 
-    over = overload()
-    while (over > 0).any():
-        row, bucket = (int(i) for i in np.unravel_index(int(over.argmax()), over.shape))
-        takes = (options.capabilities.use + rules.setup)[:, [row]].toarray().ravel()[capability] > 0
-        takes &= (start <= bucket) if capacities.is_stored[row] else (start == bucket)
-        giving = np.flatnonzero(takes & stays & has_lots)
-        if len(giving) == 0:
-            return
-        stays[giving[np.lexsort((giving, size[giving]))[0]]] = False
-        over = overload()
+    fewest_first = np.argsort(size, kind="stable")
+    for row, bucket in np.argwhere(overload() > 0).tolist():
+        over = overload()[row, bucket]
+        unit, setup = (
+            of[:, [row]].toarray().ravel()[capability] for of in (options.capabilities.use, rules.setup)
+        )
+        taken = np.where(stays & has_lots, unit * size + setup, 0.0)
+        taken[start > bucket if is_stored[row] else start != bucket] = 0.0
+        taken = taken[fewest_first]
+        # Who is released first leaves less to be released by those who follow.
+        goes = (taken > 0) & (np.cumsum(taken) - taken < over)
+        stays[fewest_first[goes]] = False
 
 
 def keep_only(problem: Problem, product: int, kept: Kept, needs: IntArray) -> Sized:
