@@ -51,13 +51,16 @@ FROM lanes AS l JOIN nodes AS n USING (node_code) JOIN regions AS r USING (regio
 WHERE n.retired_at IS NULL AND r.retired_at IS NULL ORDER BY l.node_code, l.region_code;
 
 -- name: list_policies
-SELECT product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back,
+-- Those in force on a day; of several for the same codes the one that began last.
+SELECT DISTINCT ON (product_code, region_code) product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back,
     consume_buckets_forward, lead_probability_min, history_basis,
     lead_time_factor, variability_factor, usage_basis, usage_past_days, usage_forward_days, usage_past_share,
     order_cycle_days, minimum_order_units, order_multiple_units, demand_adjustment_factor,
     lead_time_adjustment_factor, red_zone_factor, yellow_zone_factor, green_zone_factor,
-    spike_threshold_units, spike_horizon_days, buffer_rounding
-FROM policies ORDER BY product_code, region_code;
+    spike_threshold_units, spike_horizon_days, buffer_rounding, minimum_stock_units, maximum_stock_units
+FROM policies
+WHERE coalesce(effective_from <= $1, TRUE) AND coalesce(effective_until > $1, TRUE)
+ORDER BY product_code, region_code, effective_from DESC NULLS LAST;
 
 -- name: list_consumption_pairs
 SELECT s.product_code, s.region_code

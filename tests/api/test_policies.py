@@ -39,6 +39,9 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"service_level_share": 1.5}, "service_level_share"),
     ({"review_period_days": 0}, "review_period_days"),
     ({"product_code": "**"}, "product_code"),
+    ({"policy": "minimum_maximum"}, "maximum_stock_units"),
+    ({"minimum_stock_units": 2, "maximum_stock_units": 1}, "maximum_stock_units"),
+    ({"effective_from": "2024-02-01", "effective_until": "2024-02-01"}, "effective_until"),
 ]
 
 
@@ -56,3 +59,24 @@ async def test_replacing_removes_the_policies_that_are_not_named(network: httpx.
     assert (report["stored"], report["retired"]) == (1, 1)
     listed = (await network.get("/v1/policies")).json()["items"]
     assert [(p["product_code"], p["policy"]) for p in listed] == [("*", "make_to_order")]
+
+
+async def test_policies_of_the_same_codes_follow_one_another(network: httpx.AsyncClient):
+    held = {"policy": "minimum_maximum", "minimum_stock_units": 5, "maximum_stock_units": 20}
+    rows = [
+        {"policy": "base_stock"},
+        held | {"effective_from": "2024-03-01", "effective_until": "2024-06-01"},
+        {"policy": "do_not_produce", "effective_from": "2024-06-01"},
+    ]
+    assert (await network.put("/v1/policies", json=rows)).json()["stored"] == 3
+    assert (await network.put("/v1/policies", json=rows)).json()["known"] == 3
+    first = (await network.get("/v1/policies?limit=2")).json()
+    rest = (await network.get("/v1/policies", params={"cursor": first["next_cursor"]})).json()
+    listed = [*first["items"], *rest["items"]]
+    assert [p["policy"] for p in listed] == ["base_stock", "minimum_maximum", "do_not_produce"]
+    in_force = (await network.get("/v1/policies?in_force_on=2024-06-01")).json()["items"]
+    assert [p["policy"] for p in in_force] == ["base_stock", "do_not_produce"]
+    twice = await network.put("/v1/policies", json=[rows[2], rows[2]])
+    assert (twice.status_code, twice.json()["errors"][0]["code"]) == (422, "duplicate-line")
+    report = (await network.put("/v1/policies?mode=replace", json=rows[2:])).json()
+    assert (report["known"], report["retired"]) == (1, 2)

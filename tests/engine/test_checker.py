@@ -32,7 +32,15 @@ from pullplan.engine.checker.needs import read_needs
 from pullplan.engine.checker.proof import Proof, Stated
 from pullplan.engine.checker.report import Report
 from pullplan.engine.checker.room import survey_room
-from pullplan.engine.model import Assignment, CapacityPrice, Need, Plan, PlanningFacts, ReleasedWork
+from pullplan.engine.model import (
+    Assignment,
+    CapacityPrice,
+    Need,
+    Plan,
+    PlanningFacts,
+    PullPolicy,
+    ReleasedWork,
+)
 from pullplan.engine.options import Solution, StagePrices, build_options, stage_measures
 
 small = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -272,6 +280,7 @@ def test_nodes_that_may_not_make_it_and_lanes_that_are_not_there_are_named(share
         ("capabilities", unqualified, "not_qualified"),
         ("nodes", offline, "offline"),
         ("lanes", elsewhere, "no_lane"),
+        ("policies", (PullPolicy(policy="do_not_produce"),), "do_not_produce"),
         ("parameters", later, "starts_too_early"),
     ):
         other = msgspec.structs.replace(facts, **{fact: value})

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.engine.pegging import DemandLine, peg
 
+from pullplan.engine.checker import check
 from pullplan.engine.demand import resolve_policy
 from pullplan.engine.model import (
     TIERS,
@@ -47,6 +49,7 @@ from pullplan.engine.netting import (
     reference_lead_days,
     wants_forecast,
 )
+from pullplan.engine.plan import make_plan
 
 MONDAY = date(2024, 1, 1)
 PAIR: dict[str, Any] = {"product_code": "BREAD", "region_code": "NORTH"}
@@ -485,6 +488,69 @@ def test_planning_again_with_the_order_on_its_way_orders_nothing_new():
     assert (derived.net_flow_units, derived.order_units) == (277.0, 0.0)
 
 
+# --- minimum and maximum, and nothing at all ------------------------------------------------------------------
+
+HELD = PullPolicy(policy="minimum_maximum", minimum_stock_units=10.0, maximum_stock_units=50.0)
+
+
+def test_stock_below_its_minimum_is_filled_up_to_its_maximum():
+    facts = facts_of(
+        5, policies=(HELD,), stock=(counted(50.0),), forecast=forecast_of(series(30.0, 30.0, 30.0, 30.0, 0.0))
+    )
+    needs = net(facts)
+    # 50 − 30 = 20 is enough; 20 − 30 is 60 below the maximum, of which 10 have no stock: forecast, and 50 are buffer.
+    assert by_bucket(needs, 5) == [0.0, 60.0, 0.0, 60.0, 0.0]
+    # What is still to be made serves demand, but for the minimum; with less than that left it is 30 of forecast, all in all.
+    assert by_tier(needs) == {"forecast": 30.0, "buffer": 90.0}
+    assert wants_forecast(facts)
+    assert forecast_steps(facts) == 5
+
+
+def test_exactly_the_minimum_is_enough():
+    facts = facts_of(2, policies=(HELD,), stock=(counted(40.0),), orders=(order(30.0), order(0.5, 1)))
+    assert by_bucket(net(facts), 2) == [0.0, 40.5]
+
+
+@pytest.mark.parametrize(
+    ("given_policy", "stock", "units"),
+    [
+        (HELD, (counted(0.0),), [50.0, 0.0]),
+        (HELD, (), []),  # of the pair nothing is known, and the policy is not its own
+        (msgspec.structs.replace(HELD, **PAIR), (), [50.0, 0.0]),
+    ],
+)
+def test_an_empty_shelf_is_filled_where_the_pair_is_known(given_policy: Any, stock: Any, units: Any):
+    needs = net(facts_of(2, policies=(given_policy,), stock=stock))
+    assert by_bucket(needs, 2) == (units or [0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    "bounds", [{}, {"minimum_stock_units": 5.0, "maximum_stock_units": 4.0}, {"maximum_stock_units": -1.0}]
+)
+def test_bounds_of_stock_that_contradict_each_other_are_refused(bounds: Any):
+    with pytest.raises(msgspec.ValidationError, match="maximum_stock_units"):
+        msgspec.convert({"policy": "minimum_maximum", **bounds}, PullPolicy)
+
+
+def test_what_is_not_to_be_made_is_served_from_stock_alone_and_the_rest_says_why():
+    makeable = {name: getattr(pillow_facts(), name) for name in ("nodes", "capabilities", "lanes")}
+    stop = PullPolicy(policy="do_not_produce", **PAIR)
+    facts = facts_of(
+        **makeable,
+        policies=(stop, PullPolicy()),
+        stock=(counted(4.0),),
+        orders=(order(3.0, 2), order(5.0, 3)),
+        forecast=forecast_of(series(9.0, 9.0, 9.0, 9.0)),
+    )
+    plan = make_plan(facts)
+    assert [(n.tier, n.units) for n in plan.needs] == [("order", 4.0)]
+    assert [(s.reason, s.units) for s in plan.shortfalls] == [("do_not_produce", 4.0)]
+    assert "no BREAD is made for NORTH" in plan.shortfalls[0].detail
+    assert check(facts, plan).findings == ()
+    made = make_plan(msgspec.structs.replace(facts, policies=(MAKE_TO_ORDER,)))
+    assert made.shortfalls == ()
+
+
 # --- targets and lead times ----------------------------------------------------------------------------------
 
 
@@ -607,6 +673,25 @@ def test_needs_are_the_formula_and_leave_the_projection_at_or_above_its_target(b
         assert projected >= targets[b] - 1e-6
 
 
+@given(BUCKETS, ON_HAND, UNITS)
+def test_a_level_to_fill_up_to_is_reached_whenever_anything_is_needed(
+    buckets: Any, on_hand: float, level: float
+):
+    demand, targets, receipts = (list(column) for column in zip(*buckets, strict=True))
+    gross = [sum(line.units for line in lines) for lines in demand]
+    twice = [np.array([column, column], dtype=float).T for column in (gross, targets, receipts)]
+    plain = Flow(twice[0], twice[1], twice[2], np.full(2, on_hand))
+    covered = cover(replace(plain, fill_up_to_units=np.array([level, -np.inf])))
+    needs = twice[0] - covered.covered_units + covered.refill_units
+    projected = on_hand
+    for b, need in enumerate(needs[:, 0].tolist()):
+        there = projected + receipts[b] - gross[b]
+        wanted = max(targets[b], level) - there if there < targets[b] else 0.0
+        assert need == pytest.approx(wanted, abs=1e-6)
+        projected = there + need
+    assert np.array_equal(covered.refill_units[:, 1], cover(plain).refill_units[:, 1])
+
+
 @given(BUCKETS, ON_HAND, st.integers(0, 5) | st.none())
 def test_netting_many_at_once_leaves_what_pegging_line_by_line_leaves(
     buckets: Any, on_hand: float, shelf: int | None
@@ -686,9 +771,10 @@ def test_needs_are_what_pegging_pair_by_pair_leaves_open(signals: Any, on_hand: 
 
 
 CODES = st.sampled_from(["*", "BREAD", "CAKE", "GONE"]), st.sampled_from(["*", "NORTH", "SOUTH"])
+MAXIMUM: dict[str, Any] = {"maximum_stock_units": 9.0}
 POLICIES = st.dictionaries(
     st.tuples(*CODES),
-    st.tuples(st.sampled_from(["make_to_order", "base_stock"]), st.integers(1, 60)),
+    st.tuples(st.sampled_from(["make_to_order", "base_stock", "minimum_maximum"]), st.integers(1, 60)),
     max_size=6,
 )
 
@@ -696,7 +782,7 @@ POLICIES = st.dictionaries(
 @given(POLICIES, st.dictionaries(st.sampled_from(["BREAD", "CAKE"]), st.integers(0, 40)))
 def test_a_forecast_reaches_as_far_as_any_pairs_own_policy_asks(policies: Any, make_days: Any):
     book = tuple(
-        PullPolicy(product_code=product, region_code=region, policy=name, review_period_days=days)
+        PullPolicy(product_code=product, region_code=region, policy=name, review_period_days=days, **MAXIMUM)
         for (product, region), (name, days) in policies.items()
     )
     facts = facts_of(
@@ -710,14 +796,15 @@ def test_a_forecast_reaches_as_far_as_any_pairs_own_policy_asks(policies: Any, m
         ),
         policies=book,
     )
-    longest = 0
+    longest, is_wanted = 0, False
     for product in ("BREAD", "CAKE"):
         for region in ("NORTH", "SOUTH"):
             policy = resolve_policy(book, product, region)
+            is_wanted |= policy.policy != "make_to_order"
             if policy.policy == "base_stock":
                 longest = max(longest, make_days.get(product, 0) + (policy.review_period_days or 7))
     assert forecast_steps(facts) == 8 + -(-longest // 7)
-    assert wants_forecast(facts) == (longest > 0)
+    assert wants_forecast(facts) == is_wanted
 
 
 @given(st.permutations(range(6)))

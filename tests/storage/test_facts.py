@@ -324,3 +324,24 @@ async def test_out_of_stock_is_told_in_days_of_the_deployments_time_zone(connect
     )
     (there,) = (await forecast_facts(connection, time_zone="Europe/Berlin")).out_of_stock
     assert (there.from_date, there.until_date) == (date(2024, 5, 2), date(2024, 5, 4))
+
+
+async def test_a_policy_counts_on_its_days_and_of_several_the_one_that_began_last(connection: Connection):
+    every = {"product_code": "*", "region_code": "*"}
+    days = [
+        (None, None),
+        (date(2024, 6, 5), None),
+        (date(2024, 6, 6), None),
+        (date(2024, 5, 1), date(2024, 6, 5)),
+    ]
+    for n, (first, end) in enumerate(days, 1):
+        row = every | {"policy": "base_stock", "review_period_days": n}
+        await insert(connection, [("policies", row | {"effective_from": first, "effective_until": end})])
+    in_force = {}
+    for day in (date(2024, 4, 30), date(2024, 6, 4), date(2024, 6, 5), date(2024, 6, 6)):
+        at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        [policy] = (await planning_facts(connection, at)).policies
+        in_force[day] = policy.review_period_days
+    assert list(in_force.values()) == [1, 4, 2, 3]
+    override = PullPolicy(policy="make_to_order")
+    assert (await planning_facts(connection, policy_overrides=[override])).policies == (override,)

@@ -1,16 +1,24 @@
 """How does each product × region pull?"""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from litestar import Request, get, put
+from litestar.params import QueryParameter
 from msgspec import Meta
 
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
 from pullplan.api.row_types import RowType
-from pullplan.engine.model import EVERY, BufferRounding, HistoryBasis, PullPolicyName, UsageBasis
+from pullplan.engine.model import (
+    EVERY,
+    BufferRounding,
+    HistoryBasis,
+    PullPolicyName,
+    UsageBasis,
+    refuse_stock_bounds,
+)
 from pullplan.storage import policies
 
 ReviewDays = Annotated[int, Meta(ge=1, le=366)]
@@ -20,10 +28,15 @@ Multiplier = Annotated[float, Meta(ge=0, le=1000)]
 WindowDays = Annotated[int, Meta(ge=1, le=366)]
 CycleDays = Annotated[int, Meta(ge=0, le=366)]
 ServiceLevel = Annotated[float, Meta(ge=0, lt=1)]
+InForceOn = Annotated[date | None, QueryParameter(description="Only policies that are in force on this day.")]
 
 
-class PolicyRow(intake.Row, kw_only=True):
-    """How a product × region pulls; `*` stands for every one. Pair beats product beats region beats all."""
+class PolicyRow(intake.Row, intake.Effective, kw_only=True):
+    """How a product × region pulls; `*` stands for every one. Pair beats product beats region beats all.
+
+    A plan goes by the policies in force on the day of its as_of; of several for the same codes the one that began last is. Where
+    none is in force for the pair, the next in that order is.
+    """
 
     product_code: fields.CodeOrEvery = EVERY
     region_code: fields.CodeOrEvery = EVERY
@@ -61,6 +74,18 @@ class PolicyRow(intake.Row, kw_only=True):
     spike_horizon_days: CycleDays | None = None
     """How many days ahead spikes are looked for; null is the decoupled lead time."""
     buffer_rounding: BufferRounding = "none"
+    minimum_stock_units: fields.NonNegative = 0
+    """Of `minimum_maximum`: where less would be left at the end of a bucket, it is filled up to the maximum."""
+    maximum_stock_units: fields.NonNegative | None = None
+    """Of `minimum_maximum`, which needs it."""
+
+    def __post_init__(self) -> None:
+        """Refuse dates, and bounds of stock, that contradict each other.
+
+        Raises: ValueError naming the field.
+        """
+        super().__post_init__()
+        refuse_stock_bounds(self.policy, self.minimum_stock_units, self.maximum_stock_units)
 
 
 class PolicyShown(PolicyRow, kw_only=True):
@@ -85,12 +110,17 @@ async def list_policies(
     updated_since: lists.UpdatedSince = None,
     product_code: fields.CodeOrEveryFilter = None,
     region_code: fields.CodeOrEveryFilter = None,
+    in_force_on: InForceOn = None,
 ) -> lists.Page[PolicyShown]:
     """List policies by product and region as they were given; what none is given for is `base_stock`."""
-    after = lists.decode_cursor(cursor, tuple[str, str])
-    rows = await policies.list_page(transaction, after, limit + 1, updated_since, product_code, region_code)
+    after = lists.decode_cursor(cursor, tuple[str, str, date | None])
+    rows = await policies.list_page(
+        transaction, after, limit + 1, updated_since, product_code, region_code, in_force_on
+    )
     shown = [PolicyShown(**row) for row in rows]
-    return lists.page(shown, limit, key=lambda policy: (policy.product_code, policy.region_code))
+    return lists.page(
+        shown, limit, key=lambda policy: (policy.product_code, policy.region_code, policy.effective_from)
+    )
 
 
 @put(

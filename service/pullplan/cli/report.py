@@ -22,6 +22,7 @@ _SHOWN_SHORTFALLS = 4
 _DETAIL_CHARACTERS = 200
 _ROUNDING_GAP = 1e-9
 _REASONS = {
+    "do_not_produce": "its policy is to make none",
     "no_capable_node": "no node makes it",
     "not_qualified": "no node is qualified",
     "offline": "its nodes are down",

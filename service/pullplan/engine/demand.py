@@ -17,7 +17,9 @@ from pullplan.engine.model import (
     DemandClass,
     ForecastFacts,
     Heard,
+    PlanningFacts,
     PullPolicy,
+    PullPolicyName,
     StockPosition,
 )
 
@@ -53,6 +55,11 @@ class PolicyBook:
             if pair in self._by_pair:
                 return self._by_pair[pair]
         return PullPolicy()
+
+
+def has_policy(policy: PullPolicyName, facts: PlanningFacts) -> bool:
+    """Tell whether any policy is of a kind that none has by default."""
+    return any(p.policy == policy for p in facts.policies)
 
 
 def resolve_policy(policies: Sequence[PullPolicy], product_code: str, region_code: str) -> PullPolicy:

@@ -96,7 +96,7 @@ async def read_network_facts(
         capacity_exceptions=await _read(connection, CapacityException, "list_capacity_exceptions"),
         capabilities=await _read(connection, Capability, "list_capabilities"),
         lanes=await _read(connection, Lane, "list_lanes"),
-        policies=await _read_policies(connection, policy_overrides),
+        policies=await _read_policies(connection, horizon.as_of_date, policy_overrides),
     )
 
 
@@ -130,8 +130,8 @@ async def read_forecast_facts(
 ) -> ForecastFacts:
     """Read what a forecast is made from: the days before as_of's, and what people changed of the future.
 
-    Pairs without history get a forecast when they hold stock, are adjusted, or have a base stock policy of their
-    own; where `pairs` are named, these and no other. To be called inside `opened_snapshot`.
+    Pairs without history get a forecast when they hold stock, are adjusted, or have a policy of their own that counts
+    it; where `pairs` are named, these and no other. To be called inside `opened_snapshot`.
     """
     day, as_of = moment.as_of_date, moment.as_of
     few = (None, None) if pairs is None else ([p for p, _ in pairs], [r for _, r in pairs])
@@ -140,7 +140,7 @@ async def read_forecast_facts(
         pairs = (
             *_pairs(await connection.fetch(SQL["list_stock"], as_of)),
             *((a.product_code, a.region_code) for a in adjustments),
-            *_pairs_with_base_stock(network),
+            *_pairs_that_count_forecast(network),
         )
     return ForecastFacts(
         horizon=network.horizon,
@@ -155,19 +155,22 @@ async def read_forecast_facts(
     )
 
 
-async def _read_policies(connection: Connection, overrides: Sequence[PullPolicy]) -> tuple[PullPolicy, ...]:
-    stored = await _read(connection, PullPolicy, "list_policies")
+async def _read_policies(
+    connection: Connection, day: date, overrides: Sequence[PullPolicy]
+) -> tuple[PullPolicy, ...]:
+    """Read the policies in force on a day, overrules in the place of those of the same codes."""
+    stored = await _read(connection, PullPolicy, "list_policies", day)
     by_pair = {(p.product_code, p.region_code): p for p in (*stored, *overrides)}
     return tuple(by_pair[pair] for pair in sorted(by_pair))
 
 
-def _pairs_with_base_stock(network: PlanningFacts) -> set[tuple[str, str]]:
+def _pairs_that_count_forecast(network: PlanningFacts) -> set[tuple[str, str]]:
     products = {product.product_code for product in network.products}
     regions = {region.region_code for region in network.regions}
     return {
         (p.product_code, p.region_code)
         for p in network.policies
-        if p.policy == "base_stock" and p.product_code in products and p.region_code in regions
+        if p.counts_forecast and p.product_code in products and p.region_code in regions
     }
 
 

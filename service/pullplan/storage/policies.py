@@ -1,6 +1,6 @@
 """How does each product × region pull?"""
 
-from datetime import datetime
+from datetime import date, datetime
 
 import asyncpg
 
@@ -36,17 +36,21 @@ COLUMNS = (
     "spike_threshold_units",
     "spike_horizon_days",
     "buffer_rounding",
+    "minimum_stock_units",
+    "maximum_stock_units",
+    "effective_from",
+    "effective_until",
 )
 TARGET = target(SQL, "staged_policies", COLUMNS)
 
 
 async def list_page(
     connection: Connection,
-    after: tuple[str, str] | None,
+    after: tuple[str, str, date | None] | None,
     limit: int,
     updated_since: datetime | None,
-    *filters: str | None,
+    *filters: str | date | None,
 ) -> list[asyncpg.Record]:
-    """List policies by product and region, those for every one (`*`) first; `filters`: product_code, region_code."""
-    start = after or (None, None)
+    """List policies by product and region, those for every one (`*`) first; `filters`: product_code, region_code, day."""
+    start = after or ("", "", None)
     return await connection.fetch(SQL["list_page"], *start, limit, updated_since, *filters)

@@ -73,9 +73,6 @@ def rules_hash(network: PlanningFacts) -> str:
     rules = (
         [product.product_code for product in network.products],
         [region.region_code for region in network.regions],
-        [
-            (p.product_code, p.region_code, p.history_basis, p.policy == "base_stock")
-            for p in network.policies
-        ],
+        [(p.product_code, p.region_code, p.history_basis, p.counts_forecast) for p in network.policies],
     )
     return hashlib.sha256(msgspec.json.encode(rules)).hexdigest()

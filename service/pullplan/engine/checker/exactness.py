@@ -91,12 +91,13 @@ class CellSums:
 
     def cumulated(self, is_cumulated: BoolArray) -> Self:
         """Let the cells of some rows take in those before them: (n_rows,), each of equally many cells."""
+        shape = len(is_cumulated), self.first.size // max(1, len(is_cumulated))
 
         def by_row(cells: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            rows = cells.reshape(len(is_cumulated), -1)
+            rows = cells.reshape(shape)
             return np.where(is_cumulated[:, None], np.cumsum(rows, axis=1), rows).ravel()
 
-        rows = self.first.reshape(len(is_cumulated), -1)
+        rows = self.first.reshape(shape)
         return replace(
             self,
             first=np.where(is_cumulated[:, None], rows[:, :1], rows).ravel(),

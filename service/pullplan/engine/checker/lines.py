@@ -180,6 +180,12 @@ class LineChecker:
         )
         at, capability, start = at[is_inside], capability[is_inside], start[is_inside]
         work = Work.of(ground, needs, need[at], capability, start)
+        self._find(
+            at,
+            ~needs.may_be_made[work.need],
+            "do_not_produce",
+            lambda _, __, need: f"by its policy no {need.product_code} is made for {need.region_code}",
+        )
         self._check_place(at, work)
         self._check_time(at, work)
         return self._check_route(at, work, units[at])

@@ -17,7 +17,7 @@ from pullplan.engine.checker.columns import (
 )
 from pullplan.engine.checker.ground import Ground
 from pullplan.engine.checker.report import Report
-from pullplan.engine.model import TIERS, Finding, Need
+from pullplan.engine.model import EVERY, TIERS, Finding, Need
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Needs:
     pinned_start: FloatArray
     """NaN where any start will do."""
     is_pinned: BoolArray
+    may_be_made: BoolArray
+    """Unless the policy is to produce nothing for it."""
 
     @property
     def finite_units(self) -> FloatArray:
@@ -76,7 +78,21 @@ def read_needs(ground: Ground, rows: Sequence[Need]) -> Needs:
         pinned_node=places(rows, "pinned_node_code", ground.node),
         pinned_start=floats(rows, "pinned_start_bucket"),
         is_pinned=np.fromiter((need.pinned_node_code is not None for need in rows), np.bool_, len(rows)),
+        may_be_made=_may_be_made(ground, rows),
     )
+
+
+def _may_be_made(ground: Ground, rows: Sequence[Need]) -> BoolArray:
+    """Tell of which needs the policy lets anything be made: a pair's own, else the product's, the region's, that of all."""
+    policies = {(p.product_code, p.region_code): p.policy for p in ground.facts.policies}
+    if "do_not_produce" not in policies.values():
+        return np.ones(len(rows), dtype=np.bool_)
+
+    def may(product: str, region: str) -> bool:
+        places = (product, region), (product, EVERY), (EVERY, region), (EVERY, EVERY)
+        return next((policies[at] for at in places if at in policies), "") != "do_not_produce"
+
+    return np.fromiter((may(need.product_code, need.region_code) for need in rows), np.bool_, len(rows))
 
 
 def check_needs(ground: Ground, needs: Needs, report: Report) -> None:

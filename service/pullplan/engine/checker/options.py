@@ -130,6 +130,7 @@ class Work:
         may &= self.is_in_time & self.is_fresh & self.may_leave
         if self.needs.is_pinned.any():
             may &= self.keeps_pins
+        may &= self.needs.may_be_made[self.need]
         return may
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates, bucket_of
 from pullplan.engine.lots import LotPlan, lot_sizes
 from pullplan.engine.model import Need, Shortfall, ShortfallReason
-from pullplan.engine.options import CapacityKey, OptionRows, Options, Solution
+from pullplan.engine.options import NEVER, CapacityKey, OptionRows, Options, Solution
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -53,8 +53,12 @@ def explain_shortfalls(
     )
     shortfalls: list[Shortfall] = []
     for i, ways in _ways_of_short_needs(options, np.flatnonzero(solution.shortfall_units > 0)):
-        by_lots = lots is not None and lots.is_short_by_lots(i)
-        reason, detail = _lot_rule(limits, i, ways) if by_lots else _reason(limits, i, ways)
+        if options.need_latest_bucket[i] == NEVER:
+            reason, detail = _do_not_produce(options.needs[i])
+        elif lots is not None and lots.is_short_by_lots(i):
+            reason, detail = _lot_rule(limits, i, ways)
+        else:
+            reason, detail = _reason(limits, i, ways)
         shortfalls.append(
             Shortfall(
                 shortfall_id=len(shortfalls) + 1,
@@ -75,6 +79,10 @@ def _ways_of_short_needs(options: Options, short: IntArray) -> Iterator[tuple[in
         ends = np.searchsorted(rows.need, needs, side="right").tolist()
         for i, first, end in zip(needs.tolist(), [0, *ends], ends, strict=False):
             yield i, rows[first:end]
+
+
+def _do_not_produce(need: Need) -> tuple[ShortfallReason, str]:
+    return "do_not_produce", f"by its policy no {need.product_code} is made for {need.region_code}"
 
 
 def _reason(limits: _Limits, i: int, ways: OptionRows) -> tuple[ShortfallReason, str]:

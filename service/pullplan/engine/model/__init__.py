@@ -50,6 +50,7 @@ from pullplan.engine.model.network import (
     PullPolicy,
     Region,
     Resource,
+    refuse_stock_bounds,
 )
 from pullplan.engine.model.plans import (
     Assignment,
@@ -224,4 +225,5 @@ __all__ = [
     "UsageBasis",
     "Verification",
     "VerificationRequest",
+    "refuse_stock_bounds",
 ]

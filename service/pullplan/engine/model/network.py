@@ -117,6 +117,18 @@ class Lane(Fact, frozen=True, kw_only=True):
     """On which days goods may leave."""
 
 
+def refuse_stock_bounds(policy: PullPolicyName, minimum_units: float, maximum_units: float | None) -> None:
+    """Refuse a `minimum_maximum` policy without a maximum, and any maximum below the minimum.
+
+    Raises: ValueError naming the field.
+    """
+    if maximum_units is None:
+        if policy == "minimum_maximum":
+            raise ValueError("maximum_stock_units: minimum_maximum needs it")
+    elif maximum_units < minimum_units:
+        raise ValueError("maximum_stock_units: must be at least minimum_stock_units")
+
+
 class PullPolicy(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a product × region pulls; EVERY stands for all. Pair beats product beats region beats all."""
 
@@ -155,3 +167,18 @@ class PullPolicy(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):
     spike_horizon_days: Annotated[int, Meta(ge=0, le=366)] | None = None
     """How many days ahead spikes are looked for; None: the decoupled lead time."""
     buffer_rounding: BufferRounding = "none"
+    minimum_stock_units: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
+    """Of `minimum_maximum`: where less would be left at the end of a bucket, it is filled up to the maximum."""
+    maximum_stock_units: Annotated[float, Meta(ge=0, le=1e12)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse bounds of stock that contradict each other.
+
+        Raises: ValueError naming the field.
+        """
+        refuse_stock_bounds(self.policy, self.minimum_stock_units, self.maximum_stock_units)
+
+    @property
+    def counts_forecast(self) -> bool:
+        """Tell whether forecast is demand: it is not where only orders, leads or a DDMRP buffer pull."""
+        return self.policy in ("base_stock", "minimum_maximum")

@@ -9,6 +9,7 @@ FindingCode = Literal[
     "need_not_covered",
     "line_malformed",
     "units_not_positive",
+    "do_not_produce",
     "not_capable",
     "not_qualified",
     "offline",

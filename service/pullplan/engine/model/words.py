@@ -17,7 +17,7 @@ DEMAND_TIERS: tuple[Tier, ...] = ("order", "lead", "forecast", "buffer")
 """Those that netting knows; `pinned` is of what a person has put in its place."""
 NodeStatus = Literal["online", "degraded", "offline"]
 ResourceKind = Literal["renewed", "stored"]
-PullPolicyName = Literal["make_to_order", "base_stock", "ddmrp_buffer"]
+PullPolicyName = Literal["make_to_order", "base_stock", "ddmrp_buffer", "minimum_maximum", "do_not_produce"]
 UsageBasis = Literal["past", "forward", "blended"]
 BufferColor = Literal["red", "yellow", "green", "above"]
 OnHandAlert = Literal["none", "yellow", "red"]
@@ -52,6 +52,7 @@ PassedOverCause = Literal[
     "search_stopped",
 ]
 ShortfallReason = Literal[
+    "do_not_produce",
     "no_capable_node",
     "not_qualified",
     "offline",

@@ -23,12 +23,13 @@ from pullplan.engine.buffers import (
     usage_per_day,
 )
 from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates, bucket_of
-from pullplan.engine.demand import Pair, PolicyBook, history_basis, on_hand_units
+from pullplan.engine.demand import Pair, PolicyBook, has_policy, history_basis, on_hand_units
 from pullplan.engine.model import (
     Basis,
     BufferDerivation,
     PlanningFacts,
     PullPolicy,
+    PullPolicyName,
     SeriesForecast,
     Spike,
 )
@@ -65,17 +66,23 @@ class Buffers:
     """By the bucket they are due in: (n_buckets, n_buffers)."""
 
 
-def buffered_pairs(facts: PlanningFacts, book: PolicyBook) -> tuple[Pair, ...]:
-    """Name the product × regions that pull through a DDMRP buffer and of which anything at all is known."""
-    if all(policy.policy != "ddmrp_buffer" for policy in facts.policies):
+def pairs_pulled_by(policy: PullPolicyName, facts: PlanningFacts, book: PolicyBook) -> tuple[Pair, ...]:
+    """Name the product × regions of a policy of which anything at all is known, be it that they have this policy themselves."""
+    if not has_policy(policy, facts):
         return ()
-    known: set[Pair] = set()
+    products = {product.product_code for product in facts.products}
+    regions = {region.region_code for region in facts.regions}
+    known: set[Pair] = {
+        (p.product_code, p.region_code)
+        for p in facts.policies
+        if p.product_code in products and p.region_code in regions
+    }
     for daily in (facts.recent_consumption, facts.recent_orders):
         known.update(zip(daily.product_codes, daily.region_codes, strict=True))
     for facts_of_pairs in (facts.orders, facts.lead_signals, facts.stock, facts.open_supply):
         known.update((one.product_code, one.region_code) for one in facts_of_pairs)
     known.update((s.product_code, s.region_code) for s in (facts.forecast.series if facts.forecast else ()))
-    return tuple(sorted(pair for pair in known if book.policy_of(*pair).policy == "ddmrp_buffer"))
+    return tuple(sorted(pair for pair in known if book.policy_of(*pair).policy == policy))
 
 
 def read_buffers(

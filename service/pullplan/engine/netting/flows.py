@@ -48,17 +48,22 @@ class Flow:
     on_hand_units: Units
     shelf_buckets: Units | None = None
     """For how many buckets goods keep, inf: for ever; None where all do. Shapes: (n_pairs,)"""
+    fill_up_to_units: Units | None = None
+    """What a bucket is filled up to that would end below its target, −inf: to the target; None where all are. Shapes: (n_pairs,)"""
 
     def some(self, first: int) -> "Flow":
         """Take the pairs from one on that are worked on at once."""
         block = slice(first, first + PAIRS_AT_ONCE)
-        shelf = None if self.shelf_buckets is None else self.shelf_buckets[block]
+        shelf, fill_up_to = (
+            n if n is None else n[block] for n in (self.shelf_buckets, self.fill_up_to_units)
+        )
         return Flow(
             self.demand_units[:, block],
             self.target_units[:, block],
             self.receipts_units[:, block],
             self.on_hand_units[block],
             shelf,
+            fill_up_to,
         )
 
 
@@ -76,6 +81,7 @@ def cover(flow: Flow, *, allow_returns: bool = False) -> Coverage:
     """Give stock and supply to demand bucket by bucket, and fill them up to their targets.
 
     need_b = max(0, target_b + gross_b − projected_(b-1) − receipts_b), which is demand less what covers it, and refill.
+    Where there is a level to fill up to, it stands in the target's place once need_b is above zero.
     Safety stock that is still to be made serves no later demand, except what exceeds a falling target: if it is not made,
     it cannot. Stock below zero is filled up in bucket 0: no open order stands behind it.
 
@@ -113,7 +119,11 @@ def _cover_some(flow: Flow, into: Coverage, *, least_refill: float) -> None:
         projected -= covered
         np.minimum(stock, demand, out=stock)
         there -= stock
-        np.subtract(target, projected, out=refill)
+        level = target
+        if flow.fill_up_to_units is not None:
+            is_below = projected - (demand - covered) < target
+            level = np.where(is_below, np.maximum(target, flow.fill_up_to_units), target)
+        np.subtract(level, projected, out=refill)
         np.maximum(refill, least_refill, out=refill)
         projected += refill
 

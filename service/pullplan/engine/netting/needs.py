@@ -8,9 +8,17 @@ from datetime import date
 import numpy as np
 
 from pullplan.engine.calendar import bucket_of, buckets_of_shelf_life, remaining_share_of_bucket_0
-from pullplan.engine.demand import Pair, PolicyBook, history_basis, on_hand_units
-from pullplan.engine.model import TIERS, BufferDerivation, Need, PlanningFacts, SeriesForecast, StockPosition
-from pullplan.engine.netting.buffered import buffered_pairs, derive, read_buffers
+from pullplan.engine.demand import Pair, PolicyBook, has_policy, history_basis, on_hand_units
+from pullplan.engine.model import (
+    TIERS,
+    BufferDerivation,
+    Need,
+    PlanningFacts,
+    PullPolicy,
+    SeriesForecast,
+    StockPosition,
+)
+from pullplan.engine.netting.buffered import derive, pairs_pulled_by, read_buffers
 from pullplan.engine.netting.flows import (
     Coverage,
     Flow,
@@ -41,7 +49,7 @@ class _Known:
     receipts_units: Units
     """By bucket: (n_buckets, n_pairs)."""
     series: Mapping[int, SeriesForecast]
-    """By place, where the policy is base stock."""
+    """By place, where the policy counts forecast as demand."""
     buffer_orders_units: Mapping[int, Units]
     """By place, where the policy is a DDMRP buffer: (n_buckets,)."""
 
@@ -89,8 +97,8 @@ def net(facts: PlanningFacts) -> tuple[Need, ...]:
 def net_lines(facts: PlanningFacts) -> Netted:
     """Net line by line, and keep what each line was covered by."""
     book = PolicyBook(facts.policies)
-    buffered = buffered_pairs(facts, book)
-    series = _base_stock_series(facts, book)
+    buffered = pairs_pulled_by("ddmrp_buffer", facts, book)
+    series = _counted_series(facts, book)
     lead_days = reference_lead_days(facts) if series or buffered else {}
     known = _gather(facts, book, lead_days, series, buffered)
     lines, open_lines = Lines(), Lines()
@@ -102,7 +110,7 @@ def net_lines(facts: PlanningFacts) -> Netted:
 def derive_buffers(facts: PlanningFacts) -> list[BufferDerivation]:
     """Tell every DDMRP buffer, by product and region, with all that it follows from."""
     book = PolicyBook(facts.policies)
-    pairs = buffered_pairs(facts, book)
+    pairs = pairs_pulled_by("ddmrp_buffer", facts, book)
     return derive(read_buffers(facts, pairs, book, reference_lead_days(facts)), facts) if pairs else []
 
 
@@ -124,6 +132,7 @@ def _net_known(facts: PlanningFacts, known: _Known, lines: Lines, open_lines: Li
         known.receipts_units,
         known.on_hand_units,
         _shelf_buckets(facts, known.pairs),
+        _maxima(facts, known),
     )
     covered = cover(flow)
     left_open = leave_open(cells, columns.units, by_cell, covered.covered_units.T.ravel())
@@ -144,11 +153,11 @@ def _laid(of_cells: Units, n_pairs: int) -> Units:
     return np.ascontiguousarray(of_cells.reshape(n_pairs, -1).T)
 
 
-def _base_stock_series(facts: PlanningFacts, book: PolicyBook) -> list[SeriesForecast]:
+def _counted_series(facts: PlanningFacts, book: PolicyBook) -> list[SeriesForecast]:
     return [
         series
         for series in (facts.forecast.series if facts.forecast else ())
-        if book.policy_of(series.product_code, series.region_code).policy == "base_stock"
+        if book.policy_of(series.product_code, series.region_code).counts_forecast
     ]
 
 
@@ -156,7 +165,7 @@ def _gather(
     facts: PlanningFacts,
     book: PolicyBook,
     lead_days: Mapping[Pair, int],
-    base_stock: Sequence[SeriesForecast],
+    counted: Sequence[SeriesForecast],
     buffered: tuple[Pair, ...],
 ) -> _Known:
     """Find the pairs whose demand is not simply their need, and what there is of them."""
@@ -172,8 +181,9 @@ def _gather(
         for pair, due, units in arriving_supply(facts)
         if (bucket := receipt_bucket(due, facts)) is not None
     ]
-    series = {(s.product_code, s.region_code): s for s in base_stock}
-    pairs = sorted({*on_hand, *(pair for pair, _, _ in receipts), *series, *buffered})
+    series = {(s.product_code, s.region_code): s for s in counted}
+    held = pairs_pulled_by("minimum_maximum", facts, book)
+    pairs = sorted({*on_hand, *(pair for pair, _, _ in receipts), *series, *buffered, *held})
     place = {pair: i for i, pair in enumerate(pairs)}
     receipts_units = np.zeros((facts.horizon.horizon_buckets, len(pairs)))
     for pair, bucket, units in receipts:
@@ -275,13 +285,33 @@ def _by_window(known: _Known, places: Places) -> dict[tuple[int, int], Places]:
 
 
 def _targets(facts: PlanningFacts, known: _Known) -> Units:
-    """Lay out the safety stock of every pair. Shapes: (n_buckets, n_pairs)."""
+    """Lay out the safety stock, or the minimum, of every pair. Shapes: (n_buckets, n_pairs)."""
     n_buckets, pairs = facts.horizon.horizon_buckets, known.pairs
     targets = np.zeros((n_buckets, len(pairs)))
     for at, series in known.series.items():
         policy, lead_days = known.book.policy_of(*pairs[at]), known.lead_days.get(pairs[at], 0)
-        targets[:, at] = buffer_targets(series, policy, lead_days, facts.horizon.bucket, n_buckets)
+        if policy.policy == "base_stock":
+            targets[:, at] = buffer_targets(series, policy, lead_days, facts.horizon.bucket, n_buckets)
+    for at, policy in _held(facts, known):
+        targets[:, at] = policy.minimum_stock_units
     return targets
+
+
+def _maxima(facts: PlanningFacts, known: _Known) -> Units | None:
+    """Tell what pairs are filled up to whose policy is minimum–maximum, −inf for others; None where there are none. Shapes: (n_pairs,)."""
+    maxima = np.full(len(known.place), -np.inf)
+    held = _held(facts, known)
+    for at, policy in held:
+        maxima[at] = policy.maximum_stock_units
+    return maxima if held else None
+
+
+def _held(facts: PlanningFacts, known: _Known) -> list[tuple[int, PullPolicy]]:
+    """Name the places of pairs whose policy is minimum–maximum, each with it."""
+    if not has_policy("minimum_maximum", facts):
+        return []
+    policies = ((at, known.book.policy_of(*pair)) for pair, at in known.place.items())
+    return [(at, policy) for at, policy in policies if policy.policy == "minimum_maximum"]
 
 
 def _shelf_buckets(facts: PlanningFacts, pairs: Sequence[Pair]) -> Units | None:

@@ -82,7 +82,7 @@ def _lead_days_table(facts: PlanningFacts) -> tuple[list[str], tuple[str, ...], 
 
 def wants_forecast(facts: PlanningFacts) -> bool:
     """Tell whether any policy looks at a forecast; without one a plan needs none."""
-    return _longest_protection_days(facts) > 0
+    return any(policy.counts_forecast or _looks_forward(policy) for policy, _ in _policies_in_use(facts))
 
 
 def forecast_steps(facts: PlanningFacts) -> int:
@@ -93,23 +93,27 @@ def forecast_steps(facts: PlanningFacts) -> int:
 
 def _longest_protection_days(facts: PlanningFacts) -> int:
     """Find how far any policy looks: base stock over its protection interval, buffers over forward usage; 0 if none does."""
-    default = PolicyBook(facts.policies).policy_of(EVERY, EVERY)
-    policies = (*facts.policies, default)
-    forward_days = max((p.usage_forward_days for p in policies if _looks_forward(p)), default=0)
-    if all(policy.policy != "base_stock" for policy in policies):
-        return forward_days
+    bucket = facts.horizon.bucket
+    days = [
+        _protection_days(policy, lead_days, bucket)
+        if policy.policy == "base_stock"
+        else policy.usage_forward_days
+        for policy, lead_days in _policies_in_use(facts)
+        if policy.policy == "base_stock" or _looks_forward(policy)
+    ]
+    return max(days, default=0)
+
+
+def _policies_in_use(facts: PlanningFacts) -> list[tuple[PullPolicy, int]]:
+    """List the policies that some product × region pulls by, each with the longest reference lead days of those."""
+    policies = (*facts.policies, PolicyBook(facts.policies).policy_of(EVERY, EVERY))
+    if not any(policy.counts_forecast or _looks_forward(policy) for policy in policies):
+        return []
     product_codes, region_codes, lead_days = _lead_days_table(facts)
     planned = {product.product_code for product in facts.products}
     is_planned = np.array([code in planned for code in product_codes], dtype=bool)
-    number = _policy_numbers(facts, product_codes, region_codes)
-    protection_days = (
-        _protection_days(
-            policies[n], max(0, int(lead_days[is_planned][of_policy].max())), facts.horizon.bucket
-        )
-        for n in np.unique(number[is_planned]).tolist()
-        if policies[n].policy == "base_stock" and (of_policy := number[is_planned] == n).any()
-    )
-    return max([forward_days, *protection_days])
+    number, lead_days = _policy_numbers(facts, product_codes, region_codes)[is_planned], lead_days[is_planned]
+    return [(policies[n], max(0, int(lead_days[number == n].max()))) for n in np.unique(number).tolist()]
 
 
 def _looks_forward(policy: PullPolicy) -> bool:

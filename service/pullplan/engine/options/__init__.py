@@ -1,7 +1,7 @@
 """Which node could serve which need when, at what cost and on which capacity?"""
 
 from pullplan.engine.options.arrays import NeedGroup, OptionRows, Options, runs
-from pullplan.engine.options.building import build_options, need_columns
+from pullplan.engine.options.building import NEVER, build_options, need_columns
 from pullplan.engine.options.capacities import Capacities, CapacityKey, left_for_new_work
 from pullplan.engine.options.measures import (
     CountedShort,
@@ -15,6 +15,7 @@ from pullplan.engine.options.solution import Solution, StagePrices
 from pullplan.engine.options.ways import Capabilities, Ways
 
 __all__ = [
+    "NEVER",
     "Capabilities",
     "Capacities",
     "CapacityKey",

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from pullplan.engine.calendar import buckets_of_shelf_life, effective_starts
+from pullplan.engine.demand import PolicyBook, has_policy
 from pullplan.engine.lanes import LaneTable, resolve_lanes
 from pullplan.engine.model import TIERS, Need, PlanningFacts, Product
 from pullplan.engine.options.arrays import Options
@@ -16,6 +17,8 @@ from pullplan.engine.options.shares import share_limits
 from pullplan.engine.options.ways import Capabilities, holding_cost_per_bucket
 
 IntArray = npt.NDArray[np.int64]
+
+NEVER = -1
 
 
 def build_options(facts: PlanningFacts, needs: Sequence[Need]) -> Options:
@@ -56,7 +59,7 @@ def need_columns(
         "need_region": np.fromiter((region_at[need.region_code] for need in needs), np.int64, n),
         "need_bucket": np.fromiter((need.bucket for need in needs), np.int64, n),
         "need_earliest_bucket": _earliest_bucket(facts, needs),
-        "need_latest_bucket": np.fromiter((need.latest_bucket for need in needs), np.int64, n),
+        "need_latest_bucket": _latest_bucket(facts, needs),
         "need_pinned_node": np.fromiter(
             (node_at[need.pinned_node_code] if need.pinned_node_code else -1 for need in needs), np.int64, n
         ),
@@ -77,6 +80,16 @@ def _earliest_bucket(facts: PlanningFacts, needs: Sequence[Need]) -> IntArray:
     shelf = (shelf_buckets[need.product_code] for need in needs)
     earliest = (0 if s is None else max(0, need.bucket - s) for s, need in zip(shelf, needs, strict=True))
     return np.fromiter(earliest, np.int64, len(needs))
+
+
+def _latest_bucket(facts: PlanningFacts, needs: Sequence[Need]) -> IntArray:
+    """Tell until when each need may arrive; −1, which is never, where a policy says that nothing is to be made for it."""
+    latest = np.fromiter((need.latest_bucket for need in needs), np.int64, len(needs))
+    if has_policy("do_not_produce", facts):
+        book = PolicyBook(facts.policies)
+        policies = (book.policy_of(need.product_code, need.region_code).policy for need in needs)
+        latest[np.fromiter((policy == "do_not_produce" for policy in policies), np.bool_, len(needs))] = NEVER
+    return latest
 
 
 def _lay_out_capabilities(
