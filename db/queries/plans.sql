@@ -63,6 +63,11 @@ WHERE assignment_id > $2
     AND ($5::text IS NULL OR node_code = $5) AND ($6::text IS NULL OR tier = $6)
 ORDER BY assignment_id LIMIT $7;
 
+-- name: find_need
+SELECT need_id, product_code, region_code, bucket_date, tier, rank, units, assigned_units, shortfall_units,
+    pinned_node_code, pinned_start_bucket_date
+FROM plan_needs_of($1) WHERE need_id = $2;
+
 -- name: find_assignment
 SELECT assignment_id, need_id, product_code, region_code, node_code, tier, need_bucket_date, start_bucket_date,
     arrival_bucket_date, units, coalesce(started_units, units) AS started_units, distance_km, cost_per_unit,

@@ -33,7 +33,7 @@ from pullplan.engine.model import (
     PullPolicy,
     Resource,
 )
-from pullplan.engine.netting import reconcile
+from pullplan.engine.netting import net_lines, reconcile
 from pullplan.engine.plan import make_plan
 
 MILL: dict[str, Any] = {
@@ -46,7 +46,7 @@ SOURCES = ("from_stock_units", "from_supply_units", "from_buffer_units", "assign
 
 def reconciled(facts: PlanningFacts) -> Ledger:
     plan = make_plan(facts)
-    return reconcile(facts, plan.needs, plan.assignments, plan.shortfalls)
+    return reconcile(facts, net_lines(facts), plan.needs, plan.assignments, plan.shortfalls)
 
 
 def short_units(ledger: Ledger) -> list[float]:

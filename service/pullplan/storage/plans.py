@@ -199,6 +199,11 @@ async def find_facts(connection: Connection, plan_id: UUID) -> PlanningFacts | N
     return None if packed is None else msgspec.msgpack.decode(zlib.decompress(packed), type=PlanningFacts)
 
 
+async def find_need(connection: Connection, plan_id: UUID, need_id: int) -> asyncpg.Record | None:
+    """Find one need of a plan."""
+    return await connection.fetchrow(SQL["find_need"], plan_id, need_id)
+
+
 async def find_assignment(connection: Connection, plan_id: UUID, assignment_id: int) -> asyncpg.Record | None:
     """Find one line of a plan."""
     return await connection.fetchrow(SQL["find_assignment"], plan_id, assignment_id)

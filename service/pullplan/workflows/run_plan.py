@@ -17,11 +17,13 @@ from pullplan.engine.model import (
     PlanningFacts,
     PlanParameters,
     PlanRequest,
+    PullTerms,
 )
-from pullplan.engine.netting import derive_buffers, reconcile, wants_forecast
+from pullplan.engine.netting import derive_buffers, net_lines, pull_terms, reconcile, wants_forecast
 from pullplan.engine.plan import make_plan
 from pullplan.engine.replanning import Churn, Warm
 from pullplan.storage import buffers, facts, forecasts, ledger, plans, replans, verifications
+from pullplan.storage import pull_terms as stored_terms
 from pullplan.storage.database import Connection
 from pullplan.storage.plan_reading import WholePlan
 from pullplan.storage.queue import Claimed
@@ -73,6 +75,7 @@ class _Made(msgspec.Struct, frozen=True):
     plan: Plan
     buffers: list[BufferDerivation]
     ledger: Ledger
+    terms: PullTerms
     warm: Warm | None
     """What a re-plan has left for the next one."""
     fresh_forecast: MadeForecast | None
@@ -143,8 +146,17 @@ def _compute(read: _Read, request: PlanRequest, desk: Desk) -> _Made:
         plan, warm = make_plan(planning, desk.progress, should_stop, desk.spread), None
     else:
         plan, warm = read.parent.warm.replan(planning, read.churn, desk.progress)
-    reconciled = reconcile(planning, plan.needs, plan.assignments, plan.shortfalls)
-    return _Made(planning, plan, derive_buffers(planning), reconciled, warm, forecast, seconds)
+    netted = net_lines(planning)
+    return _Made(
+        planning,
+        plan,
+        derive_buffers(planning),
+        reconcile(planning, netted, plan.needs, plan.assignments, plan.shortfalls),
+        pull_terms(planning, netted),
+        warm,
+        forecast,
+        seconds,
+    )
 
 
 def _time_is_up(seconds: float | None, clock: Callable[[], float]) -> Callable[[], bool] | None:
@@ -168,6 +180,7 @@ async def _store(connection: Connection, record: plans.PlanRecord, read: _Read, 
         await replans.insert(connection, record, made.plan, made.planning, dates, parent=read.parent.whole)
     await buffers.insert(connection, record.plan_id, made.buffers)
     await ledger.insert(connection, record.plan_id, made.ledger, dates)
+    await stored_terms.insert(connection, record.plan_id, made.terms)
 
 
 async def _read(connection: Connection, request: PlanRequest, time_zone: str, known: KnownPlans) -> _Read:

@@ -20,6 +20,11 @@ class PlannedBuckets:
         return 7 if self.bucket == "week" else 1
 
     @property
+    def dates(self) -> list[date]:
+        """List the first day of each."""
+        return [self.first_date + timedelta(days=b * self.days_per_bucket) for b in range(self.n_buckets)]
+
+    @property
     def last_date(self) -> date:
         """Name the first day of the last bucket."""
         return self.first_date + timedelta(days=self.days_per_bucket * (self.n_buckets - 1))

@@ -2,7 +2,7 @@
 
 from pullplan.engine.netting.flows import Flow, consume_forecast, cover, leave_open
 from pullplan.engine.netting.ledger import reconcile
-from pullplan.engine.netting.needs import derive_buffers, net
+from pullplan.engine.netting.needs import derive_buffers, net, net_lines
 from pullplan.engine.netting.pinning import pin_needs, refuse_broken_pins
 from pullplan.engine.netting.supply import arriving_supply
 from pullplan.engine.netting.targets import (
@@ -11,6 +11,7 @@ from pullplan.engine.netting.targets import (
     reference_lead_days,
     wants_forecast,
 )
+from pullplan.engine.netting.terms import pull_terms
 
 __all__ = [
     "Flow",
@@ -22,7 +23,9 @@ __all__ = [
     "forecast_steps",
     "leave_open",
     "net",
+    "net_lines",
     "pin_needs",
+    "pull_terms",
     "reconcile",
     "reference_lead_days",
     "refuse_broken_pins",

@@ -9,7 +9,7 @@ import numpy as np
 from pullplan.engine.demand import Pair
 from pullplan.engine.model import TIERS, Assignment, Ledger, Need, PlanningFacts, Shortfall, ShortUnits
 from pullplan.engine.netting.flows import Places, Units, add_up, split_cover
-from pullplan.engine.netting.needs import BUFFER, Netted, net_lines
+from pullplan.engine.netting.needs import BUFFER, Netted
 from pullplan.engine.netting.ordering import DUST_UNITS, Columns
 
 PINNED = TIERS.index("pinned")
@@ -40,6 +40,7 @@ class _Cells:
 
 def reconcile(
     facts: PlanningFacts,
+    netted: Netted,
     needs: Sequence[Need],
     assignments: Sequence[Assignment],
     shortfalls: Sequence[Shortfall],
@@ -50,7 +51,6 @@ def reconcile(
 
     Source: the planning model, section 2, the ledger.
     """
-    netted = net_lines(facts)
     order = sorted(range(len(netted.pairs)), key=netted.pairs.__getitem__)
     position = np.empty(len(order), dtype=np.intp)
     position[order] = np.arange(len(order))

@@ -75,6 +75,9 @@ class Covered:
 class Netted:
     """What netting finds before anything is pinned."""
 
+    book: PolicyBook
+    lead_days: Mapping[Pair, int]
+    """Of reference nodes; empty where no policy asks for any."""
     pairs: list[Pair]
     """In the order of their places; those that there is something to net against come first."""
     open_lines: Lines
@@ -104,7 +107,7 @@ def net_lines(facts: PlanningFacts) -> Netted:
     lines, open_lines = Lines(), Lines()
     pairs = _file_demand(facts, known, lines, open_lines)
     covered = _net_known(facts, known, lines, open_lines) if known.place else None
-    return Netted(pairs, open_lines, covered)
+    return Netted(book, lead_days, pairs, open_lines, covered)
 
 
 def derive_buffers(facts: PlanningFacts) -> list[BufferDerivation]:

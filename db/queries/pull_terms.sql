@@ -1,0 +1,16 @@
+-- name: find_terms
+SELECT c.policy_number, c.history_basis, c.lead_days, c.on_hand_units,
+    t.receipts_units[n.first_at:n.last_at] AS receipts_units, t.target_units[n.first_at:n.last_at] AS target_units
+FROM plan_pull_terms AS t
+CROSS JOIN LATERAL unnest(
+    t.product_codes, t.region_codes, t.policy_numbers, t.history_bases, t.lead_days, t.on_hand_units
+) WITH ORDINALITY AS c (
+    product_code, region_code, policy_number, history_basis, lead_days, on_hand_units, position
+)
+CROSS JOIN LATERAL (
+    SELECT (c.position::integer - 1) * p.horizon_buckets + 1 AS first_at,
+        c.position::integer * p.horizon_buckets AS last_at
+    FROM plans AS p WHERE p.plan_id = t.plan_id
+) AS n
+WHERE t.plan_id = $1 AND t.first_product_code <= $2 AND t.last_product_code >= $2
+    AND c.product_code = $2 AND c.region_code = $3;
