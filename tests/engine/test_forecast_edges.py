@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pullplan.engine.forecast import forecast_demand, interval_quantile
 from pullplan.engine.forecast.backtest import Field, backtest_origins, rank_candidates
 from pullplan.engine.forecast.calibration import TriedBand, band_scales, stretched
+from pullplan.engine.forecast.spread import band_of
 from pullplan.engine.model import (
     DailyUnits,
     Forecast,
@@ -194,6 +195,18 @@ def test_bands_are_stretched_until_they_would_have_covered_four_fifths() -> None
     wide = [TriedBand(np.stack([narrow[0] - 35, narrow[1], narrow[2] + 35]), actual)] * 200
     scales = band_scales(wide, np.zeros(50, dtype=np.intp), floored=np.zeros(50, dtype=bool))
     assert scales == pytest.approx(25.6 / 40, rel=0.1)
+
+
+def test_quantiles_of_like_steps_are_evened_out_and_closed_days_stay_closed() -> None:
+    draw = np.random.default_rng(6)
+    mean = np.array([100.0, 100.0, 0.0, 100.0, 100.0, 100.0, 0.0, 100.0])
+    paths = draw.normal(0.0, 20.0, (48, 200, 8)) * (mean > 0)
+    band = band_of(np.broadcast_to(mean, (200, 8)), paths)
+    assert (band[:, :, mean == 0] == 0).all()
+    expected = np.array([-1.2816, 0.0, 1.2816])[:, None] * 20 + 100
+    missed = [np.abs(band[:, :, s] - expected).mean() for s in np.flatnonzero(mean)]
+    alone = np.abs(band_of(np.full((200, 1), 100.0), paths[..., :1])[..., 0] - expected).mean()
+    assert np.mean(missed) < 0.75 * alone
 
 
 @settings(max_examples=50, deadline=None)

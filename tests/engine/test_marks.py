@@ -65,6 +65,15 @@ def test_the_last_bucket_a_new_level_and_a_spike_that_comes_every_year_are_no_ou
         assert marked(facts_of(units)).marks == [{}]
 
 
+def test_large_orders_that_come_now_and_then_are_demand_but_one_far_above_them_is_not() -> None:
+    units = around(20.0, 100)
+    for week, order in ((30, 600.0), (47, 610.0), (71, 400.0)):
+        units[week] = order
+    assert marked(facts_of(units)).marks == [{}]
+    units[60] = 5000.0
+    assert marked(facts_of(units)).marks == [{60: "outlier"}]
+
+
 def test_a_spike_in_rare_demand_is_demand() -> None:
     units = [0.0] * N_WEEKS
     units[5::12] = [3.0] * len(units[5::12])

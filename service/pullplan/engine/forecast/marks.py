@@ -27,6 +27,8 @@ _LEAST_DEVIATION_SHARE = 0.1
 _BLOCK_SERIES = 256
 # What lasts longer than so many buckets is a new level, or a season, and no outlier.
 _LONGEST_OUTLIER = 2
+# What is at least so large, beside another that stands out, is like it: large orders that come now and then are demand.
+_LIKE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def mark_history(history: History, facts: ForecastFacts) -> MarkedHistory:
 
 
 def find_outliers(units: Units, period: int) -> NDArray[np.bool_]:
-    """Find single buckets that stand far above all around them, and have no like a season before or after.
+    """Find single buckets that stand far above all around them, and have no like: a season before or after, or ever.
 
     Only demand that is usually there can have them: a spike in rare demand is demand. The last bucket can't be one:
     whether it is a new level is still to be seen.
@@ -87,7 +89,7 @@ def find_outliers(units: Units, period: int) -> NDArray[np.bool_]:
         block = slice(first, first + _BLOCK_SERIES)
         high[block] = _stands_out(units[block])
     for i in np.flatnonzero(high.any(axis=1)):
-        high[i] = _lone(high[i], period)
+        high[i] = _lone(high[i], units[i], period)
     return high
 
 
@@ -115,13 +117,19 @@ def _middle(ordered: Units) -> Units:
     return middle
 
 
-def _lone(high: NDArray[np.bool_], period: int) -> NDArray[np.bool_]:
-    """Leave of one series' high buckets those that are no level and no season. Shapes: (n_buckets,) to the same."""
+def _lone(high: NDArray[np.bool_], units: Units, period: int) -> NDArray[np.bool_]:
+    """Leave of one series' high buckets those that are no level, no season, and no order that comes again.
+
+    Shapes: (n_buckets,) to the same
+    """
     lone = high.copy()
     borders = np.flatnonzero(np.diff(np.r_[False, high, False].astype(int)))
     for first, end in zip(borders[::2].tolist(), borders[1::2].tolist(), strict=True):
         near = [slice(max(0, first + shift - 1), max(0, end + shift + 1)) for shift in (-period, period)]
-        recurs = any(high[season].any() for season in near)
+        others = high.copy()
+        others[first:end] = False
+        is_like = others & (units >= _LIKE_SHARE * units[first:end].max())
+        recurs = is_like.any() or any(high[season].any() for season in near)
         if end - first > _LONGEST_OUTLIER or end == high.size or recurs:
             lone[first:end] = False
     return lone

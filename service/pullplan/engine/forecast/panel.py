@@ -19,7 +19,7 @@ from pullplan.engine.forecast.grounds import candidates_of, history_grounds, pas
 from pullplan.engine.forecast.marks import mark_history
 from pullplan.engine.forecast.newcomers import Pool, Projection
 from pullplan.engine.forecast.season import SEASONS
-from pullplan.engine.forecast.spread import band_of, deviation_paths
+from pullplan.engine.forecast.spread import band_around, deviation_paths, offsets_of
 from pullplan.engine.forecast.totals import total_forecasts
 from pullplan.engine.forecast.tournament import Panel, Progress, Say, replay_trials, run_tournament
 from pullplan.engine.model import (
@@ -185,7 +185,8 @@ def assemble_series(
 ) -> SeriesForecast:
     """Put quantiles around a mean that people have adjusted. Shapes: mean (n_steps,)."""
     paths = scaled_alike(raw.paths, raw.mean, mean)
-    p10, p50, p90 = stretched(band_of(mean, paths), raw.widths, whole=raw.is_whole)
+    offsets = scaled_alike(offsets_of(raw.mean, raw.paths), raw.mean, mean)
+    p10, p50, p90 = stretched(band_around(mean, offsets), raw.widths, whole=raw.is_whole)
     if not ((mean >= 0) & (p10 >= 0) & (p10 <= p50) & (p50 <= p90)).all():
         raise AssertionError(f"the quantiles of {pair} are negative or cross")
     return SeriesForecast(

@@ -21,6 +21,10 @@ MOST_STRETCHED_BUCKETS = 104
 
 LEAST_SCALE = 1e-12
 
+# How much of its quantiles a step shares with the steps beside it: of N_PATHS draws each, they scatter by a tenth and more.
+STEP_WEIGHTS = (1.0, 2.0, 3.0, 2.0, 1.0)
+LIKE_STEPS_FACTOR = 2.0
+
 # An own scale of error counts as much as its kind's once it rests on this many independent stretches.
 SCALE_STRETCHES = 3.0
 
@@ -74,11 +78,45 @@ def interval_quantile(
 
 def band_of(mean: Units, paths: Units) -> Units:
     """Draw p10, p50 and p90 of every step. Shapes: mean (…, n_steps), paths (n, …, n_steps), result (3, …, n_steps)."""
+    return band_around(mean, offsets_of(mean, paths))
+
+
+def offsets_of(mean: Units, paths: Units) -> Units:
+    """Tell how far p10, p50 and p90 lie from the mean, evened out with like steps beside, as shares of their means.
+
+    Shapes: mean (…, n_steps), paths (n, …, n_steps), result (3, …, n_steps)
+    """
     ordered = np.sort(paths, axis=0)
-    band = np.maximum(0.0, mean + np.stack([_quantile_of_ordered(ordered, level) for level in LEVELS]))
+    offsets = np.stack([_quantile_of_ordered(ordered, level) for level in LEVELS])
+    return _evened_out(offsets, np.broadcast_to(mean, offsets.shape[1:]))
+
+
+def band_around(mean: Units, offsets: Units) -> Units:
+    """Put quantiles around a mean, never below zero. Shapes: mean (…, n_steps), offsets and result (3, …, n_steps)."""
     # Interpolation may round a quantile one unit in the last place above the next.
-    rising: Units = np.maximum.accumulate(band, axis=0)
+    rising: Units = np.maximum.accumulate(np.maximum(0.0, mean + offsets), axis=0)
     return rising
+
+
+def _evened_out(offsets: Units, mean: Units) -> Units:
+    """Average over neighbouring steps by STEP_WEIGHTS, those of like means alone: a closed day says nothing of an open one.
+
+    Shapes: offsets (3, …, n_steps), mean (…, n_steps)
+    """
+    reach, n_steps = len(STEP_WEIGHTS) // 2, mean.shape[-1]
+    shares = np.divide(offsets, mean, out=np.zeros_like(offsets), where=mean > LEAST_SCALE)
+    total, weights = np.zeros_like(offsets), np.zeros_like(mean)
+    for shift, weight in enumerate(STEP_WEIGHTS, start=-reach):
+        to = slice(max(0, -shift), max(0, n_steps - max(0, shift)))
+        of = slice(max(0, shift), max(0, n_steps + min(0, shift)))
+        here, there = mean[..., to], mean[..., of]
+        is_like = (np.minimum(here, there) > LEAST_SCALE) & (
+            np.maximum(here, there) <= LIKE_STEPS_FACTOR * np.minimum(here, there)
+        )
+        total[..., to] += weight * is_like * shares[..., of]
+        weights[..., to] += weight * is_like
+    evened: Units = np.divide(total * mean, weights, out=offsets.copy(), where=weights > 0)
+    return evened
 
 
 def deviation_paths(units: Units, n_steps: int) -> Units:

@@ -18,7 +18,7 @@ from pullplan.engine.forecast.adjustments import scaled_alike
 from pullplan.engine.forecast.calibration import TriedBand, band_scales, stretched
 from pullplan.engine.forecast.coherence import Choice, Coherence, total_units
 from pullplan.engine.forecast.models import seasonal_naive
-from pullplan.engine.forecast.spread import N_PATHS, band_of, error_paths
+from pullplan.engine.forecast.spread import N_PATHS, band_around, band_of, error_paths, offsets_of
 from pullplan.engine.forecast.tournament import Panel
 from pullplan.engine.model import SeriesForecast, TotalForecast, TotalledBy
 
@@ -59,9 +59,13 @@ def total_forecasts(
     for i, total in enumerate(totals):
         mean = np.sum([s.mean_units for s in total.series], axis=0)
         proven = np.isfinite(paths[i]).all() and said[i].any()
-        own = scaled_alike(paths[i], said[i], mean) if proven else _summed_paths(total.series)
+        offsets = (
+            scaled_alike(offsets_of(said[i], paths[i]), said[i], mean)
+            if proven
+            else offsets_of(mean, _summed_paths(total.series))
+        )
         is_whole = total.rows.size > 0 and bool(panel.is_whole[total.rows].all())
-        p10, p50, p90 = stretched(band_of(mean, own), replay.scales[:, i], whole=is_whole)
+        p10, p50, p90 = stretched(band_around(mean, offsets), replay.scales[:, i], whole=is_whole)
         choice = coherence.choices.get(total.code) if total.totalled_by == "product" else None
         choice = choice or Choice()
         made.append(
