@@ -113,13 +113,17 @@ def _coverage(name: str, ours: Score) -> Figures:
         **{f"step {s}": covered for s, covered in enumerate(ours.coverage_by_step, start=1)},
     }
     worst = max(by_part, key=lambda part: _outside(by_part[part]))
-    nothing = by_part[worst].nothing_share
-    told = f", where nothing came in {nothing:.2f}" if nothing > PART_COVERAGE[1] else ""
+    nothing, share = by_part[worst].nothing_share, _judged(by_part[worst])
+    told = (
+        f", where nothing came in {nothing:.2f}: that counted by its probability"
+        if share != by_part[worst].share
+        else ""
+    )
     return [
         _coverage_of_panel(name, ours),
         figure(
-            f"{name}: coverage of the class or step worst covered ({worst}{told})", by_part[worst].share, "share",
-            reference=COVERED_SHARE, must=f"{PART_COVERAGE[0]:.2f}–{PART_COVERAGE[1]:.2f}", reached=PART_COVERAGE[0] <= by_part[worst].share <= PART_COVERAGE[1],
+            f"{name}: coverage of the class or step worst covered ({worst}{told})", share, "share",
+            reference=COVERED_SHARE, must=f"{PART_COVERAGE[0]:.2f}–{PART_COVERAGE[1]:.2f}", reached=PART_COVERAGE[0] <= share <= PART_COVERAGE[1],
         ),
     ]  # fmt: skip
 
@@ -136,10 +140,15 @@ def _coverage_of_panel(name: str, ours: Score) -> dict[str, Any]:
     return {**of_panel, "coverage": {"of": name, "by_class": by_class, "by_step": by_step}}
 
 
+def _judged(covered: Covered) -> float:
+    """Judge what lay inside the band; where no band could cover so little, nothing counts by its probability."""
+    return covered.spread_share if covered.nothing_share > PART_COVERAGE[1] else covered.share
+
+
 def _outside(covered: Covered) -> float:
-    """Rank parts by how far their coverage lies outside its limits; a band covers at least the buckets in which nothing came."""
+    """Rank parts by how far their coverage lies outside its limits."""
     low, high = PART_COVERAGE
-    return max(low - covered.share, covered.share - max(high, covered.nothing_share))
+    return max(low - _judged(covered), _judged(covered) - high)
 
 
 def parts() -> Figures:

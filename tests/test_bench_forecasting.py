@@ -43,13 +43,23 @@ def test_an_earlier_year_ends_where_the_last_begins() -> None:
     assert [(origin.known.horizon.as_of_date - MONDAY).days // 7 for origin in earlier] == [32, 36, 40]
 
 
-def test_a_class_is_covered_at_least_where_nothing_came() -> None:
-    idle = Said("lumpy", np.r_[np.zeros(380), np.full(20, 9.0)], np.zeros(400), np.zeros((3, 400)))
-    covered = score([idle]).coverage_by_class["lumpy"]
-    assert (covered.share, covered.nothing_share, covered.n_values) == (0.95, 0.95, 400)
-    assert _outside(covered) <= 0
-    assert _outside(Covered(0.95, 0.5, 400)) == pytest.approx(0.05)
-    assert _outside(Covered(0.65, 0.5, 400)) == pytest.approx(0.05)
+def test_where_nearly_nothing_comes_nothing_counts_by_its_probability() -> None:
+    def of(n_came: int, p90: float) -> Covered:
+        actual = np.r_[np.zeros(400 - n_came), np.full(n_came, 9.0)]
+        band = np.repeat([[0.0], [0.0], [p90]], 400, axis=1)
+        return score([Said("lumpy", actual, np.zeros(400), band)]).coverage_by_class["lumpy"]
+
+    # Nothing in 95 %: a band of nothing covers them all, of which four fifths is by right.
+    idle = of(20, p90=0.0)
+    assert (idle.share, idle.nothing_share, idle.n_values) == (0.95, 0.95, 400)
+    assert idle.spread_share == pytest.approx(0.8)
+    assert _outside(idle) <= 0
+    # The same said of what comes in a third of all buckets is out by far; and so is what covers all that ever comes.
+    assert of(132, p90=0.0).spread_share < 0.7
+    assert of(20, p90=9.0).spread_share > 0.87
+    assert _outside(Covered(0.95, 0.5, 0.8, 400)) == pytest.approx(0.05)
+    assert _outside(Covered(0.65, 0.5, 0.8, 400)) == pytest.approx(0.05)
+    assert _outside(Covered(0.99, 0.95, 0.95, 400)) == pytest.approx(0.05)
 
 
 def test_scores_of_a_forecast_counted_by_hand() -> None:
