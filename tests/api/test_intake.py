@@ -213,6 +213,21 @@ async def test_units_that_are_no_finite_number_are_refused_in_every_format(netwo
     assert await count_signals(network) == 0
 
 
+async def test_units_beyond_every_number_are_refused_inside_an_array_too(network: httpx.AsyncClient):
+    body = json.dumps([sold(0), sold(1)]).encode()
+    assert body.count(b"4.0") == 2
+    for word, code in (
+        (b"1e999", "lines-refused"),
+        (b"-1e999", "lines-refused"),
+        (b"Infinity", "body-malformed"),
+    ):
+        changed = word.join(body.rsplit(b"4.0", 1))
+        answer = await network.post(BATCH, content=changed, headers={"Content-Type": "application/json"})
+        assert answer.json()["code"] == code, answer.text
+        assert [e["pointer"] for e in answer.json().get("errors", ())] in ([], ["/1/units"])
+    assert await count_signals(network) == 0
+
+
 async def test_a_header_is_any_order_of_the_fields_and_nothing_else(network: httpx.AsyncClient):
     good = b"\xef\xbb\xbfname,product_code,weight_kg\r\nRye,RYE,\r\n"
     assert (await network.put("/v1/products", content=good, headers=CSV)).json()["stored"] == 1

@@ -42,6 +42,10 @@ HISTORIES: dict[str, Units] = {
     "ended a year ago": np.r_[chance.poisson(9.0, 60), np.zeros(52)].astype(float),
     "thousands of millions": chance.gamma(5.0, 2e8, 90),
     "growing without end": np.exp(np.arange(80) / 8.0),
+    "nothing but returns": -1.0 - chance.poisson(3.0, 30).astype(float),
+    "a purchase taken back": np.r_[chance.poisson(20.0, 60), -400.0, chance.poisson(20.0, 40)],
+    "a sale corrected to nothing": np.r_[chance.poisson(5.0, 50), -260.0, np.zeros(9)],
+    "dust": chance.gamma(5.0, 2e-7, 80),
 }
 
 
@@ -94,6 +98,11 @@ def test_every_odd_history_has_a_sane_forecast_beside_usual_ones_and_nobody_is_w
     assert np.mean(said["ended a year ago"].mean_units) < 1.0
     assert np.mean(said["thousands of millions"].mean_units) == pytest.approx(1e9, rel=0.3)
     assert np.mean(said["usual"].mean_units) == pytest.approx(50.0, rel=0.2)
+    assert max(said["nothing but returns"].p90_units) == 0.0
+    assert "30 buckets" in str(said["nothing but returns"].fallback_reason)
+    assert np.mean(said["a purchase taken back"].mean_units) == pytest.approx(20.0, rel=0.25)
+    assert np.mean(said["a sale corrected to nothing"].mean_units) < 5.0
+    assert np.mean(said["dust"].mean_units) == pytest.approx(1e-6, rel=0.3)
 
 
 def test_what_is_counted_in_pieces_has_whole_quantiles_and_what_is_weighed_has_not() -> None:

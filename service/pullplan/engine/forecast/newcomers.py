@@ -69,6 +69,10 @@ class Pool:
         """
         others = self._by_product.get(pair[0], {})
         own_mean = float(known.mean()) if known.size else 0.0
+        if own_mean <= 0 and known.size >= LEAST_BUCKETS:
+            # Silence that has lasted is an answer, whatever other regions take.
+            reason = f"nothing was demanded of this pair in {known.size} buckets of history"
+            return Projection("Zero", reason, np.zeros(self._n_steps), np.zeros((1, self._n_steps)))
         if not others or self._usual[pair[0]] <= 0:
             flat = np.full(self._n_steps, own_mean)
             if own_mean <= 0:
