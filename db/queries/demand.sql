@@ -33,7 +33,7 @@ WHERE parent.region_code IS NULL
   );
 
 -- name: merge_1
-UPDATE demand_signals AS stored SET superseded_at = greatest(now(), stored.received_at)
+UPDATE demand_signals AS stored SET superseded_at = greatest(now(), stored.received_at), true_until = staged.occurred_at
 FROM staged_signals AS staged
 WHERE stored.source = staged.source
   AND stored.external_id = staged.external_id
@@ -43,6 +43,16 @@ WHERE stored.source = staged.source
   AND NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal);
 
 -- name: merge_2
+-- A revision that occurred before others that it follows takes their place from then on.
+UPDATE demand_signals AS stored SET true_until = staged.occurred_at
+FROM staged_signals AS staged
+WHERE stored.source = staged.source
+  AND stored.external_id = staged.external_id
+  AND stored.superseded_at IS NOT NULL
+  AND stored.true_until > staged.occurred_at
+  AND NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal);
+
+-- name: merge_3
 INSERT INTO demand_signals (source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at)
 SELECT staged.source, staged.external_id, staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason,
     1 + coalesce(before.revision, 0),

@@ -72,21 +72,22 @@ WHERE p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY s.product_code, s.region_code;
 
 -- name: list_open_orders
--- What is shipped after as_of is still open at as_of.
+-- What is shipped after as_of is still open at as_of, and an order that was amended after it is what it was before.
 SELECT o.external_id, o.product_code, o.region_code, o.units AS ordered_units, o.shipped_units, o.due_date, o.priority
 FROM (
     SELECT s.source, s.external_id, s.product_code, s.region_code, s.units, s.due_date, s.priority,
-        CASE WHEN s.shipped_at > $1 THEN 0 ELSE coalesce(s.shipped_units, 0) END AS shipped_units
-    FROM demand_signals AS s
-    WHERE s.superseded_at IS NULL AND s.kind = 'order' AND NOT s.cancelled AND s.occurred_at <= $1
+        CASE WHEN s.shipped_at > $1 THEN shipped_units_before(s, $1) ELSE coalesce(s.shipped_units, 0) END
+            AS shipped_units
+    FROM demand_signals_at($1, 'order') AS s
+    WHERE NOT s.cancelled
 ) AS o JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
 WHERE o.shipped_units < o.units AND p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY o.product_code, o.region_code, o.external_id, o.source;
 
 -- name: list_leads
 SELECT s.external_id, s.product_code, s.region_code, s.units, s.probability, s.due_date, s.priority
-FROM demand_signals AS s JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
-WHERE s.superseded_at IS NULL AND s.kind = 'lead' AND NOT s.cancelled AND s.occurred_at <= $1
+FROM demand_signals_at($1, 'lead') AS s JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
+WHERE NOT s.cancelled
     AND p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY s.product_code, s.region_code, s.external_id, s.source;
 
@@ -99,14 +100,21 @@ WITH counts AS (
     WHERE c.counted_at <= $1 AND p.retired_at IS NULL AND r.retired_at IS NULL
     ORDER BY c.product_code, c.region_code, c.counted_at DESC, c.source DESC, c.external_id DESC
 ),
-issues AS (
-    SELECT c.product_code, c.region_code,
-        sum(s.units::numeric) FILTER (WHERE s.kind = 'consumption' AND s.occurred_at > c.counted_at) AS consumed,
-        sum(s.shipped_units::numeric) FILTER (
-            WHERE s.kind = 'order' AND s.shipped_at > c.counted_at AND s.shipped_at <= $1
-        ) AS shipped
+consumed AS (
+    SELECT c.product_code, c.region_code, sum(s.units::numeric) AS consumed
     FROM counts AS c JOIN demand_signals AS s USING (product_code, region_code)
-    WHERE s.superseded_at IS NULL AND s.kind IN ('consumption', 'order') AND s.occurred_at <= $1
+    WHERE s.superseded_at IS NULL AND s.kind = 'consumption' AND s.occurred_at > c.counted_at AND s.occurred_at <= $1
+    GROUP BY c.product_code, c.region_code
+),
+shipped AS (
+    -- Of an order that was shipped in parts only what went out since the count.
+    SELECT c.product_code, c.region_code,
+        sum(
+            CASE WHEN s.shipped_at > $1 THEN shipped_units_before(s, $1) ELSE s.shipped_units END::numeric
+            - shipped_units_before(s, c.counted_at)::numeric
+        ) AS shipped
+    FROM counts AS c JOIN demand_signals_at($1, 'order') AS s USING (product_code, region_code)
+    WHERE s.shipped_at > c.counted_at
     GROUP BY c.product_code, c.region_code
 ),
 receipts AS (
@@ -117,10 +125,11 @@ receipts AS (
 )
 SELECT c.product_code, c.region_code, c.counted_at, c.count_units,
     coalesce(i.consumed, 0)::double precision AS consumed_units_since,
-    coalesce(i.shipped, 0)::double precision AS shipped_units_since,
+    coalesce(o.shipped, 0)::double precision AS shipped_units_since,
     coalesce(n.received, 0)::double precision AS received_units_since
 FROM counts AS c
-LEFT JOIN issues AS i USING (product_code, region_code)
+LEFT JOIN consumed AS i USING (product_code, region_code)
+LEFT JOIN shipped AS o USING (product_code, region_code)
 LEFT JOIN receipts AS n USING (product_code, region_code)
 ORDER BY c.product_code, c.region_code;
 
@@ -153,11 +162,14 @@ ORDER BY d.product_code, d.region_code, d.day;
 
 -- name: list_daily_orders
 -- $1: as_of's day, $2: as_of, $3: the first day, null: all there ever was, $4 and $5: pairs, null: all.
+-- Of a cancelled order what was shipped was demanded all the same.
 SELECT d.product_code, d.region_code, d.day, d.units
 FROM (
-    SELECT s.product_code, s.region_code, s.due_date AS day, sum(s.units::numeric)::double precision AS units
+    SELECT s.product_code, s.region_code, s.due_date AS day,
+        sum(CASE WHEN s.cancelled THEN s.shipped_units ELSE s.units END::numeric)::double precision AS units
     FROM demand_signals_of($4::text [], $5::text []) AS s
-    WHERE s.superseded_at IS NULL AND s.kind = 'order' AND NOT s.cancelled
+    WHERE s.superseded_at IS NULL AND s.kind = 'order'
+        AND (NOT s.cancelled OR (s.shipped_units > 0 AND s.shipped_at <= $2))
         AND s.due_date < $1 AND s.occurred_at <= $2 AND ($3::date IS NULL OR s.due_date >= $3)
     GROUP BY s.product_code, s.region_code, s.due_date
 ) AS d JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)

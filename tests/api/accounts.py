@@ -10,6 +10,8 @@ type Pair = tuple[str, str]
 type Cell = tuple[str, str, str, str]
 """Product, region, first day of the bucket, tier."""
 type Row = dict[str, Any]
+type Revisions = list[Row]
+"""Of one signal, the first one first."""
 type Demand = dict[str, dict[int, float]]
 """Units by tier and bucket, −1: past due."""
 
@@ -37,8 +39,13 @@ async def worked_out(client: httpx.AsyncClient, plan_id: str) -> dict[Cell, tupl
     Of tier `buffer` nothing is told: what targets want filled up is no signal's. Weekly plans, in UTC.
     """
     plan = (await client.get(f"/v1/plans/{plan_id}")).json()
-    names = ("demand-signals", "stock-counts", "open-supply", "policies")
-    accounts = _Accounts(plan, *[await items(client, f"/v1/{name}") for name in names])
+    names = ("stock-counts", "open-supply", "policies")
+    signals: list[Revisions] = []
+    for signal in await items(client, "/v1/demand-signals"):
+        path = f"/v1/demand-signals/{signal['source']}/{signal['external_id']}/history"
+        told = (await client.get(path)).json()["items"] if signal["revision"] > 1 else [signal]
+        signals.append(told)
+    accounts = _Accounts(plan, signals, *[await items(client, f"/v1/{name}") for name in names])
     means: dict[Pair, list[float]] = defaultdict(list)
     if plan["forecast_id"] is not None:
         for value in await items(client, f"/v1/forecasts/{plan['forecast_id']}/values"):
@@ -62,12 +69,14 @@ class _Accounts:
     """What callers have said until as_of, and what follows for one product × region."""
 
     def __init__(
-        self, plan: Row, signals: list[Row], counts: list[Row], supply: list[Row], policies: list[Row]
+        self, plan: Row, signals: list[Revisions], counts: list[Row], supply: list[Row], policies: list[Row]
     ) -> None:
         self._as_of = datetime.fromisoformat(plan["as_of"])
         self.first = date.fromisoformat(plan["first_bucket_date"])
         self._overdue_days = plan["parameters"]["overdue_days"]
-        self._signals = [s for s in signals if self._happened(s["occurred_at"])]
+        true = [[r for r in told if self._happened(r["occurred_at"])] for told in signals]
+        self._revisions = {(told[-1]["source"], told[-1]["external_id"]): told for told in true if told}
+        self._signals = [told[-1] for told in self._revisions.values()]
         self._counts, self._supply = counts, supply
         self._to_order = {pair_of(policy) for policy in policies if policy["policy"] == "make_to_order"}
 
@@ -101,7 +110,9 @@ class _Accounts:
         if consumed:
             issues = sum(s["units"] for s in consumed if self._since(last, s["occurred_at"]))
         else:
-            issues = sum(s["shipped_units"] or 0.0 for s in of_pair if self._since(last, s["shipped_at"]))
+            counted_at = datetime.fromisoformat(last["counted_at"])
+            orders = [s for s in of_pair if s["kind"] == "order"]
+            issues = sum(self._shipped(s, self._as_of) - self._shipped(s, counted_at) for s in orders)
         received = sum(
             s["received_units"]
             for s in self._supply
@@ -125,7 +136,14 @@ class _Accounts:
         units: float = signal["units"]
         if signal["kind"] == "lead":
             return units * float(signal["probability"]) if signal["probability"] >= 0.5 else 0.0
-        return units - (signal["shipped_units"] if self._happened(signal["shipped_at"]) else 0.0)
+        return max(0.0, units - self._shipped(signal, self._as_of))
+
+    def _shipped(self, order: Row, instant: datetime) -> float:
+        """Tell what the latest revision says that speaks of no later shipment."""
+        for said in reversed(self._revisions[order["source"], order["external_id"]]):
+            if said["shipped_at"] is None or datetime.fromisoformat(said["shipped_at"]) <= instant:
+                return float(said["shipped_units"] or 0.0)
+        return 0.0
 
     def _bucket_of(self, day: str) -> int:
         due = date.fromisoformat(day)

@@ -90,12 +90,18 @@ class Book:
         if self._chance.random() < 0.4:
             order = order | {"units": self._units(), "due_date": day(self._chance.randrange(-12, 40))}
             self.signals.append(order)
-        if self._chance.random() < 0.5:
-            shipped = round(order["units"] * self._chance.choice((0.25, 0.5, 1.0)), 2)
-            order = order | {"shipped_units": shipped, "shipped_at": at(self._chance.uniform(-8, 1))}
+        shipped_at = -8.0
+        while self._chance.random() < 0.5 and order.get("shipped_units", 0.0) < order["units"]:
+            left = order["units"] - order.get("shipped_units", 0.0)
+            shipped = round(order["units"] - left * self._chance.choice((0.75, 0.5, 0.0)), 2)
+            shipped_at = self._chance.uniform(shipped_at, 1.0)
+            order = order | {"shipped_units": shipped, "shipped_at": at(shipped_at)}
             self.signals.append(order)
         if self._chance.random() < 0.25:
-            self.signals.append(order | {"cancelled": True})
+            self.signals.append(order := order | {"cancelled": True})
+        if self._chance.random() < 0.2:
+            units = order["units"] + 7.0
+            self.signals.append(order | {"cancelled": False, "units": units, "occurred_at": at(0.5)})
 
     def _supply(self, line: dict[str, Any]) -> None:
         """Expect supply, late or beyond the horizon too; receive some of it, and perhaps close the rest."""
@@ -124,6 +130,54 @@ async def planned(connection: Connection, url: str, client: httpx.AsyncClient, b
     await send(client, "/v1/stock-counts", book.counts)
     await send(client, "/v1/open-supply", book.supply)
     return await computed(connection, url, "plan", PlanRequest(as_of=AS_OF, horizon_buckets=4))
+
+
+async def test_an_order_of_two_sources_is_two_orders_and_one_placed_past_its_day_is_demanded_at_once(
+    connection: Connection, database_url: str, client: httpx.AsyncClient
+):
+    await insert(
+        connection,
+        [*network(), ("policies", {"product_code": "*", "region_code": "*", "policy": "make_to_order"})],
+    )
+    order = {
+        "external_id": "o",
+        "kind": "order",
+        "product_code": "BREAD",
+        "region_code": "NORTH",
+        "units": 4.0,
+    }
+    order |= {"due_date": day(-3), "occurred_at": at(-1)}
+    corrected = order | {"source": "erp", "units": 5.0, "occurred_at": at(-2)}
+    await send(
+        client, "/v1/demand-signals/batch", [order | {"source": "erp"}, order | {"source": "shop"}, corrected]
+    )
+    plan_id = await computed(connection, database_url, "plan", PlanRequest(as_of=AS_OF, horizon_buckets=2))
+    [line] = await items(client, f"/v1/plans/{plan_id}/ledger")
+    assert (line["bucket_date"], line["demanded_units"], line["assigned_units"]) == ("2024-06-03", 9.0, 9.0)
+
+
+async def test_a_revision_that_occurred_before_those_it_follows_takes_their_place_from_then_on(
+    connection: Connection, database_url: str, client: httpx.AsyncClient
+):
+    await insert(
+        connection,
+        [*network(), ("policies", {"product_code": "*", "region_code": "*", "policy": "make_to_order"})],
+    )
+    order = {
+        "external_id": "o",
+        "source": "erp",
+        "kind": "order",
+        "product_code": "BREAD",
+        "region_code": "NORTH",
+    }
+    told = [(1.0, -9), (2.0, -3), (4.0, -6), (8.0, 1)]
+    rows = [order | {"units": units, "due_date": day(2), "occurred_at": at(days)} for units, days in told]
+    await send(client, "/v1/demand-signals/batch", rows)
+    for days, units in ((-8, 1.0), (-5, 4.0), (0, 4.0), (2, 8.0)):
+        request = PlanRequest(as_of=AS_OF + timedelta(days=days), horizon_buckets=2)
+        plan_id = await computed(connection, database_url, "plan", request)
+        lines = await items(client, f"/v1/plans/{plan_id}/ledger")
+        assert [line["demanded_units"] for line in lines] == [units], days
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -73,7 +73,7 @@ async def test_every_need_can_be_recomputed_by_hand(
     of_pair: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for need in await items(client, path):
         of_pair[need["product_code"], need["region_code"]].append(need)
-    assert len(of_pair) > 5
+    assert len(of_pair) >= 5
     for needs in of_pair.values():
         shown = (await client.get(f"{path}/{needs[-1]['need_id']}")).json()
         assert shown["need"] == needs[-1]
@@ -83,10 +83,9 @@ async def test_every_need_can_be_recomputed_by_hand(
         found = {day: units for day, units in recomputed_units(shown).items() if units > 1e-5}
         assert found == pytest.approx(dict(expected), abs=1e-5)
         is_to_order = shown["need"]["product_code"] == "CAKE"
-        assert (shown["policy"]["policy"], shown["protection_days"] is None) == (
-            "make_to_order" if is_to_order else "base_stock",
-            is_to_order,
-        )
+        assert shown["policy"]["policy"] == ("make_to_order" if is_to_order else "base_stock")
+        has_forecast = any(bucket["forecast_mean_units"] > 0 for bucket in shown["buckets"])
+        assert (shown["protection_days"] is not None) == has_forecast
 
 
 async def test_the_need_of_a_buffer_comes_with_the_buffers_own_derivation(

@@ -93,6 +93,20 @@ def test_what_nobody_makes_is_short_for_its_reason():
     assert [(one.reason, one.units) for one in ledger.shortfalls[0]] == [("at_capacity", 10.0)]
 
 
+def test_a_horizon_shorter_than_every_lead_time_serves_what_is_there_and_says_that_the_rest_is_too_late():
+    slow = (Capability(node_code="MILL", product_code="BREAD", make_lead_time_days=30),)
+    facts = facts_of(
+        2, **MILL | {"capabilities": slow}, orders=(order(9.0), order(9.0, 1)), stock=(counted(10.0),)
+    )
+    ledger = reconciled(facts)
+    assert (ledger.from_stock_units, ledger.assigned_units) == ([9.0, 1.0], [0.0, 0.0])
+    assert [[(s.reason, s.units) for s in line] for line in ledger.shortfalls] == [[], [("too_late", 8.0)]]
+
+
+def test_without_lead_time_what_is_due_today_is_made_today():
+    assert lines(facts_of(1, **MILL, orders=(order(9.0),))) == [(0, "order", 9.0, 0.0, 0.0, 0.0, 9.0, 0.0)]
+
+
 def test_stock_that_has_grown_too_old_serves_nobody():
     facts = facts_of(
         3,

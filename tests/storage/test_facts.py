@@ -180,6 +180,67 @@ async def test_stock_is_the_last_count_and_what_moved_since(connection: Connecti
     )
 
 
+async def test_an_order_shipped_in_parts_leaves_stock_once_on_either_side_of_a_count(connection: Connection):
+    def said(revision: int, units: float, hours: float, **more: Any) -> tuple[str, dict[str, Any]]:
+        shipped_at = COUNTED_AT + timedelta(hours=hours)
+        columns = {"due_date": date(2024, 6, 10), "shipped_units": units, "shipped_at": shipped_at, **more}
+        return signal("o", "order", 30.0, revision=revision, **columns)
+
+    replaced = {"superseded_at": AS_OF, "true_until": AS_OF - timedelta(days=1)}
+    rows = [
+        said(1, 10.0, -1, **replaced),
+        said(2, 14.0, 1, **replaced),
+        said(3, 30.0, 0, shipped_at=AS_OF + timedelta(days=1)),
+    ]
+    await insert(connection, [*network(), count("c", COUNTED_AT, 100.0), *rows])
+    then, later = (
+        await planning_facts(connection),
+        await planning_facts(connection, AS_OF + timedelta(days=20)),
+    )
+    assert [o.shipped_units for o in then.orders] == [14.0]
+    assert (then.stock[0].shipped_units_since, later.stock[0].shipped_units_since) == (4.0, 20.0)
+    assert later.orders == ()
+
+
+async def test_an_order_amended_after_as_of_is_then_what_it_was_before(connection: Connection):
+    due, amended_at = date(2024, 6, 10), AS_OF + timedelta(hours=1)
+    first = signal("o", "order", 5.0, due_date=due, superseded_at=amended_at, true_until=amended_at)
+    await insert(
+        connection,
+        [*network(), first, signal("o", "order", 9.0, due_date=due, revision=2, occurred_at=amended_at)],
+    )
+    assert [o.ordered_units for o in (await planning_facts(connection)).orders] == [5.0]
+    assert [o.ordered_units for o in (await planning_facts(connection, amended_at)).orders] == [9.0]
+
+
+async def test_what_was_shipped_of_a_cancelled_order_left_stock_and_was_demanded(connection: Connection):
+    order = signal(
+        *("o", "order", 30.0),
+        due_date=COUNTED_AT.date(),
+        shipped_units=12.0,
+        shipped_at=COUNTED_AT + timedelta(hours=1),
+        cancelled=True,
+    )
+    never = signal("n", "order", 30.0, due_date=COUNTED_AT.date(), cancelled=True)
+    await insert(connection, [*network(), count("c", COUNTED_AT, 100.0), order, never])
+    known = await planning_facts(connection)
+    assert (known.orders, known.stock[0].shipped_units_since) == ((), 12.0)
+    assert (await forecast_facts(connection)).order_history.units == (12.0,)
+
+
+async def test_an_order_shipped_beyond_what_was_ordered_is_closed_and_left_stock_as_a_whole(
+    connection: Connection,
+):
+    more = {
+        "due_date": date(2024, 6, 10),
+        "shipped_units": 33.0,
+        "shipped_at": COUNTED_AT + timedelta(hours=1),
+    }
+    await insert(connection, [*network(), count("c", COUNTED_AT, 100.0), signal("o", "order", 30.0, **more)])
+    known = await planning_facts(connection)
+    assert (known.orders, known.stock[0].shipped_units_since) == ((), 33.0)
+
+
 async def test_open_supply_is_what_is_still_to_arrive(connection: Connection):
     rows = [
         supply("part", 40.0, received_units=15.0, receipt_at=AS_OF),

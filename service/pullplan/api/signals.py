@@ -38,20 +38,26 @@ class Consumption(_Signal, kw_only=True, tag="consumption"):
 
 
 class Order(_Signal, kw_only=True, tag="order"):
-    """Units that somebody ordered for a day, and what became of the order."""
+    """Units that somebody ordered for a day, and what became of the order.
+
+    Amended, it is told again: with the `occurred_at` of the amendment earlier plans keep what was true then, with the same one it is
+    corrected for them, too. An order that two sources tell is two orders.
+    """
 
     units: fields.Positive
     due_date: date
+    """May lie before `occurred_at`: an order that is past due when it is placed is demanded in the first bucket."""
     shipped_units: fields.NonNegative = 0.0
+    """All that ever went out. Above `units` nothing is open any longer, and all of it has left stock."""
     shipped_at: fields.Instant | None = None
+    """When the last of it went out; earlier revisions say what had before."""
     cancelled: bool = False
+    """What is not shipped is no longer demanded; what is shipped has left stock and was demanded."""
     priority: fields.Priority = 0
     """Smaller is served first."""
 
     def __post_init__(self) -> None:
         fields.refuse_far_instant("occurred_at", self.occurred_at)
-        if self.shipped_units > self.units:
-            raise ValueError("shipped_units: must not be more than units")
         if self.shipped_at is not None:
             fields.refuse_far_instant("shipped_at", self.shipped_at)
         elif self.shipped_units:

@@ -13,7 +13,10 @@ from pullplan.storage import stock
 
 
 class StockCountRow(intake.Row, kw_only=True):
-    """One count of a product in a region; a plan starts from the last one before its `as_of`."""
+    """One count of a product in a region; a plan starts from the last one before its `as_of`.
+
+    It stands against whatever was expected: what went out or came in before it no longer counts.
+    """
 
     source: fields.Source
     external_id: fields.ExternalId
@@ -21,7 +24,7 @@ class StockCountRow(intake.Row, kw_only=True):
     region_code: fields.Code
     counted_at: fields.Instant
     on_hand_units: fields.Units
-    """May be negative: sold before it was booked in."""
+    """May be negative: sold before it was booked in. What is missing is made up for in the first bucket, as tier `buffer`."""
     reserved_units: fields.NonNegative = 0.0
     blocked_units: fields.NonNegative = 0.0
 

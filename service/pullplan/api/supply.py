@@ -21,9 +21,11 @@ class OpenSupplyRow(intake.Row, kw_only=True):
     region_code: fields.Code
     units: fields.NonNegative
     due_date: date
+    """Past, it is believed for the plan's `overdue_days` and counts in the first bucket; after that it counts as nothing."""
     work_order_id: fields.Text | None = None
     """Of ours, where this line stands for a released work order: it is then counted once."""
     received_units: fields.NonNegative = 0.0
+    """All that has come of it. Above `units` nothing more is expected, and all of it is in stock."""
     receipt_at: fields.Instant | None = None
     closed: bool = False
     """Nothing more of it will come."""
