@@ -92,13 +92,25 @@ SELECT signal_id, source, external_id, kind, product_code, region_code, units, o
 FROM demand_signals
 WHERE signal_id > coalesce($1::bigint, 0)
   AND superseded_at IS NULL
-  AND ($3::timestamptz IS NULL OR received_at >= $3)
+  AND ($3::text IS NULL OR product_code = $3)
+  AND ($4::text IS NULL OR region_code = $4)
+  AND ($5::text IS NULL OR kind = $5)
+  AND ($6::text IS NULL OR source = $6)
+ORDER BY signal_id
+LIMIT $2;
+
+-- name: list_changed
+-- Those that were told since an instant are found and ordered by one index: the rest is not looked at.
+SELECT signal_id, source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at, superseded_at
+FROM demand_signals
+WHERE (received_at, signal_id) > ($1::timestamptz, $2::bigint)
+  AND superseded_at IS NULL
   AND ($4::text IS NULL OR product_code = $4)
   AND ($5::text IS NULL OR region_code = $5)
   AND ($6::text IS NULL OR kind = $6)
   AND ($7::text IS NULL OR source = $7)
-ORDER BY signal_id
-LIMIT $2;
+ORDER BY received_at, signal_id
+LIMIT $3;
 
 -- name: list_as_known_at
 SELECT signal_id, source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at, superseded_at

@@ -86,12 +86,12 @@ async def list_demand_signals(
     as_known_at: AsKnownAt = None,
 ) -> lists.Page[SignalShown]:
     """List signals in the order of their arrival: as they are now, or as they were known at an instant."""
-    (after,) = lists.decode_cursor(cursor, tuple[int]) or (None,)
+    after = lists.decode_cursor(cursor, tuple[datetime, int])
     filters = (product_code, region_code, kind, source)
     rows = await demand.list_page(
         transaction, after, limit + 1, updated_since, *filters, as_known_at=as_known_at
     )
-    page = lists.page(rows, limit, key=lambda row: (row["signal_id"],))
+    page = lists.page(rows, limit, key=lambda row: (row["received_at"], row["signal_id"]))
     return lists.Page(
         items=[
             SignalShown(**{name: row[name] for name in SignalShown.__struct_fields__}) for row in page.items

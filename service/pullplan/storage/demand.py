@@ -97,7 +97,7 @@ async def list_history(connection: Connection, source: str, external_id: str) ->
 
 async def list_page(
     connection: Connection,
-    after: int | None,
+    after: tuple[datetime, int] | None,
     limit: int,
     updated_since: datetime | None,
     *filters: str | None,
@@ -105,8 +105,15 @@ async def list_page(
 ) -> list[asyncpg.Record]:
     """List signals in the order of their arrival: the current ones, or those that were current at an instant.
 
-    `filters`: product_code, region_code, kind, source; None is any.
+    `after`: received_at and signal_id of the last one that is known. `filters`: product_code, region_code, kind, source;
+    None is any.
     """
-    if as_known_at is None:
-        return await connection.fetch(SQL["list_current"], after, limit, updated_since, *filters)
-    return await connection.fetch(SQL["list_as_known_at"], after, limit, updated_since, *filters, as_known_at)
+    after_id = None if after is None else after[1]
+    if as_known_at is not None:
+        return await connection.fetch(
+            SQL["list_as_known_at"], after_id, limit, updated_since, *filters, as_known_at
+        )
+    if updated_since is not None:
+        start = after or (updated_since, 0)  # ids count from 1: what was told at that very instant follows
+        return await connection.fetch(SQL["list_changed"], *start, limit, *filters)
+    return await connection.fetch(SQL["list_current"], after_id, limit, *filters)
