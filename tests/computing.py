@@ -12,6 +12,7 @@ from pullplan.workflows.desk import Desk
 from pullplan.workflows.run_confirmation import run_confirmation
 from pullplan.workflows.run_forecast import run_forecast
 from pullplan.workflows.run_plan import run_plan
+from pullplan.workflows.run_policy_preview import run_policy_preview
 from pullplan.workflows.run_remedy import run_remedy
 from pullplan.workflows.verify_plan import verify_plan
 
@@ -21,6 +22,7 @@ WORKFLOWS = {
     "verification": verify_plan,
     "confirmation": run_confirmation,
     "remedy": run_remedy,
+    "policy_preview": run_policy_preview,
 }
 
 

@@ -176,8 +176,20 @@ async def _check_codes(connection: database.Connection, policies: tuple[PullPoli
     regions = {p.region_code for p in policies} - {EVERY}
     unknown = await stored_runs.list_unknown_codes(connection, products, regions)
     if unknown:
-        detail = "policy_overrides: " + "; ".join(problem.detail for problem in unknown[:5])
-        raise ReferenceUnknownError(detail, unknown)
+        problems = [_unknown_code(policies, field, code) for field, code in unknown]
+        detail = "policy_overrides: " + "; ".join(problem.detail for problem in problems[:5])
+        raise ReferenceUnknownError(detail, problems)
+
+
+def _unknown_code(policies: tuple[PullPolicy, ...], field: str, code: str) -> LineProblem:
+    """Name the first policy of a code that is not there."""
+    first = next(i for i, policy in enumerate(policies) if getattr(policy, field) == code)
+    return LineProblem(
+        code="reference-unknown",
+        detail=f"there is no {field.removesuffix('_code')} {code}",
+        pointer=f"/policy_overrides/{first}/{field}",
+        field=field,
+    )
 
 
 @post(

@@ -158,8 +158,12 @@ async def read_forecast_facts(
 async def _read_policies(
     connection: Connection, day: date, overrides: Sequence[PullPolicy]
 ) -> tuple[PullPolicy, ...]:
-    """Read the policies in force on a day, overrules in the place of those of the same codes."""
-    stored = await _read(connection, PullPolicy, "list_policies", day)
+    """Read the policies in force on a day, with overrides laid over them."""
+    return lay_over(await _read(connection, PullPolicy, "list_policies", day), overrides)
+
+
+def lay_over(stored: Sequence[PullPolicy], overrides: Sequence[PullPolicy]) -> tuple[PullPolicy, ...]:
+    """Put policies in the place of those of the same codes."""
     by_pair = {(p.product_code, p.region_code): p for p in (*stored, *overrides)}
     return tuple(by_pair[pair] for pair in sorted(by_pair))
 

@@ -14,7 +14,7 @@ from pullplan.storage.queries import load_queries
 
 SQL = load_queries("runs")
 
-RunKind = Literal["forecast", "plan", "verification", "confirmation", "remedy"]
+RunKind = Literal["forecast", "plan", "verification", "confirmation", "remedy", "policy_preview"]
 RunState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ENDED = ("succeeded", "failed", "cancelled")
 
@@ -110,17 +110,10 @@ async def list_page(
 
 async def list_unknown_codes(
     connection: Connection, product_codes: Collection[str], region_codes: Collection[str]
-) -> list[LineProblem]:
-    """Name the codes among these that are no product's or region's (any more)."""
+) -> list[tuple[str, str]]:
+    """List the codes among these that are no product's or region's (any more): field and code."""
     rows = await connection.fetch(SQL["list_unknown_codes"], sorted(product_codes), sorted(region_codes))
-    return [
-        LineProblem(
-            code="reference-unknown",
-            detail=f"there is no {row['field'].removesuffix('_code')} {row['code']}",
-            field=row["field"],
-        )
-        for row in rows
-    ]
+    return [(row["field"], row["code"]) for row in rows]
 
 
 async def list_pins_out_of_place(connection: Connection, pins: Sequence[Pin]) -> list[LineProblem]:

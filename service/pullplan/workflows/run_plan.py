@@ -201,7 +201,7 @@ async def _read(connection: Connection, request: PlanRequest, time_zone: str, kn
             forecast_id = forecast_id or forecast_of_parent
         forecasting = None
         if forecast_id is not None:
-            named = await _read_named_forecast(connection, forecast_id, network.horizon)
+            named = await read_named_forecast(connection, forecast_id, network.horizon)
             planning = msgspec.structs.replace(planning, forecast=named)
         elif wants_forecast(network):
             forecasting = await read_for_forecast(connection, moment, network)
@@ -228,7 +228,11 @@ async def _read_parent(
     return parent, head["forecast_id"] if is_same else None
 
 
-async def _read_named_forecast(connection: Connection, forecast_id: UUID, horizon: Horizon) -> Forecast:
+async def read_named_forecast(connection: Connection, forecast_id: UUID, horizon: Horizon) -> Forecast:
+    """Find the forecast that was asked for.
+
+    Raises: ForecastUnsuitableError where there is none, or it does not fit the horizon.
+    """
     forecast = await forecasts.find_for_planning(connection, forecast_id)
     if forecast is None:
         raise ForecastUnsuitableError(f"there is no forecast {forecast_id}")

@@ -79,6 +79,7 @@ from pullplan.engine.model.plans import (
     Stability,
     Stage,
 )
+from pullplan.engine.model.previews import PolicyEffect, Pulled
 from pullplan.engine.model.progress import Progress, SearchProgress
 from pullplan.engine.model.requests import (
     ForecastRequest,
@@ -86,6 +87,7 @@ from pullplan.engine.model.requests import (
     Pin,
     PlanParameters,
     PlanRequest,
+    PolicyPreviewRequest,
     VerificationRequest,
 )
 from pullplan.engine.model.verifications import (
@@ -203,6 +205,8 @@ __all__ = [
     "PlanParameters",
     "PlanRequest",
     "PlanningFacts",
+    "PolicyEffect",
+    "PolicyPreviewRequest",
     "Product",
     "ProductKnowledge",
     "ProductionOrder",
@@ -211,6 +215,7 @@ __all__ = [
     "PullPolicy",
     "PullPolicyName",
     "PullTerms",
+    "Pulled",
     "RefreshReason",
     "Region",
     "ReleasedWork",

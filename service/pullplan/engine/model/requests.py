@@ -120,6 +120,19 @@ class PlanRequest(PlanParameters, frozen=True, kw_only=True, forbid_unknown_fiel
     """Check what was stored, read back, before the run succeeds; a plan in which anything is found wrong is not kept."""
 
 
+class PolicyPreviewRequest(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a caller asks of policies before they are stored: what would they change?"""
+
+    policy_overrides: Annotated[tuple[PullPolicy, ...], Meta(min_length=1, max_length=10_000)]
+    """Laid over the stored ones, each in the place of that of the same codes."""
+    as_of: Instant | None = None
+    """None: the moment at which the run is queued."""
+    bucket: Bucket = "week"
+    horizon_buckets: Annotated[int, Meta(ge=1, le=104)] = 8
+    forecast_id: uuid.UUID | None = None
+    """None: a fresh forecast is made within the run where a policy needs one."""
+
+
 class VerificationRequest(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a verification run is asked for."""
 

@@ -4,6 +4,7 @@ from pullplan.engine.netting.flows import Flow, consume_forecast, cover, leave_o
 from pullplan.engine.netting.ledger import reconcile
 from pullplan.engine.netting.needs import derive_buffers, net, net_lines
 from pullplan.engine.netting.pinning import pin_needs, refuse_broken_pins
+from pullplan.engine.netting.preview import compare_policies
 from pullplan.engine.netting.supply import arriving_supply
 from pullplan.engine.netting.targets import (
     buffer_targets,
@@ -17,6 +18,7 @@ __all__ = [
     "Flow",
     "arriving_supply",
     "buffer_targets",
+    "compare_policies",
     "consume_forecast",
     "cover",
     "derive_buffers",
