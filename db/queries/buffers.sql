@@ -10,8 +10,8 @@ SELECT product_code, region_code, as_of_date, usage_basis, history_basis, usage_
 FROM plan_buffers
 WHERE plan_id = $1 AND (product_code, region_code) > ($2, $3)
     AND ($4::text IS NULL OR product_code = $4) AND ($5::text IS NULL OR region_code = $5)
-    AND ($6::text IS NULL OR color = $6)
-ORDER BY product_code, region_code LIMIT $7;
+    AND ($6::text IS NULL OR color = $6) AND ($7::text IS NULL OR on_hand_alert = $7)
+ORDER BY product_code, region_code LIMIT $8;
 
 -- name: list_history
 -- The newest first; $3 and $4 are the cursor.

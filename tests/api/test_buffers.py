@@ -70,6 +70,9 @@ async def test_a_buffers_order_is_the_plans_need_and_can_be_recomputed_by_hand(
     assert {need["tier"] for need in needs} == {"buffer"}
     listed = (await client.get(f"/v1/plans/{plan_id}/buffers?color={shown['color']}")).json()["items"]
     assert [(b["product_code"], b["region_code"]) for b in listed] == [("BREAD", "NORTH")]
+    for alert in ("none", "yellow", "red"):
+        alerted = (await client.get(f"/v1/plans/{plan_id}/buffers?on_hand_alert={alert}")).json()["items"]
+        assert len(alerted) == (alert == shown["on_hand_alert"])
     lines = await client.get(f"/v1/plans/{plan_id}/buffers", headers={"Accept": "text/csv"})
     assert lines.text.count("\n") == 2
 

@@ -32,6 +32,7 @@ from pullplan.engine.model import (
     PullPolicy,
     Region,
     ReleasedWork,
+    Resource,
     SeriesForecast,
     StockPosition,
     Tier,
@@ -486,6 +487,85 @@ def test_planning_again_with_the_order_on_its_way_orders_nothing_new():
     coming = supply(130.0, due_date=MONDAY + timedelta(days=5))
     [derived] = derive_buffers(pillow_facts(open_supply=(coming,)))
     assert (derived.net_flow_units, derived.order_units) == (277.0, 0.0)
+
+
+def test_a_minimum_larger_than_the_buffer_becomes_its_green_and_is_ordered_whole():
+    [plain] = derive_buffers(pillow_facts())
+    large = msgspec.structs.replace(PILLOW, minimum_order_units=1000.0)
+    [derived] = derive_buffers(pillow_facts(policies=(large,)))
+    assert derived.green_units == derived.green_by_minimum_order_units == 1000.0 > plain.top_of_green_units
+    assert derived.top_of_yellow_units == plain.top_of_yellow_units
+    # What fills it up to the top of green is more than the minimum, which it was raised to already.
+    assert derived.order_units == derived.top_of_green_units - derived.net_flow_units
+    [known] = derive_buffers(pillow_facts(policies=(large,), stock=(counted(300.0),)))
+    assert (known.color, known.order_units) == ("green", 0.0)
+
+
+def test_a_buffer_without_a_lead_time_has_neither_red_nor_yellow_and_orders_once_below_nothing():
+    here = {
+        "capabilities": (Capability(node_code="MILL", product_code="BREAD"),),
+        "lanes": (Lane(node_code="MILL", region_code="NORTH", distance_km=1.0, transit_days=0),),
+        "policies": (msgspec.structs.replace(PILLOW, order_cycle_days=7),),
+    }
+    [covered] = derive_buffers(pillow_facts(**here))
+    assert (covered.lead_days, covered.top_of_yellow_units, covered.green_units) == (0, 0.0, 161.0)
+    # Spikes are looked for as far as the lead time reaches: only what is due by today qualifies.
+    assert (covered.qualified_demand_units, covered.spikes, covered.order_units) == (18.0, (), 0.0)
+    [short] = derive_buffers(pillow_facts(**here, stock=(counted(10.0),)))
+    assert (short.net_flow_units, short.order_units, short.order_due_date) == (-8.0, 169.0, MONDAY)
+    assert short.order_bucket == 0
+
+
+def test_an_order_that_would_arrive_beyond_the_horizon_is_told_and_is_no_need():
+    facts = pillow_facts(
+        n_buckets=1,
+        stock=(counted(100.0),),
+        orders=(order(30.0),),
+        policies=(msgspec.structs.replace(PILLOW, order_cycle_days=0),),
+    )
+    [derived] = derive_buffers(facts)
+    assert derived.order_units > 0
+    assert derived.order_bucket == 1
+    assert derived.projected_order_units == (0.0,)
+    assert net(facts) == ()  # 30 of the 100 that are there
+
+
+def test_buffers_that_can_not_all_be_filled_get_equal_shares():
+    places = {
+        "regions": tuple(
+            Region(region_code=code, latitude=52.0, longitude=9.0) for code in ("EAST", "NORTH")
+        ),
+        "nodes": (Node(node_code="MILL"),),
+        "resources": (Resource(node_code="MILL", resource_code="hours", capacity_per_day=1.0),),
+        "capabilities": (Capability(node_code="MILL", product_code="BREAD", use_per_unit={"hours": 1.0}),),
+        "lanes": tuple(
+            Lane(node_code="MILL", region_code=code, distance_km=km, transit_days=0)
+            for code, km in (("EAST", 1.0), ("NORTH", 500.0))
+        ),
+    }
+    usage = {"EAST": 30.0, "NORTH": 60.0}
+    used = DailyUnits(
+        product_codes=("BREAD",) * 2,
+        region_codes=tuple(usage),
+        days=(MONDAY - timedelta(days=1),) * 2,
+        units=tuple(usage.values()),
+    )
+    facts = pillow_facts(
+        n_buckets=1,
+        **places,
+        recent_consumption=used,
+        consumption_pairs=tuple(("BREAD", code) for code in usage),
+        stock=tuple(msgspec.structs.replace(counted(-1.0), region_code=code) for code in usage),
+        orders=(),
+        policies=(PullPolicy(policy="ddmrp_buffer", usage_past_days=1, order_cycle_days=1),),
+    )
+    plan = make_plan(facts)
+    wanted = {need.region_code: need.units for need in plan.needs}
+    made = {need.region_code: plan.units_of(need.need_id, "MILL") for need in plan.needs}
+    assert sum(made.values()) == pytest.approx(7.0)  # a week of the mill
+    assert sum(wanted.values()) > 7.0
+    shares = [made[code] / wanted[code] for code in usage]
+    assert abs(shares[0] - shares[1]) <= 1 / facts.parameters.share_slices + 1e-9
 
 
 # --- minimum and maximum, and nothing at all ------------------------------------------------------------------

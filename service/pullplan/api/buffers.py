@@ -16,11 +16,17 @@ from pullplan.api.fields import CodeFilter, CodeInPath
 from pullplan.api.plans import get_stored
 from pullplan.api.rows import Table
 from pullplan.engine.errors import ResourceUnknownError
-from pullplan.engine.model import BufferColor, BufferDerivation
+from pullplan.engine.model import BufferColor, BufferDerivation, OnHandAlert
 from pullplan.storage import buffers
 
 ColorFilter = Annotated[
     BufferColor | None, QueryParameter(description="Only buffers whose net flow is of this color.")
+]
+AlertFilter = Annotated[
+    OnHandAlert | None,
+    QueryParameter(
+        description="Only buffers with this alert of execution: `red` where less than half of red is on hand, `yellow` where less than red."
+    ),
 ]
 
 
@@ -48,12 +54,17 @@ async def list_plan_buffers(
     product_code: CodeFilter = None,
     region_code: CodeFilter = None,
     color: ColorFilter = None,
+    on_hand_alert: AlertFilter = None,
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[BufferDerivation]] | Stream:
     """Read every DDMRP buffer as the plan saw it, by product and region; as CSV or NDJSON the whole of them."""
     return await OF_PLAN.answer(
-        request, pool, plan_id, limit, cursor, product_code=product_code, region_code=region_code, color=color
+        *(request, pool, plan_id, limit, cursor),
+        product_code=product_code,
+        region_code=region_code,
+        color=color,
+        on_hand_alert=on_hand_alert,
     )
 
 

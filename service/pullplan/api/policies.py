@@ -62,6 +62,7 @@ class PolicyRow(intake.Row, intake.Effective, kw_only=True):
     order_cycle_days: CycleDays | None = None
     """Days between orders at least; null is the bucket's days."""
     minimum_order_units: fields.NonNegative = 0
+    """No order is smaller, and green is at least so large, be it larger than all the rest of the buffer."""
     order_multiple_units: fields.NonNegative = 0
     """0: any amount."""
     demand_adjustment_factor: Multiplier = 1
@@ -72,7 +73,7 @@ class PolicyRow(intake.Row, intake.Effective, kw_only=True):
     spike_threshold_units: fields.Positive | None = None
     """From which demand of one day on it is a spike; null is half of red."""
     spike_horizon_days: CycleDays | None = None
-    """How many days ahead spikes are looked for; null is the decoupled lead time."""
+    """How many days ahead spikes are looked for; null is the decoupled lead time, 0 looks at none."""
     buffer_rounding: BufferRounding = "none"
     minimum_stock_units: fields.NonNegative = 0
     """Of `minimum_maximum`: where less would be left at the end of a bucket, it is filled up to the maximum."""
