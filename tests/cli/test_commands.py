@@ -21,7 +21,9 @@ from pullplan.cli.summary import names_of
 from pullplan.storage import database
 
 
-@pytest.mark.parametrize("name", ["demo", "import", "plan", "forecast", "export", "ledger", "diff", "verify"])
+@pytest.mark.parametrize(
+    "name", ["demo", "import", "plan", "forecast", "replay", "export", "ledger", "diff", "verify"]
+)
 def test_help_teaches_by_examples(name):
     shown = CliRunner().invoke(main, [name, "--help"])
     assert shown.exit_code == 0

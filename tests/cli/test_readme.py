@@ -63,5 +63,6 @@ def test_every_command_in_the_readme_exists():
         "migrate",
         "diff",
         "forecast",
+        "replay",
     }
     assert named <= set(COMMANDS)

@@ -30,6 +30,9 @@ COMMANDS = {
     "forecast": _Place(
         "pullplan.cli.forecast:forecast", "Make a forecast, say how good it is, and draw a series of it."
     ),
+    "replay": _Place(
+        "pullplan.cli.replay:replay", "Live through history again under several policies, side by side."
+    ),
     "export": _Place("pullplan.cli.export:export", "Write the lines of a plan as CSV or JSON lines."),
     "ledger": _Place("pullplan.cli.ledger:ledger", "Show where what is demanded comes from."),
     "diff": _Place("pullplan.cli.diff:diff", "Show what one plan makes elsewhere than another, and why."),

@@ -5,7 +5,7 @@ from pullplan.engine.netting.ledger import reconcile
 from pullplan.engine.netting.needs import derive_buffers, net, net_lines
 from pullplan.engine.netting.pinning import pin_needs, refuse_broken_pins
 from pullplan.engine.netting.preview import compare_policies
-from pullplan.engine.netting.supply import arriving_supply
+from pullplan.engine.netting.supply import arriving_supply, receipt_bucket
 from pullplan.engine.netting.targets import (
     buffer_targets,
     forecast_steps,
@@ -28,6 +28,7 @@ __all__ = [
     "net_lines",
     "pin_needs",
     "pull_terms",
+    "receipt_bucket",
     "reconcile",
     "reference_lead_days",
     "refuse_broken_pins",
