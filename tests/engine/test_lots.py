@@ -1,5 +1,6 @@
 """Are orders cut into lots as planners expect, along time, feasible, and no dearer than need be?"""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date
 
@@ -336,6 +337,54 @@ def test_surplus_that_need_not_be_made_is_found():
     assert (order.units, order.surplus_units) == (50.0, 8.0)
     more = _with_order(plan, units=60.0, lot_units=60.0, surplus_units=18.0)
     assert "surplus_wrong" in {finding.code for finding in check(facts, more).findings}
+
+
+def two_days(*units: float) -> tuple[PlanningFacts, Plan]:
+    """Plan what is due on each of some days, at a multiple of ten; an order for each day is made of it."""
+    facts = network(
+        [("RYE", "ULM", day, wanted) for day, wanted in enumerate(units)],
+        {("A", "RYE"): {"lot_multiple_units": 10.0}},
+        distance_km={("A", "ULM"): 5.0},
+        capacity={"A": 500.0},
+        n_buckets=len(units),
+    )
+    return facts, planned(facts)
+
+
+def rounded_each(plan: Plan) -> Plan:
+    """Make every need's units in the bucket in which they are due, each order rounded up alone."""
+    (line, *_), (order, *_) = plan.assignments, plan.production_orders
+    lines, orders = [], []
+    for number, need in enumerate(plan.needs, 1):
+        size = 10.0 * math.ceil(need.units / 10)
+        lines.append(
+            msgspec.structs.replace(
+                line, assignment_id=number, need_id=need.need_id, units=need.units, started_units=need.units,
+                start_bucket=need.bucket, arrival_bucket=need.bucket,
+            )
+        )  # fmt: skip
+        orders.append(
+            msgspec.structs.replace(
+                order, production_order_id=number, start_bucket=need.bucket, units=size, lot_units=size,
+                surplus_units=size - need.units, surplus_region_code="ULM" if size > need.units else None,
+            )
+        )  # fmt: skip
+    return changed(plan, assignments=tuple(lines), production_orders=tuple(orders))
+
+
+@pytest.mark.parametrize("units", [(42.0, 42.0), (45.0, 45.0), (41.0, 47.0, 42.0)])
+def test_a_lot_is_needless_that_earlier_orders_have_left_over(units: tuple[float, ...]):
+    facts, plan = two_days(*units)
+    assert sum(order.units for order in plan.production_orders) == 10 * math.ceil(sum(units) / 10)
+    found = check(facts, rounded_each(plan)).findings
+    assert any("it could be of 40 units instead of 50" in of.detail for of in found)
+
+
+@pytest.mark.parametrize("units", [(46.0, 45.0), (47.0, 46.0)])
+def test_a_lot_is_needed_where_others_have_less_left_over(units: tuple[float, ...]):
+    facts, plan = two_days(*units)
+    found = check(facts, rounded_each(plan)).findings
+    assert not [of.detail for of in found if of.code == "surplus_wrong"]
 
 
 amounts = st.integers(1, 60).map(float)

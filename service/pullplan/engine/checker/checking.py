@@ -7,6 +7,7 @@ from pullplan.engine.checker.free import check_free
 from pullplan.engine.checker.ground import survey
 from pullplan.engine.checker.hashes import check_hashes
 from pullplan.engine.checker.holding import Held, check_held, find_held
+from pullplan.engine.checker.left_over import check_left_over
 from pullplan.engine.checker.lines import LineChecker, check_cover, check_shortfalls
 from pullplan.engine.checker.lots import LotChecker
 from pullplan.engine.checker.needs import check_needs, read_needs
@@ -49,6 +50,7 @@ def _check(
     if plan.stability is not None and parent is not None and parent_horizon is not None:
         held = find_held(ground, needs, counted, plan.stability, (parent, parent_horizon))
     report.add(check_held(plan, needs, parent, held))
+    report.add(check_left_over(ground, needs, counted, lots, held))
     stated = Stated(ground, room, needs, plan, held, lots, (counted, shorts))
     proof = Proof(stated, judge)
     report.add(proof.check())

@@ -60,13 +60,15 @@ def lot_sizes(ground: Ground, capability: Capability) -> LotSizes:
 
 
 class LotChecker:
-    """Holds production orders to lots and lines, and keeps the surplus of those that can be measured."""
+    """Holds production orders to lots and lines, and keeps those that can be measured, and their surplus."""
 
     def __init__(self, ground: Ground, plan: Plan, counted: Counted) -> None:
         self._ground = ground
         self._plan = plan
         capabilities = ground.capabilities
         self._capability = {(c.product_code, c.node_code): i for i, c in enumerate(capabilities.rows)}
+        self.orders: list[tuple[ProductionOrder, int]] = []
+        """Those that there can be, each with its capability's position among the ground's."""
         self.surplus: list[Surplus] = []
         self._ruled = {
             c.product_code
@@ -146,6 +148,7 @@ class LotChecker:
         ):
             yield "order_malformed", "there can be no such order"
             return
+        self.orders.append((order, c))
         slack = LOT_TOLERANCE_SHARE * order.units
         taken = self._taken.get(_place(order), 0.0)
         if abs(taken + order.surplus_units - order.units) > slack:

@@ -71,14 +71,15 @@ def cut_into_lots(
     ruled = rules.products
     if kept is not None and kept.is_fixed:
         rules = replace(rules, products=np.unique(options.need_product))
+    weights = _weights(options)
     problem = Problem(
         options=options,
         rules=rules,
-        orders=lay_out_orders(options, rules.products.tolist()),
+        orders=lay_out_orders(options, rules.products.tolist(), weights),
         left_short=np.where(
             relaxation.shortfall_units > DUST_SHARE * options.need_units, relaxation.shortfall_units, 0.0
         ),
-        weights=_weights(options),
+        weights=weights,
         make_minimum=options.parameters.make_minimum,
         kept=kept,
     )

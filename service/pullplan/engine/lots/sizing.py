@@ -261,16 +261,15 @@ class _Sizing:
         self._leave_gaps()
         size = np.append(self._up(), np.inf)
         is_free = np.append(self._sizes.multiple == 0, False)
-        overhang = self._made[:-1] - self._sizes.down(self._made[:-1])
-        for order in np.argsort(overhang, kind="stable").tolist():
-            if size[order] > 0 and not is_free[order]:
-                self._round_down(order, size, is_free)
+        self._round_down_all(size, is_free)
         at, _ = self._room.overload(size[:-1])
         while at >= 0:
             self._reduce(at, size)
             at, _ = self._room.overload(size[:-1])
         self._settle(size, is_free)
-        size[is_free] = self._up()[is_free[:-1]]
+        # What is left over lies elsewhere now, and may spare another lot there.
+        while self._round_down_all(size, is_free):
+            self._settle(size, is_free)
         return size[:-1]
 
     def _up(self) -> FloatArray:
@@ -292,16 +291,6 @@ class _Sizing:
             else:
                 self._leave_short(order, below)
 
-    def _left_over(
-        self, size: FloatArray, is_free: BoolArray, *, besides: int = -1, short: float = 0.0
-    ) -> FloatArray:
-        """Tell what orders of a size have left over, and what those without a multiple may still make."""
-        left = np.append(np.maximum(0.0, size[:-1] - self._made[:-1]), short)
-        may = np.append(self._room.left(self._made[:-1], self._most[:-1], besides), 0.0)
-        left = np.where(is_free & (self._is_open | self._may_begin), may, left)
-        left[besides] = short if besides < 0 else 0.0
-        return left
-
     def _lower(self, order: int, size: float) -> bool:
         self._flow.push(order, float(self._made[order]) - size, self._receivers)
         self._is_open[order] = size > 0
@@ -317,39 +306,55 @@ class _Sizing:
         nobody = np.append(np.zeros(len(self._most) - 1), np.inf)
         self._flow.push(order, float(self._made[order]) - size, lambda _giver: (nobody, self._nothing))
 
-    def _round_down(self, order: int, size: FloatArray, is_free: BoolArray) -> None:
+    def _round_down_all(self, size: FloatArray, is_free: BoolArray) -> bool:
+        """Make orders of fewer multiples until none is left that can be; tell whether any was."""
+        overhang = self._made[:-1] - self._sizes.down(self._made[:-1])
+        by_overhang = np.argsort(overhang, kind="stable").tolist()
+        is_changed = False
+        while sum(self._round_down(order, size, is_free) for order in by_overhang):
+            is_changed = True
+        size[is_free] = self._up()[is_free[:-1]]
+        return is_changed
+
+    def _round_down(self, order: int, size: FloatArray, is_free: BoolArray) -> bool:
         """Make an order of one multiple less, or close it, if others have enough left over and that is cheaper."""
+        surplus = max(0.0, float(size[order] - self._made[order]))
+        if size[order] == 0 or (is_free[order] and surplus <= self._flow.dust):
+            return False
         below = self._size_below(order, size[order])
         overhang = max(0.0, float(self._made[order]) - below)
-        left = self._left_over(size, is_free)
-        if left[:-1].sum() - left[order] < overhang:
-            return
-        surplus = max(0.0, float(size[order] - self._made[order]))
+        if self._takers(size, is_free, order)[0].sum() < overhang:
+            return False
         excess = max(0.0, float(np.maximum(0.0, size - self._made)[:-1].sum()) - self._allowance)
         saved = surplus * float(self._surplus[order])
         saved += min(excess, surplus + overhang) * self._problem.weights.excess
         then = self._flow.now
-        avoided = np.where(is_free, 0.0, -self._surplus)
-        cost = self._flow.push(
-            order, overhang, lambda giver: (self._left_over(size, is_free, besides=giver), avoided)
-        )
-        if cost < saved and self._made[order] <= below / WHOLE:
+        cost = self._flow.push(order, overhang, lambda giver: self._takers(size, is_free, giver))
+        is_cheaper = cost < saved and self._made[order] <= below / WHOLE
+        if is_cheaper:
             size[order] = below
         else:
             self._flow.go_back(then)
+        return is_cheaper
+
+    def _takers(
+        self, size: FloatArray, is_free: BoolArray, giver: int, short: float = 0.0
+    ) -> tuple[FloatArray, FloatArray]:
+        """Tell what others may take over of one, and what that costs: what they have left over is saved, and goes first."""
+        over = np.maximum(0.0, size - self._made)
+        over[-1] = short
+        may = np.append(self._room.left(self._made[:-1], self._most[:-1], giver), 0.0)
+        grows = is_free & (self._is_open | self._may_begin) & (over <= self._flow.dust)
+        left = np.where(grows, may, over)
+        left[giver] = 0.0
+        return left, np.where(grows, 0.0, -self._surplus)
 
     def _reduce(self, order: int, size: FloatArray) -> None:
         """Make an order smaller by force, whatever nobody has left over being short."""
         size[order] = self._size_below(order, size[order])
         nothing_free = np.zeros(len(size), dtype=bool)
-        self._flow.push(
-            order,
-            max(0.0, float(self._made[order] - size[order])),
-            lambda giver: (
-                self._left_over(size, nothing_free, besides=giver, short=np.inf),
-                self._nothing,
-            ),
-        )
+        missing = max(0.0, float(self._made[order] - size[order]))
+        self._flow.push(order, missing, lambda giver: self._takers(size, nothing_free, giver, short=np.inf))
 
     def _size_below(self, order: int, size: float) -> float:
         """Find the next smaller size of an order, for one without a multiple what it makes less a little."""

@@ -40,7 +40,7 @@ class Orders:
     surplus_route_cost: FloatArray
     """Per unit: the way there."""
     surplus_cost: FloatArray
-    """Per unit: the way there, and holding until the end of the horizon."""
+    """Per unit: the way there, holding until the end of the horizon, and being early by so much."""
     of_product: dict[int, IntArray]
     """Positions, ascending."""
     n_buckets: int
@@ -90,7 +90,7 @@ class Table:
     """(n_columns,): what a unit that stays counts more where it does not, or is short; in `cost` already."""
 
 
-def lay_out_orders(options: Options, products: Sequence[int]) -> Orders:
+def lay_out_orders(options: Options, products: Sequence[int], weights: Weights) -> Orders:
     """List the orders that options lead to; products ascending."""
     n_buckets = options.horizon.horizon_buckets
     needs_of = dict(runs(options.need_product))
@@ -109,7 +109,7 @@ def lay_out_orders(options: Options, products: Sequence[int]) -> Orders:
         surplus_region=region,
         surplus_early_buckets=early,
         surplus_route_cost=cost,
-        surplus_cost=cost + early * options.holding_cost_per_bucket[product_of],
+        surplus_cost=cost + early * (weights.earliness + options.holding_cost_per_bucket[product_of]),
         of_product={p: np.arange(edges[i], edges[i + 1]) for i, p in enumerate(products)},
         n_buckets=n_buckets,
     )
