@@ -58,8 +58,15 @@ def planned(client: httpx.Client) -> dict[str, Any]:
 def part(service: Service, words: str, *, number: int = 0) -> psutil.Process:
     """Find a process of the service by its command line."""
     return wait_until(
-        lambda: [p for p in tree(service.process.pid) if words in " ".join(p.cmdline())], 10.0, words
+        lambda: [p for p in tree(service.process.pid) if words in _command_line(p)], 10.0, words
     )[number]
+
+
+def _command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it has ended a moment ago
+        return ""
 
 
 def api_process(service: Service) -> psutil.Process:
