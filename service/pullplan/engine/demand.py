@@ -1,7 +1,6 @@
 """What was demanded of a product × region in each complete bucket, and what kind of demand is it?"""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -111,19 +110,23 @@ def bucket_history(facts: ForecastFacts, heard: Heard | None = None) -> History:
     """
     horizon = facts.horizon
     end = first_day_of_bucket(horizon.as_of_date, horizon.bucket)
-    consumed, ordered = _by_pair(facts.consumption, end), _by_pair(facts.order_history, end)
-    pairs = tuple(sorted({*facts.pairs, *consumed, *ordered}))
+    told = _told_before(facts, end)
+    consumed = set(told["consumption"].pairs)
+    pairs = tuple(sorted({*facts.pairs, *consumed, *told["order"].pairs}))
     book = PolicyBook(facts.policies)
     bases = tuple(history_basis(book.policy_of(*pair), has_consumption=pair in consumed) for pair in pairs)
     days = DAYS_PER_BUCKET[horizon.bucket]
-    starts = heard.first_dates if heard else _starts(consumed, ordered, horizon.bucket, end)
+    starts = heard.first_dates if heard else _starts(told, horizon.bucket, end)
     first = min(starts.values())
     units = np.full((len(pairs), (end - first).days // days), np.nan)
     active = np.zeros(units.shape, dtype=bool)
-    for i, (pair, basis) in enumerate(zip(pairs, bases, strict=True)):
-        signals = (consumed if basis == "consumption" else ordered).get(pair, [])
-        counted = [((day - first).days // days, n) for day, n in signals if day >= starts[basis]]
-        _fill_row(units[i], active[i], counted)
+    places = {pair: i for i, pair in enumerate(pairs)}
+    for basis, signals in told.items():
+        row_of = np.array([places[pair] for pair in signals.pairs], dtype=np.intp)
+        is_basis = np.array([bases[row] == basis for row in row_of], dtype=bool)
+        counted = is_basis[signals.numbers] & (signals.days >= starts[basis].toordinal())
+        buckets = (signals.days[counted] - first.toordinal()) // days
+        _fill_rows(units, active, row_of[signals.numbers[counted]], buckets, signals.units[counted])
     silent_dates: dict[Basis, tuple[date, ...]] = {}
     for basis in starts:
         rows = [i for i, b in enumerate(bases) if b == basis]
@@ -142,64 +145,84 @@ def contradicts(facts: ForecastFacts, heard: Heard) -> bool:
     """Tell whether signals lie where a panel heard none: before its first, or while it was silent as a whole."""
     horizon = facts.horizon
     end = first_day_of_bucket(horizon.as_of_date, horizon.bucket)
-    consumed, ordered = _by_pair(facts.consumption, end), _by_pair(facts.order_history, end)
-    starts = _starts(consumed, ordered, horizon.bucket, end)
-    said: dict[Basis, dict[Pair, list[tuple[date, float]]]] = {"consumption": consumed, "order": ordered}
+    told = _told_before(facts, end)
+    starts = _starts(told, horizon.bucket, end)
     return any(
         starts[basis] < heard.first_dates[basis]
         or not {
-            first_day_of_bucket(day, horizon.bucket) for rows in by_pair.values() for day, _ in rows
+            first_day_of_bucket(date.fromordinal(day), horizon.bucket)
+            for day in np.unique(signals.days).tolist()
         }.isdisjoint(heard.silent_dates[basis])
-        for basis, by_pair in said.items()
+        for basis, signals in told.items()
     )
 
 
-def _starts(
-    consumed: dict[Pair, list[tuple[date, float]]],
-    ordered: dict[Pair, list[tuple[date, float]]],
-    bucket: Bucket,
-    end: date,
-) -> dict[Basis, date]:
+@dataclass(frozen=True)
+class _Signals:
+    """What was signalled before a day, each pair's in order of days and units: sums do not depend on how facts came.
+
+    `numbers` are the pairs' places in `pairs`, `days` ordinals. Shapes: (n_signals,)
+    """
+
+    pairs: tuple[Pair, ...]
+    numbers: NDArray[np.intp]
+    days: NDArray[np.intp]
+    units: Units
+
+
+def _told_before(facts: ForecastFacts, end: date) -> dict[Basis, _Signals]:
     return {
-        "consumption": _first_complete_bucket(consumed, bucket, end),
-        "order": _first_complete_bucket(ordered, bucket, end),
+        "consumption": _signals_before(facts.consumption, end),
+        "order": _signals_before(facts.order_history, end),
     }
 
 
-def _by_pair(signals: DailyUnits, end: date) -> dict[Pair, list[tuple[date, float]]]:
-    by_pair: dict[Pair, list[tuple[date, float]]] = defaultdict(list)
-    columns = zip(signals.product_codes, signals.region_codes, signals.days, signals.units, strict=True)
-    for product_code, region_code, day, units in columns:
-        if day < end:
-            by_pair[product_code, region_code].append((day, units))
-    for rows in by_pair.values():
-        rows.sort()
-    return by_pair
+def _signals_before(signals: DailyUnits, end: date) -> _Signals:
+    n = len(signals.days)
+    numbering: dict[Pair, int] = {}
+    columns = zip(signals.product_codes, signals.region_codes, strict=True)
+    numbers = np.fromiter((numbering.setdefault(pair, len(numbering)) for pair in columns), np.intp, n)
+    days = np.fromiter(map(date.toordinal, signals.days), np.intp, n)
+    units = np.array(signals.units, dtype=float)
+    order = np.lexsort((units, days, numbers))
+    order = order[days[order] < end.toordinal()]
+    present, local = np.unique(numbers[order], return_inverse=True)
+    every = tuple(numbering)
+    return _Signals(tuple(every[k] for k in present.tolist()), local, days[order], units[order])
 
 
-def _first_complete_bucket(signals: dict[Pair, list[tuple[date, float]]], bucket: Bucket, end: date) -> date:
-    first_day = min((rows[0][0] for rows in signals.values()), default=end)
+def _starts(told: Mapping[Basis, _Signals], bucket: Bucket, end: date) -> dict[Basis, date]:
+    return {basis: _first_complete_bucket(signals.days, bucket, end) for basis, signals in told.items()}
+
+
+def _first_complete_bucket(days: NDArray[np.intp], bucket: Bucket, end: date) -> date:
+    first_day = date.fromordinal(int(days.min(initial=end.toordinal())))
     first = first_day_of_bucket(first_day, bucket)
     following = first + timedelta(days=DAYS_PER_BUCKET[bucket])
     return following if first < first_day and following < end else first
 
 
-def _fill_row(row: Units, active: NDArray[np.bool_], signals: Iterable[tuple[int, float]]) -> None:
-    net: dict[int, float] = defaultdict(float)
-    for b, units in signals:
-        net[b] += units
-    if not net:
-        return
-    row[min(net) :] = 0.0
-    row[list(net)] = list(net.values())
-    active[list(net)] = True
-    if min(net.values()) >= 0:
-        return
-    carried = 0.0
-    for b in range(min(net), row.size):
-        carried += row[b]
-        row[b] = max(0.0, carried)
-        carried = min(0.0, carried)
+def _fill_rows(
+    units: Units,
+    active: NDArray[np.bool_],
+    rows: NDArray[np.intp],
+    buckets: NDArray[np.intp],
+    signalled: Units,
+) -> None:
+    """Net what was signalled into rows, from each one's first bucket on. Shapes: rows, buckets, signalled (n_signals,)."""
+    n_rows, n_buckets = units.shape
+    net = np.bincount(rows * n_buckets + buckets, signalled, n_rows * n_buckets).reshape(units.shape)
+    speaks = np.zeros(units.shape, dtype=bool)
+    speaks[rows, buckets] = True
+    begun = np.logical_or.accumulate(speaks, axis=1)
+    units[begun] = net[begun]
+    active |= speaks
+    for i in np.flatnonzero((net < 0).any(axis=1)).tolist():
+        carried = 0.0
+        for b in range(int(begun[i].argmax()), n_buckets):
+            carried += units[i, b]
+            units[i, b] = max(0.0, carried)
+            carried = min(0.0, carried)
 
 
 def _silent_buckets(units: Units, active: NDArray[np.bool_], bucket: Bucket) -> list[int]:
