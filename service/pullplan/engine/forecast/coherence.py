@@ -205,7 +205,10 @@ def least_trace(base: Units, errors: Units) -> Units | None:
     sums = np.vstack([np.ones(n_members), np.eye(n_members)])
     try:
         answer = MinTrace("mint_shrink").fit_predict(sums, base, errors, np.zeros_like(errors))
-    except Exception:  # noqa: BLE001 - it raises the bare class where errors are nil or their covariance has no inverse
+    except Exception as error:
+        # It raises the bare class where errors are nil; what is not about numbers is a fault to be seen.
+        if type(error) is not Exception and not isinstance(error, ArithmeticError | np.linalg.LinAlgError):
+            raise
         return None
     means = np.asarray(answer["mean"])[1:]
     return np.maximum(0.0, means) if np.isfinite(means).all() else None
