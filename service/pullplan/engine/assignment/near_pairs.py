@@ -30,8 +30,10 @@ class NearPairs:
 
     cost: FloatArray
     """(n_pairs,): by how much each is dearer than its need's cheapest, at prices that are taken off again."""
+    way: IntArray
+    """(n_pairs,)"""
     use: csr_array
-    """(n_pairs, n_resources)"""
+    """(n_ways, n_resources)"""
     first: IntArray
     """(n_needs,): every need's first pair."""
     units: FloatArray
@@ -40,10 +42,8 @@ class NearPairs:
     """(n_needs,): by how much the second way of each is dearer."""
     number: IntArray
     """(n_resources,): of what is priced; −1: not priced."""
-    settled_use: FloatArray
-    """(n_resources,): of needs that are far from a tie."""
-    total_units: float
-    """Of these as well."""
+    settled_units: FloatArray
+    """(n_ways,): of needs that are far from a tie."""
 
     def count_soft(self, width: float) -> int:
         """Count the needs whose second way is dearer by no more than a width."""
@@ -51,7 +51,7 @@ class NearPairs:
 
     def sum_units(self) -> float:
         """Add up the units of all needs."""
-        return self.total_units
+        return float(self.settled_units.sum() + self.units.sum())
 
     @cached_property
     def need(self) -> IntArray:
@@ -59,41 +59,93 @@ class NearPairs:
         return np.repeat(np.arange(len(self.first)), np.diff(self.first, append=len(self.cost)))
 
     @cached_property
+    def units_of_pair(self) -> FloatArray:
+        """Tell what each pair's need is: (n_pairs,)."""
+        return self.units[self.need]
+
+    @cached_property
     def priced_use(self) -> csr_array:
-        """Leave out what is not priced: (n_pairs, n_priced)."""
+        """Leave out what is not priced: (n_ways, n_priced)."""
         return self.use[:, self.number >= 0]
 
     @cached_property
-    def pair_of_entry(self) -> IntArray:
-        """Name the pair of each entry of `priced_use`."""
-        return np.repeat(np.arange(len(self.cost)), np.diff(self.priced_use.indptr))
+    def choices(self) -> "_Choices":
+        """List what takes from what."""
+        return _Choices.of(self.priced_use, self.way, self.first)
 
     def look(self, by_start: FloatArray, temperature: float) -> tuple[FloatArray, FloatArray]:
         """Let needs choose softly at some prices: what they use, and how that changes with what is priced.
 
         Shapes: (n_resources, 1) → (n_resources, 1), (n_priced, n_priced)
         """
-        n_priced = self.priced_use.shape[1]
-        if len(self.first) == 0:
-            return self.settled_use[:, None], np.zeros((n_priced, n_priced))
-        priced = self.cost + self.use @ by_start[:, 0]
+        made, curvature = self.settled_units, np.zeros((self.priced_use.shape[1],) * 2)
+        if len(self.first):
+            weights = self._weights(by_start, temperature)
+            soft = np.bincount(self.way, weights * self.units_of_pair, len(made))
+            made = made + soft
+            # Work of a way takes of all its rows together; what gives way to another way, of both ways' rows.
+            together = self.priced_use.T @ (self.priced_use * soft[:, None])
+            curvature = (together.toarray() - self.choices.look(weights, self.units_of_pair)) / temperature
+        return (self.use.T @ made)[:, None], curvature
+
+    def _weights(self, by_start: FloatArray, temperature: float) -> FloatArray:
+        """Spread every need over its ways: (n_pairs,)."""
+        priced = self.cost + (self.use @ by_start[:, 0])[self.way]
         weights = np.minimum.reduceat(priced, self.first)[self.need]
         weights -= priced
         weights /= temperature
         np.exp(weights, out=weights)
         weights /= np.add.reduceat(weights, self.first)[self.need]
-        made = weights * self.units[self.need]
-        # Work of a way takes of all its rows together; what gives way to another way, of both ways' rows.
-        own, indices = self.priced_use, self.priced_use.indices
-        of_need = own.indptr[np.append(self.first, len(self.cost))]
-        used = own.data * made[self.pair_of_entry]
-        by_need = csr_array(
-            (own.data * weights[self.pair_of_entry], indices, of_need), (len(self.first), n_priced)
-        )
-        used_by_need = csr_array((used, indices, of_need), by_need.shape)
-        together = own.T @ csr_array((used, indices, own.indptr), own.shape)
-        curvature = (together - by_need.T @ used_by_need).toarray() / temperature
-        return (self.settled_use + self.use.T @ made)[:, None], curvature
+        return weights
+
+
+@dataclass(frozen=True)
+class _Choices:
+    """What needs use of priced rows, entry by entry, and which two entries are of one need."""
+
+    pair: IntArray
+    """(n_entries,)"""
+    use: FloatArray
+    """(n_entries,)"""
+    row: IntArray
+    """(n_entries,)"""
+    one: IntArray
+    """(n_choices,): an entry, and below another one of the same need."""
+    other: IntArray
+    rows: IntArray
+    """(n_choices,): where both entries' rows stand in the flattened curvature."""
+    n_rows: int
+
+    @staticmethod
+    def of(use: csr_array, way: IntArray, first: IntArray) -> "_Choices":
+        n_of_pair = np.diff(use.indptr)[way]
+        first_entry = np.cumsum(n_of_pair) - n_of_pair
+        pair = np.repeat(np.arange(len(way)), n_of_pair)
+        entry = np.arange(len(pair)) + (use.indptr[way] - first_entry)[pair]
+        row = use.indices[entry].astype(np.int64)
+        n_of_need = np.add.reduceat(n_of_pair, first)
+        first_of_need = first_entry[first]
+        ones, others = [_NOTHING], [_NOTHING]
+        for n in np.unique(n_of_need).tolist():
+            begin = first_of_need[n_of_need == n][:, None]
+            one, other = np.triu_indices(n, 1)
+            ones.append((begin + one).ravel())
+            others.append((begin + other).ravel())
+        one, other = np.concatenate(ones), np.concatenate(others)
+        n_rows = use.shape[1]
+        return _Choices(pair, use.data[entry], row, one, other, row[one] * n_rows + row[other], n_rows)
+
+    def look(self, weights: FloatArray, units_of_pair: FloatArray) -> FloatArray:
+        """Multiply the use of every two entries of one need, by its units: (n_rows, n_rows).
+
+        Shapes: (n_pairs,), (n_pairs,)
+        """
+        shape = self.n_rows, self.n_rows
+        share = weights[self.pair] * self.use
+        used = share * units_of_pair[self.pair]
+        of_two = np.bincount(self.rows, share[self.one] * used[self.other], self.n_rows**2).reshape(shape)
+        of_one = np.bincount(self.row, share * used, self.n_rows)
+        return of_two + of_two.T + np.diag(of_one)
 
 
 def list_near(
@@ -120,13 +172,13 @@ def list_near(
     first = np.cumsum(n_near[opened]) - n_near[opened]
     return NearPairs(
         cost=above[by_need] - price[way[by_need]],
-        use=use[way[by_need]],
+        way=way[by_need],
+        use=use,
         first=first,
         units=units[opened],
         margin=_second(above[by_need], first),
         number=number,
-        settled_use=use.T @ settled,
-        total_units=float(units.sum()),
+        settled_units=settled,
     )
 
 

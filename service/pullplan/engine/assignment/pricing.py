@@ -22,14 +22,17 @@ from pullplan.engine.assignment.completing import (
 from pullplan.engine.assignment.leaving import join_parts, market_left, prove_left
 from pullplan.engine.assignment.looking import Temperature
 from pullplan.engine.assignment.sampling import (
+    EVEN_SAMPLES,
+    GROWING_SAMPLES,
     SETTLED_WIDTHS,
     Path,
-    search_sample,
+    search_samples,
     some,
 )
 from pullplan.engine.assignment.share_limits import broken_limits, never_broken, too_many
 from pullplan.engine.assignment.shortage import Shortage, least_shortage
 from pullplan.engine.assignment.smoothing import (
+    MOST_LOOKS,
     PriceSearch,
     find_prices,
     row_prices,
@@ -44,7 +47,10 @@ BoolArray = npt.NDArray[np.bool_]
 
 WIDTH_BLOCKS = 100
 """Of so many is measured how far apart costs are."""
-QUICK_COOLING = (1 / 30, 1 / 300, 1 / 3_000, 1 / 30_000)
+QUICK_COOLING = (1 / 300, 1 / 3_000, 1 / 30_000)
+QUICK_LOOKS = 10
+"""At each temperature: more are needed where capacity is scarce, and prices of all are far from a sample's."""
+SCARCE_COOLING = (1 / 30, 1 / 300, 1 / 3_000, 1 / 30_000)
 SEASONAL_COOLING = (1 / 30, *np.geomspace(1 / 100, 1e-5, 7).tolist())
 """Starts that compete make the dual stiffer."""
 LIMITED_COOLING = tuple(np.geomspace(1 / 10, 1e-5, 14).tolist())
@@ -224,20 +230,25 @@ class _Found:
 def _search_quickly(
     search: PriceSearch, warm_prices: FloatArray | None, warm_cooling: Sequence[float], width: float
 ) -> _Found | None:
-    """Cool a sample down, then all needs, then their starts; None where capacity seems too little, or nearly so."""
+    """Cool samples down, then all needs, then their starts; None where capacity seems too little, or nearly so."""
     market = search.market
     if warm_prices is not None:
         warm = search.pricing(warm_prices.any(axis=1))
         found = _cool_to_starts(warm, row_prices(market, warm_prices), width, warm_cooling)
         if found is not None:
             return found
-    prices = search_sample(market, width, search.watch)
-    if prices is None:
-        return None
+    cooling: Sequence[float] = SEASONAL_COOLING
     if market.is_limit is not None:
-        return _cool_to_starts(search, prices, width, LIMITED_COOLING)
-    cooling = QUICK_COOLING if market.n_starts == 1 else SEASONAL_COOLING
-    return _cool_to_starts(search, prices, width, cooling)
+        cooling = LIMITED_COOLING
+    elif market.n_starts == 1:
+        prices = search_samples(market, width, GROWING_SAMPLES, search.watch)
+        if prices is not None:
+            found = _cool_to_starts(search, prices, width, QUICK_COOLING, QUICK_LOOKS)
+            if found is not None:
+                return found
+        cooling = SCARCE_COOLING
+    prices = search_samples(market, width, EVEN_SAMPLES, search.watch)
+    return None if prices is None else _cool_to_starts(search, prices, width, cooling)
 
 
 @contextmanager
@@ -248,9 +259,13 @@ def _held(market: Market, watch: Watch, spread: Spread) -> Iterator[PriceSearch]
 
 
 def _cool_to_starts(
-    search: PriceSearch, prices: FloatArray, width: float, cooling: Sequence[float]
+    search: PriceSearch,
+    prices: FloatArray,
+    width: float,
+    cooling: Sequence[float],
+    most_looks: int = MOST_LOOKS,
 ) -> _Found | None:
-    cooled = _cool(search, prices, [width * share for share in cooling], Path(search.market))
+    cooled = _cool(search, prices, [width * share for share in cooling], Path(search.market), most_looks)
     if not cooled.fits:
         return None
     if search.market.n_starts == 1:
@@ -296,21 +311,28 @@ class _Cooled:
         return self.temperature / 4
 
 
-def _cool(search: PriceSearch, prices: FloatArray, temperatures: Sequence[float], path: Path) -> _Cooled:
+def _cool(
+    search: PriceSearch,
+    prices: FloatArray,
+    temperatures: Sequence[float],
+    path: Path,
+    most_looks: int = MOST_LOOKS,
+) -> _Cooled:
     """Lower the temperature until no more needs are soft than the completion takes, and limits that bind are priced."""
     n_needs = int(search.market.first_need[-1])
     last, fits, grew = np.inf, True, False
     for temperature in temperatures:
         if too_many(search.market, search.is_priced):
             return _Cooled(search, prices, last, fits=False)
-        search.settle(prices, SETTLED_WIDTHS * temperature)
-        n_soft = n_needs if last == np.inf else search.count_soft(SOFT_WIDTHS * last)
+        soft_width = 0.0 if last == np.inf else SOFT_WIDTHS * last
+        search.settle(prices, max(SETTLED_WIDTHS * temperature, soft_width))
+        n_soft = n_needs if last == np.inf else search.count_soft(soft_width)
         search.watch.note(needs_settled=n_needs - n_soft)
         if not fits or (last < np.inf and not grew and n_soft <= needs_to_open(search.priced_market)):
             break
         ahead, soft = path.ahead(prices, temperature), Temperature(temperature, temperature)
         try:
-            top = find_prices(search, ahead, soft)
+            top = find_prices(search, ahead, soft, most_looks)
         except SearchStoppedError as stopped:
             raise SearchStoppedError(*stopped.row_prices, prices) from None
         prices, fits, last = top.prices, top.fits, temperature

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pullplan.engine.assignment.blocks import Block, Market
 from pullplan.engine.assignment.classes import ClassProgramme
-from pullplan.engine.assignment.sampling import SAMPLE_BLOCKS, search_sample, some
+from pullplan.engine.assignment.sampling import EVEN_SAMPLES, SAMPLE_BLOCKS, search_samples, some
 from pullplan.engine.assignment.sifting import NEAR_TIES_PER_ROW, bound
 from pullplan.engine.assignment.smoothing import start_prices
 from pullplan.engine.assignment.stages import FEASIBILITY_TOLERANCE, Search, row_prices, solve
@@ -43,7 +43,7 @@ def sift_starts(
     """
     market = programme.market
     short = np.geomspace(*SHORT_IN_BUCKETS, int(programme.stage.max()) + 1)
-    prices = search_sample(_least_late(market, short), 1.0, watch)
+    prices = search_samples(_least_late(market, short), 1.0, EVEN_SAMPLES, watch)
     if prices is None:
         solve(search, costs)
         return
