@@ -20,7 +20,8 @@ def holds_every_unit(summary: dict[str, Any]) -> None:
     assert ledger["unaccounted_units"] == pytest.approx(0.0, abs=1e-9 * ledger["demanded_units"])
 
 
-@pytest.mark.parametrize("as_of", ["2021-06-28", pytest.param("2022-01-03", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("as_of", ["2021-06-28", "2022-01-03"])
 def test_years_of_iowas_spirits_become_a_proven_plan(shared: Path, as_of: str):
     folder = shared / "data" / "iowa_spirits"
     ran = subprocess.run(

@@ -94,7 +94,10 @@ def test_forcing_a_node_never_costs_less_than_stated(network: tuple[PlanningFact
                 assert extra >= passed.forcing_cost - stage.gap_absolute - rounding(stage)
 
 
-@pytest.mark.parametrize(("seed", "load"), [(1, 0.7), pytest.param(0, 0.7, marks=pytest.mark.long), (5, 1.4)])
+@pytest.mark.parametrize(
+    ("seed", "load"),
+    [(1, 0.7), pytest.param(0, 0.7, marks=pytest.mark.long), pytest.param(5, 1.4, marks=pytest.mark.long)],
+)
 def test_forcing_a_little_costs_exactly_what_is_stated_in_whatever_stage(seed: int, load: float) -> None:
     facts, needs = regional_network(seed, load=load, tiers=("order", "forecast"))
     parameters = msgspec.structs.replace(facts.parameters, share_slices=2)

@@ -67,6 +67,7 @@ def run_and_watch(runs: Queue, working: subprocess.Popen[bytes]) -> tuple[Any, i
     return runs.row(run_id), most
 
 
+@pytest.mark.long
 def test_a_worker_forks_a_helper_for_a_large_search_and_finds_the_plan_that_one_process_finds(
     runs: Queue, database_url: str, tmp_path: Path
 ):
