@@ -22,6 +22,8 @@ CELLS_A_BLOCK = 5_000
 """Ways × needs: as long as these take, a look at a block takes besides."""
 CHOICES_A_CELL = 2
 """Ways × ways of a need: in a list they take half as long as one way × need takes in a table."""
+LISTED_PER_ENTRY = 4
+"""Choices between two entries: where there are more for each, as where ways take of several rows, sparse products are quicker."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class NearPairs:
 
 @dataclass(frozen=True)
 class _Choices:
-    """What needs use of priced rows, entry by entry, and which two entries are of one need."""
+    """What needs use of priced rows, entry by entry, and which two entries are of one need, where these are few."""
 
     pair: IntArray
     """(n_entries,)"""
@@ -109,11 +111,8 @@ class _Choices:
     """(n_entries,)"""
     row: IntArray
     """(n_entries,)"""
-    one: IntArray
-    """(n_choices,): an entry, and below another one of the same need."""
-    other: IntArray
-    rows: IntArray
-    """(n_choices,): where both entries' rows stand in the flattened curvature."""
+    first: IntArray
+    """(n_needs + 1,): every need's first entry."""
     n_rows: int
 
     @staticmethod
@@ -122,28 +121,44 @@ class _Choices:
         first_entry = np.cumsum(n_of_pair) - n_of_pair
         pair = np.repeat(np.arange(len(way)), n_of_pair)
         entry = np.arange(len(pair)) + (use.indptr[way] - first_entry)[pair]
-        row = use.indices[entry].astype(np.int64)
-        n_of_need = np.add.reduceat(n_of_pair, first)
-        first_of_need = first_entry[first]
+        of_need = np.append(first_entry[first], len(pair))
+        return _Choices(pair, use.data[entry], use.indices[entry].astype(np.int64), of_need, use.shape[1])
+
+    @cached_property
+    def listed(self) -> tuple[IntArray, IntArray, IntArray] | None:
+        """List two entries of one need, and where their rows stand in the flattened curvature; None where too many are.
+
+        Shapes: thrice (n_choices,)
+        """
+        n_of_need = np.diff(self.first)
+        if (n_of_need * (n_of_need - 1)).sum() > 2 * LISTED_PER_ENTRY * len(self.pair):
+            return None
         ones, others = [_NOTHING], [_NOTHING]
         for n in np.unique(n_of_need).tolist():
-            begin = first_of_need[n_of_need == n][:, None]
+            begin = self.first[:-1][n_of_need == n][:, None]
             one, other = np.triu_indices(n, 1)
             ones.append((begin + one).ravel())
             others.append((begin + other).ravel())
         one, other = np.concatenate(ones), np.concatenate(others)
-        n_rows = use.shape[1]
-        return _Choices(pair, use.data[entry], row, one, other, row[one] * n_rows + row[other], n_rows)
+        return one, other, self.row[one] * self.n_rows + self.row[other]
 
     def look(self, weights: FloatArray, units_of_pair: FloatArray) -> FloatArray:
         """Multiply the use of every two entries of one need, by its units: (n_rows, n_rows).
 
         Shapes: (n_pairs,), (n_pairs,)
         """
-        shape = self.n_rows, self.n_rows
         share = weights[self.pair] * self.use
         used = share * units_of_pair[self.pair]
-        of_two = np.bincount(self.rows, share[self.one] * used[self.other], self.n_rows**2).reshape(shape)
+        if self.listed is None:
+            by_need, used_by_need = (
+                csr_array((of, self.row, self.first), (len(self.first) - 1, self.n_rows))
+                for of in (share, used)
+            )
+            product: FloatArray = (by_need.T @ used_by_need).toarray()
+            return product
+        one, other, rows = self.listed
+        shape = self.n_rows, self.n_rows
+        of_two = np.bincount(rows, share[one] * used[other], self.n_rows**2).reshape(shape)
         of_one = np.bincount(self.row, share * used, self.n_rows)
         return of_two + of_two.T + np.diag(of_one)
 
