@@ -1,10 +1,14 @@
 -- name: list_lines
--- Lines count from 1 by product, region, bucket and tier; products say which rows need not be opened.
+-- Arrays are empty where nothing but zeros would stand in them. Lines count from 1 by product, region, bucket and tier; products say which rows need not be opened.
 SELECT l.first_line + c.position::integer - 1 AS line, c.product_code, c.region_code, c.bucket_date, c.tier,
-    c.demanded_units, c.from_stock_units, c.from_supply_units, c.from_buffer_units, c.assigned_units,
+    coalesce(c.demanded_units, 0) AS demanded_units,
+    coalesce(c.from_stock_units, 0) AS from_stock_units,
+    coalesce(c.from_supply_units, 0) AS from_supply_units,
+    coalesce(c.from_buffer_units, 0) AS from_buffer_units,
+    coalesce(c.assigned_units, 0) AS assigned_units,
     coalesce((SELECT sum((s ->> 'units')::double precision) FROM jsonb_array_elements(c.shortfalls) AS s), 0)
         AS shortfall_units,
-    c.shortfalls
+    coalesce(c.shortfalls, '[]') AS shortfalls
 FROM plan_ledger AS l
 CROSS JOIN LATERAL unnest(
     l.product_codes, l.region_codes, l.bucket_dates, l.tiers, l.demanded_units, l.from_stock_units,
@@ -22,8 +26,12 @@ ORDER BY l.first_line, c.position LIMIT $6;
 -- name: list_totals
 -- What does not come from anywhere is what netting takes for rounding: millionths of a unit.
 WITH lines AS (
-    SELECT c.product_code, c.region_code, c.bucket_date, c.tier, c.demanded_units, c.from_stock_units,
-        c.from_supply_units, c.from_buffer_units, c.assigned_units, c.shortfalls,
+    SELECT c.product_code, c.region_code, c.bucket_date, c.tier, c.shortfalls,
+        coalesce(c.demanded_units, 0) AS demanded_units,
+        coalesce(c.from_stock_units, 0) AS from_stock_units,
+        coalesce(c.from_supply_units, 0) AS from_supply_units,
+        coalesce(c.from_buffer_units, 0) AS from_buffer_units,
+        coalesce(c.assigned_units, 0) AS assigned_units,
         coalesce((SELECT sum((s ->> 'units')::double precision) FROM jsonb_array_elements(c.shortfalls) AS s), 0)
             AS shortfall_units
     FROM plan_ledger AS l

@@ -1,6 +1,9 @@
 -- name: find_terms
-SELECT c.policy_number, c.history_basis, c.lead_days, c.on_hand_units,
-    t.receipts_units[n.first_at:n.last_at] AS receipts_units, t.target_units[n.first_at:n.last_at] AS target_units
+-- Arrays are empty where nothing but zeros would stand in them.
+SELECT c.policy_number, c.history_basis, c.lead_days,
+    coalesce(c.on_hand_units, 0) AS on_hand_units,
+    coalesce(nullif(t.receipts_units[n.first_at:n.last_at], '{}'), n.nothing) AS receipts_units,
+    coalesce(nullif(t.target_units[n.first_at:n.last_at], '{}'), n.nothing) AS target_units
 FROM plan_pull_terms AS t
 CROSS JOIN LATERAL unnest(
     t.product_codes, t.region_codes, t.policy_numbers, t.history_bases, t.lead_days, t.on_hand_units
@@ -9,7 +12,8 @@ CROSS JOIN LATERAL unnest(
 )
 CROSS JOIN LATERAL (
     SELECT (c.position::integer - 1) * p.horizon_buckets + 1 AS first_at,
-        c.position::integer * p.horizon_buckets AS last_at
+        c.position::integer * p.horizon_buckets AS last_at,
+        array_fill(0::double precision, ARRAY[p.horizon_buckets]) AS nothing
     FROM plans AS p WHERE p.plan_id = t.plan_id
 ) AS n
 WHERE t.plan_id = $1 AND t.first_product_code <= $2 AND t.last_product_code >= $2

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from pullplan.engine.model import Ledger
+from pullplan.storage import arrays
 from pullplan.storage.database import Connection
 from pullplan.storage.listings import Listing
 from pullplan.storage.queries import load_queries
@@ -47,6 +48,15 @@ def _rows(plan_id: UUID, ledger: Ledger, bucket_dates: Sequence[date]) -> Iterat
         yield (
             *(plan_id, first + 1, first + len(products), products[0], products[-1], products),
             *(ledger.region_codes[some], [bucket_dates[b] for b in ledger.buckets[some]], ledger.tiers[some]),
-            *(ledger.demanded_units[some], ledger.from_stock_units[some], ledger.from_supply_units[some]),
-            *(ledger.from_buffer_units[some], ledger.assigned_units[some], ledger.shortfalls[some]),
+            *(
+                arrays.unless_nothing(column[some])
+                for column in (
+                    ledger.demanded_units,
+                    ledger.from_stock_units,
+                    ledger.from_supply_units,
+                    ledger.from_buffer_units,
+                    ledger.assigned_units,
+                    ledger.shortfalls,
+                )
+            ),
         )

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from pullplan.engine.model import PullTerms
+from pullplan.storage import arrays
 from pullplan.storage.database import Connection
 from pullplan.storage.queries import load_queries
 
@@ -14,6 +15,7 @@ SQL = load_queries("pull_terms")
 
 PAIRS_PER_ROW = 512
 """As arrays, with so many times the horizon's buckets."""
+_OFTEN_NOTHING = ("on_hand_units", "receipts_units", "target_units")
 
 
 async def insert(connection: Connection, plan_id: UUID, terms: PullTerms) -> None:
@@ -43,5 +45,6 @@ def _rows(plan_id: UUID, terms: PullTerms) -> Iterator[tuple[Any, ...]]:
         for name in PullTerms.__struct_fields__:
             column = getattr(terms, name)
             per_pair = len(column) // n_pairs
-            columns.append(column[first * per_pair : last * per_pair])
+            some = column[first * per_pair : last * per_pair]
+            columns.append(arrays.unless_nothing(some) if name in _OFTEN_NOTHING else some)
         yield (plan_id, first + 1, terms.product_codes[first], terms.product_codes[last - 1], *columns)

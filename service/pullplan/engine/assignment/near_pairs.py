@@ -154,8 +154,7 @@ class _Choices:
                 csr_array((of, self.row, self.first), (len(self.first) - 1, self.n_rows))
                 for of in (share, used)
             )
-            product: FloatArray = (by_need.T @ used_by_need).toarray()
-            return product
+            return np.asarray((by_need.T @ used_by_need).toarray(), dtype=np.float64)
         one, other, rows = self.listed
         shape = self.n_rows, self.n_rows
         of_two = np.bincount(rows, share[one] * used[other], self.n_rows**2).reshape(shape)
