@@ -45,9 +45,8 @@ def _pulled(facts: PlanningFacts) -> dict[Pair, Pulled]:
     buffers = {(b.product_code, b.region_code): b for b in derive_buffers(facts)}
     targets: dict[Pair, tuple[float, ...]] = {}
     if netted.covered is not None:
-        by_pair = (
-            netted.covered.flow.target_units.T.tolist()
-        )  # pairs that there is something to net against come first
+        # Pairs that there is something to net against come first.
+        by_pair = netted.covered.flow.target_units.T.tolist()
         targets = {pair: tuple(of_pair) for pair, of_pair in zip(netted.pairs, by_pair, strict=False)}
     zeros = (0.0,) * n_buckets
     return {
