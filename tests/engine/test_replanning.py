@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.engine.instances import MONDAY, networks, regional_network
 from tests.engine.planned import changed
 from tests.engine.replanned import as_orders, best_within, shaken, stability_of
+from tests.engine.test_netting import pillow_facts
 
 from pullplan.engine.checker import check
 from pullplan.engine.model import (
@@ -171,6 +172,14 @@ def test_what_is_netted_again_is_what_netting_gives(seed: int) -> None:
         return sorted((msgspec.structs.replace(need, need_id=0) for need in needs), key=str)
 
     assert said(net_again(now, before, net(before))) == said(net(now))
+
+
+def test_a_buffer_is_netted_again_where_its_lead_time_is_another() -> None:
+    before = pillow_facts()
+    farther = tuple(msgspec.structs.replace(lane, transit_days=9) for lane in before.lanes)
+    now = msgspec.structs.replace(before, lanes=farther)
+    assert now.forecast is None
+    assert net_again(now, before, net(before)) == net(now) != net(before)
 
 
 # --- worked by hand --------------------------------------------------------------------------------------------------

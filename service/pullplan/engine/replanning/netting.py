@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from pullplan.engine.demand import has_policy
 from pullplan.engine.model import Need, PlanningFacts
 from pullplan.engine.netting import net
 
@@ -17,7 +18,7 @@ _OF_ALL = (
     *("recent_consumption", "recent_orders"),  # a buffer's usage
 )
 _OF_THE_NETWORK = ("regions", "nodes", "lanes", "capabilities")
-"""What targets, and whether released work is kept, depend on."""
+"""What targets, buffers, and whether released work is kept, depend on."""
 
 
 def net_again(
@@ -53,8 +54,8 @@ def net_pairs(facts: PlanningFacts, pairs: frozenset[Pair]) -> tuple[Need, ...]:
 
 def changed_pairs(facts: PlanningFacts, parent_facts: PlanningFacts) -> frozenset[Pair] | None:
     """Name the product × regions whose needs may have changed; None where it may be all of them."""
-    has_network = facts.forecast is not None or facts.released_work
-    names = (*_OF_ALL, *_OF_THE_NETWORK) if has_network else _OF_ALL
+    asks_the_network = facts.forecast is not None or facts.released_work or has_policy("ddmrp_buffer", facts)
+    names = (*_OF_ALL, *_OF_THE_NETWORK) if asks_the_network else _OF_ALL
     for name in names:
         now, was = getattr(facts, name), getattr(parent_facts, name)
         if not is_same(now, was):
