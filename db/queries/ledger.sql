@@ -1,6 +1,6 @@
 -- name: list_lines
 -- Arrays are empty where nothing but zeros would stand in them. Lines count from 1 by product, region, bucket and tier; products say which rows need not be opened.
-SELECT l.first_line + c.position::integer - 1 AS line, c.product_code, c.region_code, c.bucket_date, c.tier,
+SELECT p.first_row + c.position::integer - 1 AS line, c.product_code, c.region_code, c.bucket_date, c.tier,
     coalesce(c.demanded_units, 0) AS demanded_units,
     coalesce(c.from_stock_units, 0) AS from_stock_units,
     coalesce(c.from_supply_units, 0) AS from_supply_units,
@@ -9,7 +9,8 @@ SELECT l.first_line + c.position::integer - 1 AS line, c.product_code, c.region_
     coalesce((SELECT sum((s ->> 'units')::double precision) FROM jsonb_array_elements(c.shortfalls) AS s), 0)
         AS shortfall_units,
     coalesce(c.shortfalls, '[]') AS shortfalls
-FROM plan_ledger AS l
+FROM plan_book_parts AS p
+INNER JOIN plan_ledger AS l ON l.plan_id = p.of_plan_id AND l.first_line = p.of_first_row
 CROSS JOIN LATERAL unnest(
     l.product_codes, l.region_codes, l.bucket_dates, l.tiers, l.demanded_units, l.from_stock_units,
     l.from_supply_units, l.from_buffer_units, l.assigned_units, l.shortfalls
@@ -17,11 +18,11 @@ CROSS JOIN LATERAL unnest(
     product_code, region_code, bucket_date, tier, demanded_units, from_stock_units,
     from_supply_units, from_buffer_units, assigned_units, shortfalls, position
 )
-WHERE l.plan_id = $1 AND l.last_line > $2 AND l.first_line + c.position - 1 > $2
-    AND ($3::text IS NULL OR (l.first_product_code <= $3 AND l.last_product_code >= $3 AND c.product_code = $3))
+WHERE p.plan_id = $1 AND p.book = 'ledger' AND p.last_row > $2 AND p.first_row + c.position - 1 > $2
+    AND ($3::text IS NULL OR (p.first_product_code <= $3 AND p.last_product_code >= $3 AND c.product_code = $3))
     AND ($4::text IS NULL OR c.region_code = $4)
     AND ($5::text IS NULL OR c.tier = $5)
-ORDER BY l.first_line, c.position LIMIT $6;
+ORDER BY p.first_row, c.position LIMIT $6;
 
 -- name: list_totals
 -- What does not come from anywhere is what netting takes for rounding: millionths of a unit.
@@ -34,7 +35,8 @@ WITH lines AS (
         coalesce(c.assigned_units, 0) AS assigned_units,
         coalesce((SELECT sum((s ->> 'units')::double precision) FROM jsonb_array_elements(c.shortfalls) AS s), 0)
             AS shortfall_units
-    FROM plan_ledger AS l
+    FROM plan_book_parts AS p
+    INNER JOIN plan_ledger AS l ON l.plan_id = p.of_plan_id AND l.first_line = p.of_first_row
     CROSS JOIN LATERAL unnest(
         l.product_codes, l.region_codes, l.bucket_dates, l.tiers, l.demanded_units, l.from_stock_units,
         l.from_supply_units, l.from_buffer_units, l.assigned_units, l.shortfalls
@@ -42,7 +44,7 @@ WITH lines AS (
         product_code, region_code, bucket_date, tier, demanded_units, from_stock_units,
         from_supply_units, from_buffer_units, assigned_units, shortfalls
     )
-    WHERE l.plan_id = $1
+    WHERE p.plan_id = $1 AND p.book = 'ledger'
 ),
 keyed AS (
     SELECT k.totalled_by, k.code, l.*

@@ -33,7 +33,7 @@ from pullplan.engine.model import (
     PullPolicy,
     Resource,
 )
-from pullplan.engine.netting import net_lines, reconcile
+from pullplan.engine.netting import keep_books
 from pullplan.engine.plan import make_plan
 
 MILL: dict[str, Any] = {
@@ -45,8 +45,7 @@ SOURCES = ("from_stock_units", "from_supply_units", "from_buffer_units", "assign
 
 
 def reconciled(facts: PlanningFacts) -> Ledger:
-    plan = make_plan(facts)
-    return reconcile(facts, net_lines(facts), plan.needs, plan.assignments, plan.shortfalls)
+    return keep_books(facts, make_plan(facts)).ledger
 
 
 def short_units(ledger: Ledger) -> list[float]:

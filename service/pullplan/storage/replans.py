@@ -35,11 +35,11 @@ async def insert(
     bucket_dates: Sequence[date],
     *,
     parent: WholePlan,
+    touched_needs: set[int],
 ) -> None:
-    """Store a re-plan with its snapshot, inside the caller's transaction."""
-    needs = _needs_that_differ(plan, bucket_dates, parent)
-    rows = _rows(_of_needs(plan, needs), bucket_dates, record.plan_id)
-    was = _rows(_of_needs(parent.plan, needs), parent.bucket_dates, parent.plan_id)
+    """Store a re-plan with its snapshot, inside the caller's transaction; of all but the touched needs it says what its parent does."""
+    rows = _rows(_of_needs(plan, touched_needs), bucket_dates, record.plan_id)
+    was = _rows(_of_needs(parent.plan, touched_needs), parent.bucket_dates, parent.plan_id)
     changed = {table: _changed(rows[table], was[table]) for table in _KINDS}
     gone = {table: _numbers(was[table]) - _numbers(rows[table]) for table in _KINDS}
     base = await connection.fetchrow(SQL["find_base"], parent.plan_id)
@@ -72,24 +72,6 @@ async def _copy_parents_own(
     ):
         without = sorted(_numbers(changed[table]) | gone[table])
         await connection.execute(statement, plan_id, parent_plan_id, without)
-
-
-def _needs_that_differ(plan: Plan, bucket_dates: Sequence[date], parent: WholePlan) -> set[int]:
-    """Name the needs of which anything may be stored otherwise: where buckets have other dates, all."""
-    was = parent.plan
-    if bucket_dates[0] != parent.bucket_dates[0]:
-        return {need.need_id for need in (*plan.needs, *was.needs)}
-    differ: set[int] = set()
-    for now, before in (
-        (plan.needs, was.needs),
-        (plan.assignments, was.assignments),
-        (plan.shortfalls, was.shortfalls),
-    ):
-        # A re-plan has most of its parent's facts themselves.
-        kept = set(map(id, before)).intersection(map(id, now))
-        rest, old = ({one for one in of if id(one) not in kept} for of in (now, before))
-        differ.update(one.need_id for one in rest ^ old)
-    return differ
 
 
 def _of_needs(plan: Plan, needs: set[int]) -> Plan:

@@ -9,21 +9,19 @@ import msgspec
 from pullplan.engine.calendar import bucket_dates, first_day_of_bucket
 from pullplan.engine.errors import PullplanError
 from pullplan.engine.model import (
+    Books,
     BufferDerivation,
     Forecast,
     Horizon,
-    Ledger,
     Plan,
     PlanningFacts,
     PlanParameters,
     PlanRequest,
-    PullTerms,
 )
-from pullplan.engine.netting import derive_buffers, net_lines, pull_terms, reconcile, wants_forecast
+from pullplan.engine.netting import derive_buffers, keep_books, wants_forecast
 from pullplan.engine.plan import make_plan
-from pullplan.engine.replanning import Churn, Warm
-from pullplan.storage import buffers, facts, forecasts, ledger, plans, replans, verifications
-from pullplan.storage import pull_terms as stored_terms
+from pullplan.engine.replanning import Churn, Warm, touched_needs, touched_products
+from pullplan.storage import books, buffers, facts, forecasts, plans, replans, verifications
 from pullplan.storage.database import Connection
 from pullplan.storage.plan_reading import WholePlan
 from pullplan.storage.queue import Claimed
@@ -67,6 +65,7 @@ class _Read(msgspec.Struct, frozen=True):
     forecast_id: UUID | None
     """The stored forecast that it was planned with."""
     parent: KnownPlan | None
+    parent_books: books.Parts | None
     churn: Churn
 
 
@@ -74,8 +73,11 @@ class _Made(msgspec.Struct, frozen=True):
     planning: PlanningFacts
     plan: Plan
     buffers: list[BufferDerivation]
-    ledger: Ledger
-    terms: PullTerms
+    kept_books: Books
+    touched_needs: set[int]
+    """Of which a re-plan says anything else than its parent."""
+    renewed_books: books.Renewed | None
+    """Which parts of the parent's books these stand for; None: for all of a plan's own."""
     warm: Warm | None
     """What a re-plan has left for the next one."""
     fresh_forecast: MadeForecast | None
@@ -146,17 +148,22 @@ def _compute(read: _Read, request: PlanRequest, desk: Desk) -> _Made:
         plan, warm = make_plan(planning, desk.progress, should_stop, desk.spread), None
     else:
         plan, warm = read.parent.warm.replan(planning, read.churn, desk.progress)
-    netted = net_lines(planning)
-    return _Made(
-        planning,
-        plan,
-        derive_buffers(planning),
-        reconcile(planning, netted, plan.needs, plan.assignments, plan.shortfalls),
-        pull_terms(planning, netted),
-        warm,
-        forecast,
-        seconds,
-    )
+    touched, renewed = _touched(read, planning, plan)
+    some = None if renewed is None else renewed.products_among(one.product_code for one in planning.products)
+    kept = keep_books(planning, plan, some)
+    return _Made(planning, plan, derive_buffers(planning), kept, touched, renewed, warm, forecast, seconds)
+
+
+def _touched(read: _Read, planning: PlanningFacts, plan: Plan) -> tuple[set[int], books.Renewed | None]:
+    """Tell of which needs a re-plan says anything else than its parent, and which parts of the parent's books may."""
+    if read.parent is None:
+        return set(), None
+    was = read.parent.whole
+    needs = touched_needs(planning, plan, was.facts, was.plan)
+    products = touched_products(planning, plan, was.facts, was.plan, needs)
+    if products is None or read.parent_books is None:
+        return needs, None
+    return needs, read.parent_books.renewed_by(products)
 
 
 def _time_is_up(seconds: float | None, clock: Callable[[], float]) -> Callable[[], bool] | None:
@@ -177,10 +184,13 @@ async def _store(connection: Connection, record: plans.PlanRecord, read: _Read, 
     if read.parent is None:
         await plans.insert(connection, record, made.plan, made.planning, dates)
     else:
-        await replans.insert(connection, record, made.plan, made.planning, dates, parent=read.parent.whole)
+        await replans.insert(
+            *(connection, record, made.plan, made.planning, dates),
+            parent=read.parent.whole,
+            touched_needs=made.touched_needs,
+        )
     await buffers.insert(connection, record.plan_id, made.buffers)
-    await ledger.insert(connection, record.plan_id, made.ledger, dates)
-    await stored_terms.insert(connection, record.plan_id, made.terms)
+    await books.insert(connection, record.plan_id, made.kept_books, dates, made.renewed_books)
 
 
 async def _read(connection: Connection, request: PlanRequest, time_zone: str, known: KnownPlans) -> _Read:
@@ -193,11 +203,12 @@ async def _read(connection: Connection, request: PlanRequest, time_zone: str, kn
             policy_overrides=request.policy_overrides,
         )
         planning = await facts.read_planning_facts(connection, moment, network)
-        parent, forecast_id = None, request.forecast_id
+        parent, parent_books, forecast_id = None, None, request.forecast_id
         if request.parent_plan_id is not None:
             parent, forecast_of_parent = await _read_parent(
                 connection, request.parent_plan_id, network.horizon, known
             )
+            parent_books = await books.Parts.of(connection, request.parent_plan_id)
             forecast_id = forecast_id or forecast_of_parent
         forecasting = None
         if forecast_id is not None:
@@ -206,7 +217,7 @@ async def _read(connection: Connection, request: PlanRequest, time_zone: str, kn
         elif wants_forecast(network):
             forecasting = await read_for_forecast(connection, moment, network)
         churn = Churn(request.churn_budget_units, request.least_saving_per_unit)
-        return _Read(moment, planning, forecasting, forecast_id, parent, churn)
+        return _Read(moment, planning, forecasting, forecast_id, parent, parent_books, churn)
 
 
 async def _read_parent(

@@ -48,7 +48,7 @@ from pullplan.engine.model.forecasts import (
     SeriesForecast,
     TotalForecast,
 )
-from pullplan.engine.model.ledger import Ledger, ShortUnits
+from pullplan.engine.model.ledger import Books, Ledger, ShortUnits
 from pullplan.engine.model.network import (
     Capability,
     CapacityException,
@@ -139,6 +139,7 @@ __all__ = [
     "Adjustment",
     "Assignment",
     "Basis",
+    "Books",
     "Bucket",
     "BucketCount",
     "BucketNetted",

@@ -19,7 +19,7 @@ class PullTerms(Fact, frozen=True, kw_only=True):
     """Its policy's position in the facts; −1: the default."""
     history_bases: Sequence[Basis]
     lead_days: Sequence[int | None]
-    """Of the reference node; None where no policy asks, or nobody could make it."""
+    """Of the reference node; None where the pair's policy asks for none, or nobody could make it."""
     on_hand_units: Sequence[float]
     receipts_units: Sequence[float]
     """Bucket by bucket of one after the other: (n_pairs × n_buckets,)."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pullplan.engine.model.derivations import PullTerms
 from pullplan.engine.model.words import Fact, ShortfallReason, Tier
 
 
@@ -34,3 +35,10 @@ class Ledger(Fact, frozen=True, kw_only=True):
     """Of what this plan makes for tier `buffer` before, and need not be held any longer: assigned, or short, there."""
     assigned_units: Sequence[float]
     shortfalls: Sequence[tuple[ShortUnits, ...]]
+
+
+class Books(Fact, frozen=True, kw_only=True):
+    """A plan's ledger, and what its demand was netted against."""
+
+    ledger: Ledger
+    terms: PullTerms

@@ -1,8 +1,8 @@
 """What must still arrive of every product in every region and bucket, once stock and supply are counted?"""
 
+from pullplan.engine.netting.books import keep_books
 from pullplan.engine.netting.flows import Flow, consume_forecast, cover, leave_open
-from pullplan.engine.netting.ledger import reconcile
-from pullplan.engine.netting.needs import derive_buffers, net, net_lines
+from pullplan.engine.netting.needs import derive_buffers, net
 from pullplan.engine.netting.pinning import pin_needs, refuse_broken_pins
 from pullplan.engine.netting.preview import compare_policies
 from pullplan.engine.netting.supply import arriving_supply, receipt_bucket
@@ -12,7 +12,6 @@ from pullplan.engine.netting.targets import (
     reference_lead_days,
     wants_forecast,
 )
-from pullplan.engine.netting.terms import pull_terms
 
 __all__ = [
     "Flow",
@@ -23,13 +22,11 @@ __all__ = [
     "cover",
     "derive_buffers",
     "forecast_steps",
+    "keep_books",
     "leave_open",
     "net",
-    "net_lines",
     "pin_needs",
-    "pull_terms",
     "receipt_bucket",
-    "reconcile",
     "reference_lead_days",
     "refuse_broken_pins",
     "wants_forecast",

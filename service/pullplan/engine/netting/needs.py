@@ -102,7 +102,7 @@ def net_lines(facts: PlanningFacts) -> Netted:
     book = PolicyBook(facts.policies)
     buffered = pairs_pulled_by("ddmrp_buffer", facts, book)
     series = _counted_series(facts, book)
-    lead_days = reference_lead_days(facts) if series or buffered else {}
+    lead_days = reference_lead_days(facts) if facts.forecast is not None or buffered else {}
     known = _gather(facts, book, lead_days, series, buffered)
     lines, open_lines = Lines(), Lines()
     pairs = _file_demand(facts, known, lines, open_lines)

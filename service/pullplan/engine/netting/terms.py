@@ -3,7 +3,7 @@
 import numpy as np
 
 from pullplan.engine.demand import history_basis
-from pullplan.engine.model import PlanningFacts, PullTerms
+from pullplan.engine.model import PlanningFacts, PullPolicy, PullTerms
 from pullplan.engine.netting.needs import Netted
 
 
@@ -31,8 +31,16 @@ def pull_terms(facts: PlanningFacts, netted: Netted) -> PullTerms:
             history_basis(policy, has_consumption=pair in consumed)
             for pair, policy in zip(pairs, policies, strict=True)
         ],
-        lead_days=[netted.lead_days.get(pair) for pair in pairs],
+        lead_days=[
+            netted.lead_days.get(pair) if _asks_for_lead_days(policy, facts) else None
+            for pair, policy in zip(pairs, policies, strict=True)
+        ],
         on_hand_units=on_hand.tolist(),
         receipts_units=receipts.ravel().tolist(),
         target_units=targets.ravel().tolist(),
     )
+
+
+def _asks_for_lead_days(policy: PullPolicy, facts: PlanningFacts) -> bool:
+    """Tell it by the pair's own policy: what other pairs ask for is nothing of its own."""
+    return policy.policy == "ddmrp_buffer" or (policy.counts_forecast and facts.forecast is not None)
