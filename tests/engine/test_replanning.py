@@ -16,6 +16,7 @@ from tests.engine.replanned import as_orders, best_within, shaken, stability_of
 from tests.engine.test_netting import pillow_facts
 
 from pullplan.engine.checker import check
+from pullplan.engine.errors import PinInfeasibleError
 from pullplan.engine.model import (
     Capability,
     Horizon,
@@ -258,6 +259,18 @@ def test_a_new_order_takes_what_is_left_and_pushes_nobody_out_without_a_budget()
     again = replan(now, before, make_plan(before), Churn(budget_units=0.0))
     assert made(again) == pytest.approx({("A", "NEAR"): 40, ("B", "NEAR"): 10, ("B", "FAR"): 20})
     assert stability_of(again).moved_units == 0.0
+
+
+def test_a_pin_that_only_a_budget_leaves_no_room_is_refused_by_naming_it() -> None:
+    before = bakery({"A": 40}, {"NEAR": 50, "FAR": 200})
+    now = bakery({"A": 40, "B": 30}, {"NEAR": 50, "FAR": 200})
+    pin = Pin(product_code="LOAF", region_code="B", due_date=MONDAY, node_code="NEAR", units=30.0)
+    now = msgspec.structs.replace(now, parameters=msgspec.structs.replace(now.parameters, pins=(pin,)))
+    parent = make_plan(before)
+    with pytest.raises(PinInfeasibleError, match=r"only 5 units may move \(churn_budget_units\)"):
+        replan(now, before, parent, Churn(budget_units=5.0))
+    enough = made(replan(now, before, parent, Churn(budget_units=20.0)))
+    assert enough == pytest.approx({("A", "NEAR"): 20, ("A", "FAR"): 20, ("B", "NEAR"): 30})
 
 
 def test_when_a_node_goes_down_only_its_lines_move() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from pullplan.engine.certificate import capacity_prices
+from pullplan.engine.errors import PinInfeasibleError
 from pullplan.engine.explanation import resource_loads
 from pullplan.engine.model import (
     Assignment,
@@ -40,7 +41,7 @@ def write_down(
     """
     options, proven, lots = looked.options, looked.proven, looked.lots
     lines, shortfalls = told
-    refuse_broken_pins(facts, needs, shortfalls)
+    _refuse_broken_pins(facts, needs, shortfalls, churn)
     others = looked.others
     assignments = tuple(lines) if others is None else others.among(looked.parent.lines, lines)
     stability = Stability(
@@ -82,6 +83,24 @@ def write_down(
         stability=stability,
         production_orders=orders,
     )
+
+
+def _refuse_broken_pins(
+    facts: PlanningFacts, needs: Sequence[Need], shortfalls: Sequence[Shortfall], churn: Churn
+) -> None:
+    """Name the budget too, where it may be what keeps a pin's place taken.
+
+    Raises: PinInfeasibleError
+    """
+    try:
+        refuse_broken_pins(facts, needs, shortfalls)
+    except PinInfeasibleError as refused:
+        if churn.budget_units is None:
+            raise
+        raise PinInfeasibleError(
+            f"{refused}. Of the parent's lines only {churn.budget_units:.9g} units may move (churn_budget_units): "
+            "with more, or without a budget, there may be room"
+        ) from refused
 
 
 def _keep_numbers(
