@@ -1,10 +1,10 @@
 -- name: insert
-INSERT INTO api_keys (key_id, name, key_sha256, scopes, node_code, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6)
-RETURNING key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at;
+INSERT INTO api_keys (key_id, name, key_sha256, scopes, node_code, expires_at, requests_per_minute)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+RETURNING key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at, requests_per_minute;
 
 -- name: find_by_digest
-SELECT key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at
+SELECT key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at, requests_per_minute
 FROM api_keys
 WHERE key_sha256 = $1;
 
@@ -13,18 +13,18 @@ UPDATE api_keys SET last_used_at = $2
 WHERE key_id = $1;
 
 -- name: list_all
-SELECT key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at
+SELECT key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at, requests_per_minute
 FROM api_keys
 ORDER BY created_at, key_id;
 
 -- name: list_page
-SELECT key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at
+SELECT key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at, requests_per_minute
 FROM api_keys
 WHERE ($1::timestamptz IS NULL OR (created_at, key_id) < ($1, $2)) AND ($3 OR retired_at IS NULL)
 ORDER BY created_at DESC, key_id DESC LIMIT $4;
 
 -- name: find_for_update
-SELECT key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at
+SELECT key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at, requests_per_minute
 FROM api_keys WHERE key_id = $1 FOR UPDATE;
 
 -- name: end_by
@@ -34,4 +34,4 @@ WHERE key_id = $1;
 -- name: retire
 UPDATE api_keys SET retired_at = COALESCE(retired_at, $2)
 WHERE key_id = $1
-RETURNING key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at;
+RETURNING key_id, name, scopes, node_code, created_at, expires_at, last_used_at, retired_at, requests_per_minute;

@@ -42,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """PULLPLAN_POOL_CONNECTIONS: of the API process."""
     statement_cache: bool = True
     """PULLPLAN_STATEMENT_CACHE: false behind pgbouncer before 1.21 in transaction mode."""
+    requests_per_minute: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 60_000
+    """PULLPLAN_REQUESTS_PER_MINUTE: of one key, where it has no limit of its own; 0: as many as it likes."""
     lease_seconds: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 15.0
     """PULLPLAN_LEASE_SECONDS: a run whose worker is silent for so long is taken over."""
     worker_runs: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1

@@ -192,3 +192,32 @@ async def test_the_audit_tells_who_did_what_newest_first(client):
     assert len(of_one.json()["items"]) == 1
     nobody = await client.get("/v1/audit", params={"key_id": made[0]["key_id"]})
     assert nobody.json()["items"] == []
+
+
+async def test_a_key_that_has_sent_all_its_requests_is_told_when_it_may_send_more(anonymous, key_with):
+    slow, other = await key_with("read", requests_per_minute=3), await key_with("read")
+    for left in (2, 1, 0):
+        answer = await anonymous.get("/v1/me", headers=bearer(slow))
+        assert answer.status_code == 200
+        assert answer.headers["ratelimit-policy"] == '"key";q=3;w=60'
+        assert answer.headers["ratelimit"].startswith(f'"key";r={left};t=')
+    assert answer.json()["limits"]["requests_per_minute"] == 3
+    refused = await anonymous.get("/v1/me", headers=bearer(slow))
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate-exceeded")
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert refused.headers["ratelimit"] == f'"key";r=0;t={refused.headers["retry-after"]}'
+    assert (await anonymous.get("/v1/me", headers=bearer(other))).status_code == 200
+
+
+async def test_a_key_without_a_limit_is_told_of_none(anonymous, key_with):
+    answer = await anonymous.get("/v1/me", headers=bearer(await key_with("read", requests_per_minute=0)))
+    assert "ratelimit" not in answer.headers
+    assert answer.json()["limits"]["requests_per_minute"] == 0
+
+
+async def test_a_key_that_takes_anothers_place_has_its_limit(client, anonymous):
+    asked = {"name": "shop", "scopes": ["read"], "requests_per_minute": 7}
+    made = (await client.post("/v1/keys", json=asked)).json()
+    new = (await client.post(f"/v1/keys/{made['key_id']}/rotate", json={})).json()
+    answer = await anonymous.get("/v1/me", headers=bearer(new["key"]))
+    assert answer.headers["ratelimit-policy"] == '"key";q=7;w=60'

@@ -15,7 +15,12 @@ pytestmark = pytest.mark.anyio
 async def test_a_key_reads_what_it_is_and_how_much_it_may_send(client):
     me = (await client.get("/v1/me")).json()
     assert me["scopes"] == ["admin"]
-    assert me["limits"] == {"json_body_bytes": 4194304, "json_batch_items": 10000, "page_items": 1000}
+    assert me["limits"] == {
+        "json_body_bytes": 4194304,
+        "json_batch_items": 10000,
+        "page_items": 1000,
+        "requests_per_minute": 60_000,
+    }
 
 
 async def test_settings_show_time_zone_currency_and_what_a_plan_takes_by_default(client):

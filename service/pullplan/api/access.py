@@ -10,7 +10,8 @@ import msgspec
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from pullplan.api.errors import KeyMissingError, KeyRefusedError, ScopeMissingError
+from pullplan.api import rate_limits
+from pullplan.api.errors import KeyMissingError, KeyRefusedError, RateExceededError, ScopeMissingError
 from pullplan.storage import database, keys
 
 Scope = Literal["read", "demand:write", "network:write", "plans:run", "plans:release", "node", "admin"]
@@ -29,6 +30,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[str]
     node_code: str | None
     expires_at: datetime | None
+    requests_per_minute: int | None
+    """0: as many as it likes; None: as many as the deployment's setting says."""
 
     def may(self, scope: Scope) -> bool:
         """Tell whether the key has a scope; `admin` has every one."""
@@ -78,6 +81,7 @@ class Keyring:
             scopes=frozenset(key.scopes),
             node_code=key.node_code,
             expires_at=key.expires_at,
+            requests_per_minute=key.requests_per_minute,
         )
         if len(self._seen) >= CACHED_KEYS:
             self._seen.clear()
@@ -92,11 +96,18 @@ class Require:
         self.scope = scope
 
     async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        """Find the caller and check the scope, before the body is read.
+        """Find the caller, count the request and check the scope, before the body is read.
 
-        Raises: KeyMissingError, KeyRefusedError, ScopeMissingError.
+        Raises: KeyMissingError, KeyRefusedError, RateExceededError, ScopeMissingError.
         """
-        caller = await connection.app.state.keyring.identify(connection.headers.get("authorization"))
+        state = connection.app.state
+        caller = await state.keyring.identify(connection.headers.get("authorization"))
+        try:
+            limit = await state.limiter.count(caller.key_id, caller.requests_per_minute)
+        except RateExceededError as error:
+            connection.state.rate_limit = rate_limits.fields(error.limit, 0, error.seconds)
+            raise
+        connection.state.rate_limit = limit
         if not caller.may(self.scope):
             raise ScopeMissingError(f"this needs a key with the scope {self.scope}")
         connection.state.caller = caller

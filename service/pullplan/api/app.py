@@ -45,6 +45,7 @@ from pullplan.api.access import Keyring
 from pullplan.api.dependencies import DEPENDENCIES
 from pullplan.api.outer import Metrics, Outer
 from pullplan.api.parameters import refuse_unknown_parameters
+from pullplan.api.rate_limits import RateLimiter
 from pullplan.api.requests import BODY_BYTES_MAX, StrictRequest
 from pullplan.settings import Settings, read_settings
 from pullplan.storage import database, run_news
@@ -102,6 +103,7 @@ def create_app(settings: Settings, database_url: str) -> Outer:
         ) as pool:
             app.state.pool = pool
             app.state.keyring = keyring = Keyring(pool, present)
+            app.state.limiter = RateLimiter(settings.requests_per_minute)
             app.state.news = news = RunNews()
             ears: dict[str, Callable[[str], None]] = {
                 run_news.CHANGES: news.tell,

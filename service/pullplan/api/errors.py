@@ -65,6 +65,19 @@ class ScopeMissingError(PullplanError):
     code = "scope-missing"
 
 
+class RateExceededError(PullplanError):
+    """The key has sent all the requests that it may send in a minute."""
+
+    code = "rate-exceeded"
+
+    def __init__(self, limit: int, seconds: int) -> None:
+        super().__init__(
+            f"this key may send {limit} requests a minute; the next is accepted within {seconds} s"
+        )
+        self.limit = limit
+        self.seconds = seconds
+
+
 class PreconditionMissingError(PullplanError):
     """The request must name the revision that it changes (`If-Match`), or say `If-None-Match: *`."""
 

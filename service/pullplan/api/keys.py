@@ -22,6 +22,7 @@ _DAY_SECONDS = 24 * 3600
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
 OverlapSeconds = Annotated[int, msgspec.Meta(ge=300, le=30 * _DAY_SECONDS)]
+RequestsPerMinute = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
 KeyFilter = Annotated[UUID | None, QueryParameter(description="Only what was done with this key.")]
 ActionFilter = Annotated[
     str | None, QueryParameter(max_length=100, description="Only this action, such as `plans.start`.")
@@ -49,6 +50,8 @@ class KeyAsked(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The only node that a key with the scope `node` reports for."""
     expires_at: fields.Instant | None = None
     """From when on it is refused; never without one."""
+    requests_per_minute: RequestsPerMinute | None = None
+    """0: as many as it likes; null: as many as the deployment's `PULLPLAN_REQUESTS_PER_MINUTE` says."""
 
 
 class Rotation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +70,8 @@ class KeyShown(msgspec.Struct, kw_only=True):
     node_code: str | None
     created_at: Instant
     expires_at: Instant | None
+    requests_per_minute: int | None
+    """Of each of the service's processes; 0: as many as it likes; null: as many as the deployment says."""
     last_used_at: Instant | None
     """To about a minute."""
     retired_at: Instant | None
@@ -113,7 +118,10 @@ async def create_key(
     if data.node_code is not None:
         await _require_node(transaction, data.node_code)
     key, text = await keys.issue(
-        transaction, data.name, sorted(set(data.scopes)), node_code=data.node_code, expires_at=data.expires_at
+        *(transaction, data.name, sorted(set(data.scopes))),
+        node_code=data.node_code,
+        expires_at=data.expires_at,
+        requests_per_minute=data.requests_per_minute,
     )
     await audit.insert(transaction, caller.key_id, action="create", subject=f"keys/{key.key_id}")
     return _made(key, text)

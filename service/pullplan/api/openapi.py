@@ -46,7 +46,7 @@ Pull-based production planning for networks of many small local plants.
 
 Send a key with every request: `Authorization: Bearer <key>`; `pullplan keys create` makes the first one, `POST /v1/keys` others. Bodies are read strictly: unknown \
 fields are refused, nothing is coerced, instants need an offset. Every failure is `application/problem+json` with a stable `code`. \
-Lists are read page by page with `cursor`. Every GET answers HEAD too.
+Lists are read page by page with `cursor`. Every GET answers HEAD too. Answers state how many requests the key has left in `RateLimit` and `RateLimit-Policy`.
 """
 _BODY_PROBLEMS = (400, 413, 415)
 _PRECONDITIONS = (
@@ -171,7 +171,7 @@ def _problem_statuses(handler: HTTPRouteHandler, operation: Json) -> list[int]:
     if any(parameter["in"] == "path" for parameter in operation.get("parameters", ())):
         statuses.add(404)
     if "security" in operation:
-        statuses.update((401, 403))
+        statuses.update((401, 403, 429))
     return sorted(statuses)
 
 
@@ -221,7 +221,7 @@ def _problem_responses(schemas: Schemas) -> Json:
             "description": "\n".join([f"{HTTPStatus(status).phrase}.\n", *sorted(words[status])]),
             "content": {problems.MEDIA_TYPE: {"schema": schemas.add(problems.Problem)}},
         }
-        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
             responses[f"Problem{status}"]["headers"] = {
                 "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
             }

@@ -53,6 +53,8 @@ class _Exchange:
 
     def __init__(self, scope: Mapped, receive: Receive, send: Send) -> None:
         self.status = 0
+        self.state: Mapped = {}
+        """What handlers note down for the answer."""
         self._receive = receive
         self._send = send
         self._is_head = scope["method"] == "HEAD"
@@ -72,7 +74,8 @@ class _Exchange:
         """Add the request's id; keep back the body of an answer to HEAD."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message.get("headers", []), (b"x-request-id", self.request_id.encode())]
+            own = [(b"x-request-id", self.request_id.encode()), *self.state.get("rate_limit", ())]
+            headers = [*message.get("headers", []), *own]
             await self._send({**message, "headers": headers})
             if self._is_head:
                 self._head_answered = True
@@ -97,7 +100,7 @@ class Outer:
         inner = dict(scope)
         method = str(scope["method"])
         exchange = _Exchange(scope, receive, send)
-        inner["state"] = {**inner.get("state", {}), "request_id": exchange.request_id}
+        exchange.state = inner["state"] = {**inner.get("state", {}), "request_id": exchange.request_id}
         if method == "HEAD":
             inner["method"] = "GET"
         began = time.perf_counter()

@@ -44,6 +44,7 @@ STATUS_BY_ERROR: dict[type[PullplanError], int] = {
     engine_errors.PinInfeasibleError: 422,
     engine_errors.LotRulesContradictoryError: 422,
     errors.PreconditionMissingError: 428,
+    errors.RateExceededError: 429,
     engine_errors.AssignmentFailedError: 500,
     schema.MigrationFailedError: 500,
     engine_errors.DatabaseAwayError: 503,
@@ -121,6 +122,8 @@ def answer_own(request: Request[Any, Any, Any], error: PullplanError) -> Respons
         headers["WWW-Authenticate"] = 'Bearer realm="pullplan"' + (
             ', error="invalid_token"' if refused else ""
         )
+    if isinstance(error, errors.RateExceededError):
+        headers["Retry-After"] = str(error.seconds)
     if isinstance(error, _RETRY_LATER):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:

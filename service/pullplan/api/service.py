@@ -18,11 +18,13 @@ from pullplan.storage import database, schema
 
 
 class Limits(msgspec.Struct, kw_only=True):
-    """How much one request may carry."""
+    """How much one request may carry, and how many there may be."""
 
     json_body_bytes: int = BODY_BYTES_MAX
     json_batch_items: int = BATCH_ITEMS_MAX
     page_items: int = 1000
+    requests_per_minute: int
+    """Of one key: every answer says in `RateLimit` what is left. 0: as many as it likes."""
 
 
 class Me(msgspec.Struct, kw_only=True):
@@ -64,7 +66,7 @@ def redirect_to_docs() -> Redirect:
 
 
 @get("/v1/me", guards=[require("read")], operation_id="getMe", tags=["service"], sync_to_thread=False)
-def get_me(caller: CallerOf) -> Me:
+def get_me(caller: CallerOf, settings: SettingsOf) -> Me:
     """Say which key this is: its scopes, its node, when it expires, and how much one request may carry."""
     return Me(
         key_id=caller.key_id,
@@ -72,7 +74,11 @@ def get_me(caller: CallerOf) -> Me:
         scopes=sorted(caller.scopes),
         node_code=caller.node_code,
         expires_at=caller.expires_at,
-        limits=Limits(),
+        limits=Limits(
+            requests_per_minute=settings.requests_per_minute
+            if caller.requests_per_minute is None
+            else caller.requests_per_minute
+        ),
     )
 
 
@@ -91,7 +97,7 @@ def get_settings(settings: SettingsOf) -> DeploymentSettings:
         currency=settings.currency,
         compute=settings.compute,
         plan_defaults=PlanParameters(),
-        limits=Limits(),
+        limits=Limits(requests_per_minute=settings.requests_per_minute),
     )
 
 

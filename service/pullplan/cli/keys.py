@@ -25,10 +25,16 @@ async def create_key(
     *,
     days: int | None = None,
     node_code: str | None = None,
+    requests_per_minute: int | None = None,
 ) -> str:
     """Store a new key and answer its text, which is stored nowhere."""
     expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
-    _, text = await stored_keys.issue(connection, name, scopes, node_code=node_code, expires_at=expires_at)
+    _, text = await stored_keys.issue(
+        *(connection, name, scopes),
+        node_code=node_code,
+        expires_at=expires_at,
+        requests_per_minute=requests_per_minute,
+    )
     return text
 
 
@@ -52,7 +58,18 @@ def keys() -> None:
 )
 @click.option("--days", type=click.IntRange(1, 3650), help="Days until it expires.  [default: never]")
 @click.option("--node", "node_code", help="The only node that a key with scope node may report for.")
-def create(name: str, scopes: tuple[str, ...], days: int | None, node_code: str | None) -> None:
+@click.option(
+    "--requests-per-minute",
+    type=click.IntRange(0, 10_000_000),
+    help="Requests that it may send in a minute; 0: as many as it likes.  [default: PULLPLAN_REQUESTS_PER_MINUTE]",
+)
+def create(
+    name: str,
+    scopes: tuple[str, ...],
+    days: int | None,
+    node_code: str | None,
+    requests_per_minute: int | None,
+) -> None:
     """Create a key and print it, once: only its hash is stored.
 
     Example: pullplan keys create --name shop --scope read --scope demand:write --days 365
@@ -60,7 +77,12 @@ def create(name: str, scopes: tuple[str, ...], days: int | None, node_code: str 
 
     async def store(url: str) -> str:
         async with connected(url) as connection:
-            return await create_key(connection, name, scopes, days=days, node_code=node_code)
+            return await create_key(
+                *(connection, name, scopes),
+                days=days,
+                node_code=node_code,
+                requests_per_minute=requests_per_minute,
+            )
 
     with reached_database(read_settings()) as url:
         click.echo(asyncio.run(store(url)))

@@ -30,6 +30,7 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     last_used_at: datetime | None
     retired_at: datetime | None
+    requests_per_minute: int | None
 
 
 class KeyRetiredError(PullplanError):
@@ -45,6 +46,7 @@ async def issue(
     *,
     node_code: str | None = None,
     expires_at: datetime | None = None,
+    requests_per_minute: int | None = None,
 ) -> tuple[StoredKey, str]:
     """Make a key and answer its text, which is stored nowhere: only the SHA-256 of it is."""
     text = f"pp_{secrets.token_urlsafe(_SECRET_BYTES)}"
@@ -57,6 +59,7 @@ async def issue(
         scopes=scopes,
         node_code=node_code,
         expires_at=expires_at,
+        requests_per_minute=requests_per_minute,
     ), text
 
 
@@ -74,7 +77,12 @@ async def rotate(
     if old.retired_at is not None or (old.expires_at is not None and old.expires_at <= now):
         raise KeyRetiredError(f"the key {old.name} is retired or has expired; create a new one")
     await connection.execute(SQL["end_by"], key_id, old_ends_at)
-    return await issue(connection, old.name, old.scopes, node_code=old.node_code, expires_at=old.expires_at)
+    return await issue(
+        *(connection, old.name, old.scopes),
+        node_code=old.node_code,
+        expires_at=old.expires_at,
+        requests_per_minute=old.requests_per_minute,
+    )
 
 
 async def insert(
@@ -86,9 +94,12 @@ async def insert(
     scopes: Sequence[str],
     node_code: str | None = None,
     expires_at: datetime | None = None,
+    requests_per_minute: int | None = None,
 ) -> StoredKey:
     """Store a new key by the SHA-256 of its text."""
-    row = await connection.fetchrow(SQL["insert"], key_id, name, key_sha256, scopes, node_code, expires_at)
+    row = await connection.fetchrow(
+        SQL["insert"], key_id, name, key_sha256, scopes, node_code, expires_at, requests_per_minute
+    )
     return msgspec.convert(dict(row or {}), StoredKey)
 
 
