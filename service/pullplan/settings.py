@@ -44,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """PULLPLAN_STATEMENT_CACHE: false behind pgbouncer before 1.21 in transaction mode."""
     requests_per_minute: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 60_000
     """PULLPLAN_REQUESTS_PER_MINUTE: of one key, where it has no limit of its own; 0: as many as it likes."""
+    cors_origins: str = ""
+    """PULLPLAN_CORS_ORIGINS: whose pages may call from a browser: origins like https://shop.example.com, between commas; or *."""
     lease_seconds: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 15.0
     """PULLPLAN_LEASE_SECONDS: a run whose worker is silent for so long is taken over."""
     worker_runs: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
@@ -57,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 _COMPUTE = re.compile(
     r"(?:local|(?:local:|dask://(?P<host>[^\s/:@]+|\[[0-9A-Fa-f:.]+\]):)(?P<number>[0-9]{1,5}))"
 )
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _VARIABLE_OF = {"database_url": "DATABASE_URL", "data_folder": "PULLPLAN_DATA"}
 
 
@@ -91,7 +94,17 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             f"PULLPLAN_TIME_ZONE: {settings.time_zone!r} is no time zone; write one like Europe/Berlin"
         ) from None
     _check_compute(settings.compute)
+    _check_origins(settings.cors_origins)
     return settings
+
+
+def _check_origins(origins: str) -> None:
+    """Raises: SettingInvalidError."""
+    for origin in filter(None, map(str.strip, origins.split(","))):
+        if origin != "*" and _ORIGIN.fullmatch(origin) is None:
+            raise SettingInvalidError(
+                f"PULLPLAN_CORS_ORIGINS: {origin!r} is no origin; write scheme, host and port alone, like https://shop.example.com"
+            )
 
 
 def _check_compute(compute: str) -> None:

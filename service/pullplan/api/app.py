@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from litestar import Litestar
+from litestar.config.cors import CORSConfig
 
 from pullplan import lifeline, telemetry
 from pullplan.api import (
@@ -83,6 +84,23 @@ ROUTES = [
     *keys.ROUTES,
 ]
 
+_REQUEST_FIELDS = (
+    *("Authorization", "Content-Type", "Content-Encoding", "Idempotency-Key", "If-Match", "If-None-Match"),
+    *("Last-Event-ID", "Prefer", "X-Request-ID"),
+)
+_ANSWER_FIELDS = (
+    *(
+        "ETag",
+        "Idempotent-Replayed",
+        "Location",
+        "RateLimit",
+        "RateLimit-Policy",
+        "Retry-After",
+        "X-Request-ID",
+    ),
+)
+"""What pages of other origins may send and read, beside what browsers always let them."""
+
 
 def present() -> datetime:
     """Tell the present instant: the clock that everything below the API is given."""
@@ -119,12 +137,25 @@ def create_app(settings: Settings, database_url: str) -> Outer:
         dependencies=DEPENDENCIES,
         exception_handlers=problems.EXCEPTION_HANDLERS,
         lifespan=[resources],
+        cors_config=_cors(settings.cors_origins),
         logging_config=None,
         openapi_config=None,
         request_class=StrictRequest,
         request_max_body_size=BODY_BYTES_MAX,
     )
     return Outer(app, metrics)
+
+
+def _cors(origins: str) -> CORSConfig | None:
+    named = [origin.strip() for origin in origins.split(",") if origin.strip()]
+    if not named:
+        return None
+    return CORSConfig(
+        allow_origins=named,
+        allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE"],
+        allow_headers=[*_REQUEST_FIELDS],
+        expose_headers=[*_ANSWER_FIELDS],
+    )
 
 
 def create() -> Outer:

@@ -53,6 +53,17 @@ _PRECONDITIONS = (
     ("If-Match", "The `ETag` that was read: the change is refused when the resource has changed since."),
     ("If-None-Match", "`*`: create the resource, and refuse when it is there already."),
 )
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The `ETag` of the last answer: where nothing has changed since, the answer is 304 without a body.",
+}
+_NOT_MODIFIED = {
+    "description": "The answer would be the one that `If-None-Match` names.",
+    "headers": {"ETag": {"description": "Of the answer.", "schema": {"type": "string"}}},
+}
 _CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz")
 
 
@@ -204,7 +215,14 @@ def _operation(handler: HTTPRouteHandler, schemas: Schemas) -> Json:
         responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
     if not scope:
         operation["security"] = []
-    operation["responses"] = responses
+    if (
+        handler.http_methods == {"GET"}
+        and scope
+        and "application/json" in responses["200"].get("content", {})
+    ):
+        operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
+        responses["304"] = {"$ref": "#/components/responses/NotModified"}
+    operation["responses"] = dict(sorted(responses.items()))
     return operation
 
 
@@ -267,7 +285,7 @@ def document() -> Json:
                         "description": "A key, as `POST /v1/keys` or `pullplan keys create` shows it once.",
                     }
                 },
-                "responses": _problem_responses(schemas),
+                "responses": {"NotModified": _NOT_MODIFIED, **_problem_responses(schemas)},
             },
         }
     )

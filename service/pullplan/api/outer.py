@@ -1,14 +1,18 @@
-"""What does every request get, found or not? An id, a line in the log, a place in the metrics, and HEAD for GET."""
+"""What does every request get, found or not? An id, a line in the log, a place in the metrics, HEAD for GET, and 304."""
 
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any, cast
 from uuid import uuid4
 
 import structlog
 from litestar import Litestar
+from litestar.routes import HTTPRoute
 from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from pullplan.api import conditional
+from pullplan.api.conditional import RawHeaders
 
 # ASGI as its specification types it; the framework's own types are narrower than what servers send.
 type Mapped = MutableMapping[str, Any]
@@ -57,11 +61,16 @@ class _Exchange:
         """What handlers note down for the answer."""
         self._receive = receive
         self._send = send
+        self._reads = scope["method"] in ("GET", "HEAD")
         self._is_head = scope["method"] == "HEAD"
         self._head_answered = False
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode(
-            "latin-1"
-        )
+        self._held: Mapped | None = None
+        """The head of an answer whose tag hangs on its body."""
+        self.methods: Callable[[], Collection[str]] = tuple
+        """Of the path, once it is found."""
+        headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        self._if_none_match = headers.get(b"if-none-match", b"")
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
         self.request_id = given if _REQUEST_ID.match(given) else uuid4().hex
 
     async def receive(self) -> Mapped:
@@ -71,17 +80,51 @@ class _Exchange:
         return await self._receive()
 
     async def send(self, message: Mapped) -> None:
-        """Add the request's id; keep back the body of an answer to HEAD."""
+        """Add the request's id and what is left of its key's limit; hold the head of a whole document until its tag is known."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
-            own = [(b"x-request-id", self.request_id.encode()), *self.state.get("rate_limit", ())]
-            headers = [*message.get("headers", []), *own]
-            await self._send({**message, "headers": headers})
-            if self._is_head:
-                self._head_answered = True
-                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-        elif not self._head_answered:
+            headers = [*message.get("headers", [])]
+            if self._reads and conditional.is_tagged(message["status"], headers):
+                self._held = message
+            else:
+                await self._send_head(message["status"], headers)
+            return
+        if self._held is not None:
+            head, self._held = self._held, None
+            if not await self._send_tagged(head, message):
+                return
+        if not self._head_answered:
             await self._send(message)
+
+    async def _send_tagged(self, head: Mapped, body: Mapped) -> bool:
+        """Send the head of an answer under its tag; tell whether its body must follow."""
+        headers = [*head.get("headers", [])]
+        if body.get("more_body"):
+            await self._send_head(head["status"], headers)
+            return True
+        tag = conditional.entity_tag(headers, body.get("body", b""))
+        others = [(name, value) for name, value in headers if name != b"etag"]
+        if not conditional.is_known(self._if_none_match, tag):
+            await self._send_head(head["status"], [*others, (b"etag", tag)])
+            return True
+        await self._send_head(304, [*conditional.without_body(others), (b"etag", tag)])
+        if not self._is_head:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        return False
+
+    def _allowed(self, named: bytes) -> bytes:
+        """Name all methods of a path: the framework does so handler by handler, and does not know of HEAD."""
+        methods = {*self.methods(), *named.decode().split(", ")}
+        return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set()))).encode()
+
+    async def _send_head(self, status: int, headers: RawHeaders) -> None:
+        """Send the head of an answer; to HEAD, all of it."""
+        self.status = status
+        own = [(b"x-request-id", self.request_id.encode()), *self.state.get("rate_limit", ())]
+        headers = [(name, self._allowed(value) if name == b"allow" else value) for name, value in headers]
+        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *own]})
+        if self._is_head:
+            self._head_answered = True
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class Outer:
@@ -90,6 +133,9 @@ class Outer:
     def __init__(self, app: Litestar, metrics: Metrics) -> None:
         self.app = app
         self._metrics = metrics
+        self._methods = {
+            route.path_format: route.methods for route in app.routes if isinstance(route, HTTPRoute)
+        }
 
     async def __call__(self, scope: Mapped, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -101,6 +147,7 @@ class Outer:
         method = str(scope["method"])
         exchange = _Exchange(scope, receive, send)
         exchange.state = inner["state"] = {**inner.get("state", {}), "request_id": exchange.request_id}
+        exchange.methods = lambda: self._methods.get(inner.get("path_template", ""), ())
         if method == "HEAD":
             inner["method"] = "GET"
         began = time.perf_counter()

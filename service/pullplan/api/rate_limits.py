@@ -8,12 +8,11 @@ from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
+from pullplan.api.conditional import RawHeaders
 from pullplan.api.errors import RateExceededError
 
 WINDOW_SECONDS = 60
 _POLICY = "key"
-
-type RawHeaders = list[tuple[bytes, bytes]]
 
 
 class RateLimiter:
