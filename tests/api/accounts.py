@@ -17,6 +17,13 @@ type Demand = dict[str, dict[int, float]]
 
 WEEK = timedelta(days=7)
 TIERS = ("order", "lead", "forecast")
+DEFAULT_POLICY: Row = {
+    "policy": "base_stock",
+    "consume_buckets_back": 0,
+    "consume_buckets_forward": 0,
+    "lead_probability_min": 0.5,
+    "history_basis": "automatic",
+}
 
 
 async def items(client: httpx.AsyncClient, path: str, limit: int = 400) -> list[Row]:
@@ -33,10 +40,13 @@ async def items(client: httpx.AsyncClient, path: str, limit: int = 400) -> list[
         cursor = {"cursor": page["next_cursor"]}
 
 
-async def worked_out(client: httpx.AsyncClient, plan_id: str) -> dict[Cell, tuple[float, float, float]]:
+async def worked_out(
+    client: httpx.AsyncClient, plan_id: str
+) -> dict[Cell, tuple[float, float | None, float | None]]:
     """Tell of each cell what is demanded, and how much of it stock and open supply give.
 
-    Of tier `buffer` nothing is told: what targets want filled up is no signal's. Weekly plans, in UTC.
+    Of tier `buffer` nothing is told: what targets want filled up is no signal's. None: it hangs on a target, as orders wait
+    for work that no target needs. Weekly plans, in UTC.
     """
     plan = (await client.get(f"/v1/plans/{plan_id}")).json()
     names = ("stock-counts", "open-supply", "policies")
@@ -45,27 +55,37 @@ async def worked_out(client: httpx.AsyncClient, plan_id: str) -> dict[Cell, tupl
         path = f"/v1/demand-signals/{signal['source']}/{signal['external_id']}/history"
         told = (await client.get(path)).json()["items"] if signal["revision"] > 1 else [signal]
         signals.append(told)
-    accounts = _Accounts(plan, signals, *[await items(client, f"/v1/{name}") for name in names])
+    accounts = Accounts(plan, signals, *[await items(client, f"/v1/{name}") for name in names])
     means: dict[Pair, list[float]] = defaultdict(list)
     if plan["forecast_id"] is not None:
         for value in await items(client, f"/v1/forecasts/{plan['forecast_id']}/values"):
             means[pair_of(value)].append(value["mean_units"])
-    cells: dict[Cell, tuple[float, float, float]] = {}
+    cells: dict[Cell, tuple[float, float | None, float | None]] = {}
     for pair, demand in accounts.demand(means).items():
+        due = [[_due(demand[tier], b) for tier in TIERS] for b in range(plan["horizon_buckets"])]
+        receipts = accounts.receipts_waited_for(pair, due)
+        receipts_known = accounts.is_without_target(pair) or not accounts.has_work(pair)
         there = deque([["stock", accounts.on_hand(pair)]])
-        for b in range(plan["horizon_buckets"]):
-            there.append(["supply", accounts.receipts(pair, b)])
-            for tier in TIERS:
-                units = demand[tier].get(b, 0.0) + (demand[tier].get(-1, 0.0) if b == 0 else 0.0)
-                cells[*pair, str(accounts.first + b * WEEK), tier] = (units, *_take(there, units))
+        for b, of_bucket in enumerate(due):
+            there.append(["supply", receipts[b]])
+            for tier, units in zip(TIERS, of_bucket, strict=True):
+                given = _take(there, units)
+                cells[*pair, str(accounts.first + b * WEEK), tier] = (
+                    units,
+                    *(given if receipts_known else (None, None)),
+                )
     return cells
+
+
+def _due(units: dict[int, float], bucket: int) -> float:
+    return units.get(bucket, 0.0) + (units.get(-1, 0.0) if bucket == 0 else 0.0)
 
 
 def pair_of(row: Row) -> Pair:
     return row["product_code"], row["region_code"]
 
 
-class _Accounts:
+class Accounts:
     """What callers have said until as_of, and what follows for one product × region."""
 
     def __init__(
@@ -78,23 +98,38 @@ class _Accounts:
         self._revisions = {(told[-1]["source"], told[-1]["external_id"]): told for told in true if told}
         self._signals = [told[-1] for told in self._revisions.values()]
         self._counts, self._supply = counts, supply
-        self._to_order = {pair_of(policy) for policy in policies if policy["policy"] == "make_to_order"}
+        self._policies = {pair_of(policy): policy for policy in policies}
+
+    def policy(self, pair: Pair) -> Row:
+        """Look a pair's policy up: pair beats product beats region beats all."""
+        names = (pair, (pair[0], "*"), ("*", pair[1]), ("*", "*"))
+        found: list[Row] = [self._policies[name] for name in names if name in self._policies]
+        return (found or [DEFAULT_POLICY])[0]
 
     def demand(self, means: dict[Pair, list[float]]) -> dict[Pair, Demand]:
-        """Add up what is open of orders, qualifying leads, and what both leave of the forecast of their own bucket."""
+        """Add up what is open of orders, qualifying leads, and what both leave of the forecast in their window."""
         demand: dict[Pair, Demand] = defaultdict(lambda: {tier: defaultdict(float) for tier in TIERS})
         for signal in self._signals:
             if signal["kind"] in ("order", "lead") and not signal["cancelled"]:
                 bucket = self._bucket_of(signal["due_date"])
                 demand[pair_of(signal)][signal["kind"]][bucket] += self._open_units(signal)
         for pair, of_pair in means.items():
-            if self._to_order & {pair, (pair[0], "*"), ("*", pair[1]), ("*", "*")}:
+            policy = self.policy(pair)
+            if policy["policy"] not in ("base_stock", "minimum_maximum"):
                 continue
             of_pair[0] *= (7 - (self._as_of.date() - self.first).days) / 7
             tiers = demand[pair]
-            for b, mean in enumerate(of_pair):
-                taken = tiers["order"].get(b, 0.0) + tiers["lead"].get(b, 0.0)
-                tiers["forecast"][b] = max(0.0, mean - taken)
+            left = tiers["forecast"]
+            left |= dict(enumerate(of_pair))
+            for b in range(len(of_pair)):
+                open_units = tiers["order"].get(b, 0.0) + tiers["lead"].get(b, 0.0)
+                before = [b - n for n in range(1, policy["consume_buckets_back"] + 1)]
+                after = [b + n for n in range(1, policy["consume_buckets_forward"] + 1)]
+                for at in (b, *before, *after):
+                    taken = min(open_units, left.get(at, 0.0))
+                    if taken > 0:
+                        left[at] -= taken
+                        open_units -= taken
         return demand
 
     def on_hand(self, pair: Pair) -> float:
@@ -107,7 +142,8 @@ class _Accounts:
         )
         of_pair = [s for s in self._signals if pair_of(s) == pair]
         consumed = [s for s in of_pair if s["kind"] == "consumption"]
-        if consumed:
+        basis = self.policy(pair)["history_basis"]
+        if basis == "consumption" or (basis == "automatic" and consumed):
             issues = sum(s["units"] for s in consumed if self._since(last, s["occurred_at"]))
         else:
             counted_at = datetime.fromisoformat(last["counted_at"])
@@ -121,12 +157,46 @@ class _Accounts:
         counted_units = last["on_hand_units"] - last["reserved_units"] - last["blocked_units"]
         return float(counted_units - issues + received)
 
-    def receipts(self, pair: Pair, bucket: int) -> float:
+    def receipts_waited_for(self, pair: Pair, due: list[list[float]]) -> list[float]:
+        """Tell what serves each bucket: work of ours that nobody needs when it comes serves orders and leads before it.
+
+        Shapes: due (n_buckets, n_tiers) to (n_buckets,)
+        """
+        receipts = [self.receipts(pair, b) for b in range(len(due))]
+        if not self.is_without_target(pair) or self.policy(pair)["policy"] == "ddmrp_buffer":
+            return receipts
+        work = [self.receipts(pair, b, of_ours=True) for b in range(len(due))]
+        hole = max(0.0, -(self.on_hand(pair) + receipts[0]))  # made up for in the first bucket
+        for b in range(len(due)):
+            for comes in range(b + 1, len(due)):
+                there, ends, short = self.on_hand(pair) + hole, [], []
+                for t, units in enumerate(map(sum, due)):
+                    there += receipts[t]
+                    short.append(max(0.0, units - max(0.0, there)))
+                    there -= units - short[-1]
+                    ends.append(there)
+                given = max(0.0, min(short[b], work[comes], *ends[comes:]))
+                receipts[b] += given
+                receipts[comes] -= given
+                work[comes] -= given
+        return receipts
+
+    def is_without_target(self, pair: Pair) -> bool:
+        """Tell whether no level of stock is wanted: then orders and leads alone decide what is needed."""
+        return self.policy(pair)["policy"] not in ("base_stock", "minimum_maximum")
+
+    def has_work(self, pair: Pair) -> bool:
+        """Tell whether any of its open supply is work of ours."""
+        return any(pair_of(line) == pair and line["work_order_id"] is not None for line in self._supply)
+
+    def receipts(self, pair: Pair, bucket: int, *, of_ours: bool = False) -> float:
         """Add up open supply that counts in a bucket: what is overdue in the first, for a while."""
         units = 0.0
         for line in self._supply:
             received = line["received_units"] if self._happened(line["receipt_at"]) else 0.0
             overdue = (self._as_of.date() - date.fromisoformat(line["due_date"])).days
+            if of_ours and line["work_order_id"] is None:
+                continue
             if pair_of(line) == pair and not line["closed"] and overdue <= self._overdue_days:
                 is_due = max(0, self._bucket_of(line["due_date"])) == bucket
                 units += max(0.0, line["units"] - received) * is_due
@@ -135,7 +205,8 @@ class _Accounts:
     def _open_units(self, signal: Row) -> float:
         units: float = signal["units"]
         if signal["kind"] == "lead":
-            return units * float(signal["probability"]) if signal["probability"] >= 0.5 else 0.0
+            least = self.policy(pair_of(signal))["lead_probability_min"]
+            return units * float(signal["probability"]) if signal["probability"] >= least else 0.0
         return max(0.0, units - self._shipped(signal, self._as_of))
 
     def _shipped(self, order: Row, instant: datetime) -> float:

@@ -3,6 +3,7 @@
 import warnings
 from datetime import date, timedelta
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -19,6 +20,7 @@ from pullplan.engine.model import (
     ForecastFacts,
     ForecastProfile,
     Horizon,
+    PullPolicy,
     SeriesForecast,
 )
 
@@ -241,3 +243,15 @@ def test_what_is_older_than_five_years_changes_nothing(profile: ForecastProfile)
     whole, recent = (forecast_all({"R": units}, profile)["R"] for units in (decade, decade[-260:]))
     assert whole == recent
     assert whole.history_buckets == 260
+
+
+def test_series_that_all_count_orders_are_new_however_long_consumption_was_told() -> None:
+    told = facts_of({"N": USUAL[-40:]}, "quick")
+    policies = (PullPolicy(history_basis="order"),)
+    orders = DailyUnits(
+        product_codes=("A",), region_codes=("N",), days=(AS_OF - timedelta(weeks=2),), units=(4.0,)
+    )
+    forecast = forecast_demand(msgspec.structs.replace(told, policies=policies, order_history=orders))
+    [series] = forecast.series
+    assert series.demand_class == "new"
+    assert np.isfinite(series.mean_units).all()

@@ -374,6 +374,45 @@ def test_supply_serves_no_bucket_before_its_own():
     assert by_bucket(net(facts), 2) == [5.0, 0.0]
 
 
+def made_for(units: float, bucket: int, **more: Any) -> OpenSupply:
+    """Work of ours that comes in a bucket, by the caller's word."""
+    return supply(units, bucket, work_order_id=f"W{bucket}", **more)
+
+
+def test_an_order_past_due_waits_for_its_released_work_and_is_not_made_again():
+    past_due = order(5.0, due_date=MONDAY - timedelta(days=3))
+    work = msgspec.structs.replace(released(5.0), arrival_date=MONDAY + timedelta(weeks=1))
+    assert net(facts_of(orders=(past_due,), released_work=(work,))) == ()
+
+
+def test_orders_wait_for_what_of_released_work_nobody_will_need_then():
+    facts = facts_of(orders=(order(5.0), order(5.0, 1)), open_supply=(made_for(8.0, 1),))
+    assert by_bucket(net(facts), 4) == [2.0, 0.0, 0.0, 0.0]
+    facts = facts_of(orders=(order(5.0), order(5.0, 3)), open_supply=(made_for(8.0, 1), made_for(1.0, 2)))
+    assert by_bucket(net(facts), 4) == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_nobody_waits_longer_than_a_need_may_be_late():
+    facts = facts_of(
+        orders=(order(5.0), order(4.0, 1)),
+        open_supply=(made_for(9.0, 2),),
+        parameters=PlanParameters(late_buckets=1),
+    )
+    assert by_bucket(net(facts), 4) == [5.0, 0.0, 0.0, 0.0]
+
+
+def test_work_that_a_target_counts_on_is_not_spare_and_neither_is_a_buffers():
+    facts = facts_of(2, orders=(order(5.0),), open_supply=(made_for(9.0, 1),))
+    held = msgspec.structs.replace(
+        facts,
+        policies=(PullPolicy(lead_probability_min=1.0),),
+        forecast=forecast_of(series(0.0, 7.0)),
+    )
+    assert by_bucket(net(held), 2) == [3.0, 0.0]
+    buffered = msgspec.structs.replace(facts, policies=(PullPolicy(policy="ddmrp_buffer"),))
+    assert by_tier(net(buffered))["order"] == 5.0
+
+
 def test_orders_may_be_late_to_the_end_of_the_horizon_and_forecast_not_at_all():
     facts = facts_of(
         3, orders=(order(4.0, 1),), policies=(PullPolicy(),), forecast=forecast_of(series(1.0, 9.0, 1.0))
@@ -798,6 +837,19 @@ def test_doubling_demand_never_lowers_the_need(buckets: Any, on_hand: float):
         return sum(sum(short.values()) for short in left_open(lines, targets, receipts, on_hand))
 
     assert total(doubled) >= total(demand) - 1e-6
+
+
+@given(st.lists(st.tuples(UNITS, UNITS), min_size=1, max_size=5), st.floats(0.0, 50.0))
+def test_of_what_is_ordered_only_what_nothing_is_on_its_way_for_is_made(weeks: Any, on_hand: float):
+    facts = facts_of(
+        len(weeks),
+        orders=tuple(order(ordered, b) for b, (ordered, _) in enumerate(weeks)),
+        open_supply=tuple(made_for(comes, b) for b, (_, comes) in enumerate(weeks)),
+        stock=(counted(on_hand),),
+    )
+    there = on_hand + sum(comes for _, comes in weeks)
+    missing = max(0.0, sum(ordered for ordered, _ in weeks) - there)
+    assert sum(need.units for need in net(facts)) == pytest.approx(missing, abs=1e-5)
 
 
 PAIRS = st.sampled_from([(product, region) for product in ("BREAD", "CAKE") for region in ("NORTH", "SOUTH")])

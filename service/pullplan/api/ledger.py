@@ -46,7 +46,8 @@ class LedgerLine(msgspec.Struct, kw_only=True):
     from_stock_units: float
     """Of what is on hand at `as_of`."""
     from_supply_units: float
-    """Of open supply and released work that has arrived by then."""
+    """Of open supply and released work that has arrived by then, and of released work that comes later and that orders and
+    leads wait for."""
     from_buffer_units: float
     """Of safety stock that this plan makes for an earlier bucket (there assigned, or short, under tier `buffer`), and that
     need not be held any longer."""

@@ -23,7 +23,8 @@ from pullplan.storage import buffers, database, ledger, listings, plans, pull_te
 CLAUSES = {
     "signals": "each unit is demanded once: of an order what is not shipped, of a lead that qualifies units × probability",
     "stock": "on hand = last count − issues after it by the one history that counts + receipts after it",
-    "supply": "open supply and released work by due date, a work order that supply stands for once",
+    "supply": "open supply and released work by due date, a work order that supply stands for once; "
+    "orders and leads wait for released work that comes later and that nobody will need then",
     "forecast": "orders and leads take their own bucket's forecast, then earlier, then later ones inside the window",
     "target": "safety stock = quantile − mean of demand over the protection days that follow the bucket",
     "need": "demand − what stock and supply give, oldest first, due date then tier then priority; no rounding",

@@ -23,7 +23,8 @@ class OpenSupplyRow(intake.Row, kw_only=True):
     due_date: date
     """Past, it is believed for the plan's `overdue_days` and counts in the first bucket; after that it counts as nothing."""
     work_order_id: fields.Text | None = None
-    """Of ours, where this line stands for a released work order: it is then counted once."""
+    """Of ours, where this line stands for a released work order: it is then counted once, and orders that fell due before it
+    comes wait for what of it nobody will need then, rather than being made again."""
     received_units: fields.NonNegative = 0.0
     """All that has come of it. Above `units` nothing more is expected, and all of it is in stock."""
     receipt_at: fields.Instant | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 
 from pullplan.engine.comparison import PlannedBuckets
 from pullplan.engine.model import (
@@ -22,6 +23,9 @@ from pullplan.engine.model import (
 )
 from pullplan.engine.released import kept_work
 
+ROUNDING_UNITS = 1e-6
+"""Below it sums of units that differ in their order alone are equal."""
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -32,6 +36,7 @@ class Terms:
     lead_days: int | None
     on_hand_units: float
     receipts_units: Sequence[float]
+    """By the bucket whose demand they serve."""
     target_units: Sequence[float]
 
 
@@ -62,7 +67,8 @@ def derive_need(
     policy = facts.policies[terms.policy_number] if terms.policy_number >= 0 else PullPolicy()
     told = _Told(facts, pair, buckets, policy)
     review = buckets.days_per_bucket if policy.review_period_days is None else policy.review_period_days
-    means = told.forecast_means()
+    means = told.forecast_means
+    supply = tuple(told.supply())
     is_protected = policy.policy == "base_stock" and len(means) > 0
     return Derivation(
         policy=policy,
@@ -70,25 +76,29 @@ def derive_need(
         protection_days=(terms.lead_days or 0) + review if is_protected else None,
         signals=tuple(told.signals()),
         stock=told.stock(terms),
-        supply=tuple(told.supply()),
-        buckets=tuple(
-            _bucket(b, told, terms, one, means[b] if b < len(means) else 0.0) for b, one in enumerate(served)
-        ),
+        supply=supply,
+        buckets=tuple(_bucket(b, told, terms, one, supply) for b, one in enumerate(served)),
         buffer=buffer,
     )
 
 
-def _bucket(b: int, told: "_Told", terms: Terms, served: Served, mean: float) -> BucketNetted:
+def _bucket(
+    b: int, told: "_Told", terms: Terms, served: Served, supply: Sequence[SupplyCounted]
+) -> BucketNetted:
     units = {tier: served.demanded_units.get(tier, 0.0) for tier in ("order", "lead", "forecast", "buffer")}
+    receipts = sum(line.units for line in supply if line.bucket_date == told.date_of(b))
+    means = told.forecast_means
+    awaited = terms.receipts_units[b] - receipts
     given = served.from_stock_units + served.from_supply_units + served.from_buffer_units
     return BucketNetted(
         bucket_date=told.date_of(b),
-        forecast_mean_units=mean,
+        forecast_mean_units=means[b] if b < len(means) else 0.0,
         to_come_share=told.to_come_share(b),
         order_units=units["order"],
         lead_units=units["lead"],
         forecast_units=units["forecast"],
-        receipts_units=terms.receipts_units[b],
+        receipts_units=receipts,
+        awaited_units=awaited if abs(awaited) > ROUNDING_UNITS else 0.0,
         from_stock_units=served.from_stock_units,
         from_supply_units=served.from_supply_units,
         from_buffer_units=served.from_buffer_units,
@@ -114,6 +124,7 @@ class _Told:
         gone = (self.facts.horizon.as_of_date - self.buckets.first_date).days if bucket == 0 else 0
         return 1.0 - gone / self.buckets.days_per_bucket
 
+    @cached_property
     def forecast_means(self) -> Sequence[float]:
         if not self.policy.counts_forecast or self.facts.forecast is None:
             return ()

@@ -280,7 +280,7 @@ def replay_trials(panel: Panel, say: Say) -> tuple[list[list[Trial]], Units]:
     proven = [k for k, f in enumerate(finished) if f.sum() >= LEAST_FINISHED_ORIGINS]
     trials: list[list[Trial]] = [[] for _ in panel.pairs]
     tried: dict[int, TriedBand] = {}
-    for k in proven or range(origins.size):
+    for k in (proven or range(origins.size)) if panel.pairs else ():
         past = finished[k] & bool(proven)
         spoken = say(past, k)
         actual = panel.units[:, origins[k] : origins[k] + n_scored]

@@ -85,6 +85,10 @@ class BucketNetted(Fact, frozen=True, kw_only=True):
     forecast_units: float
     """What orders and leads leave of mean × share, within the policy's window."""
     receipts_units: float
+    """Of the supply that counts in it."""
+    awaited_units: float
+    """What orders and leads of this bucket wait for: released work that comes later, and that nobody will need then. Below
+    zero: what of this bucket's receipts earlier ones wait for."""
     from_stock_units: float
     from_supply_units: float
     from_buffer_units: float

@@ -30,7 +30,7 @@ class Ledger(Fact, frozen=True, kw_only=True):
     from_stock_units: Sequence[float]
     """Of what is on hand at as_of."""
     from_supply_units: Sequence[float]
-    """Of open supply and released work that arrives by then."""
+    """Of open supply and released work that arrives by then, or that is waited for."""
     from_buffer_units: Sequence[float]
     """Of what this plan makes for tier `buffer` before, and need not be held any longer: assigned, or short, there."""
     assigned_units: Sequence[float]

@@ -1,8 +1,8 @@
 """What must still arrive of every product in every region and bucket?"""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -32,8 +32,9 @@ from pullplan.engine.netting.flows import (
 )
 from pullplan.engine.netting.ordering import Columns, Lines, number_needs
 from pullplan.engine.netting.pinning import pin_needs
-from pullplan.engine.netting.supply import arriving_supply, receipt_bucket
+from pullplan.engine.netting.supply import arriving_supply, arriving_work, receipt_bucket
 from pullplan.engine.netting.targets import buffer_targets, reference_lead_days
+from pullplan.engine.netting.waiting import bring_forward
 
 ORDER, LEAD, FORECAST, BUFFER = (TIERS.index(tier) for tier in ("order", "lead", "forecast", "buffer"))
 
@@ -48,6 +49,8 @@ class _Known:
     on_hand_units: Units
     receipts_units: Units
     """By bucket: (n_buckets, n_pairs)."""
+    work_units: Units | None
+    """What of it is released work; None where there is none: (n_buckets, n_pairs)."""
     series: Mapping[int, SeriesForecast]
     """By place, where the policy counts forecast as demand."""
     buffer_orders_units: Mapping[int, Units]
@@ -138,6 +141,13 @@ def _net_known(facts: PlanningFacts, known: _Known, lines: Lines, open_lines: Li
         _maxima(facts, known),
     )
     covered = cover(flow)
+    if known.work_units is not None:
+        is_firm = np.isin(columns.tier, (ORDER, LEAD))
+        firm = _laid(add_up(cells[is_firm], columns.units[is_firm], n_pairs * n_buckets), n_pairs)
+        receipts = bring_forward(flow, covered, firm, known.work_units, facts.parameters.late_buckets)
+        if receipts is not None:
+            flow = replace(flow, receipts_units=receipts)
+            covered = cover(flow)
     left_open = leave_open(cells, columns.units, by_cell, covered.covered_units.T.ravel())
     open_lines.extend(columns._replace(units=left_open))
     refill = covered.refill_units
@@ -179,29 +189,45 @@ def _gather(
         units = _stock_units(position, book, has_consumption=pair in consumed)
         if units != 0:
             on_hand[pair] += units
-    receipts = [
-        (pair, bucket, units)
-        for pair, due, units in arriving_supply(facts)
-        if (bucket := receipt_bucket(due, facts)) is not None
-    ]
+    receipts = _by_receipt(arriving_supply(facts), facts)
+    fills_buffers = frozenset(buffered)  # their orders count on it, though no target does
+    work = _by_receipt((line for line in arriving_work(facts) if line[0] not in fills_buffers), facts)
     series = {(s.product_code, s.region_code): s for s in counted}
     held = pairs_pulled_by("minimum_maximum", facts, book)
     pairs = sorted({*on_hand, *(pair for pair, _, _ in receipts), *series, *buffered, *held})
     place = {pair: i for i, pair in enumerate(pairs)}
-    receipts_units = np.zeros((facts.horizon.horizon_buckets, len(pairs)))
-    for pair, bucket, units in receipts:
-        if bucket < facts.horizon.horizon_buckets:
-            receipts_units[bucket, place[pair]] += units
+    n_buckets = facts.horizon.horizon_buckets
     projected = read_buffers(facts, buffered, book, lead_days).projected_units.T if buffered else ()
     return _Known(
         book,
         lead_days,
         place,
         np.array([on_hand.get(pair, 0.0) for pair in pairs], dtype=np.float64),
-        receipts_units,
+        _lay_out(receipts, place, n_buckets),
+        _lay_out(work, place, n_buckets) if work else None,
         {place[pair]: of_pair for pair, of_pair in series.items()},
         {place[pair]: orders for pair, orders in zip(buffered, projected, strict=True)},
     )
+
+
+def _by_receipt(
+    supply: Iterable[tuple[Pair, date, float]], facts: PlanningFacts
+) -> list[tuple[Pair, int, float]]:
+    """Name the bucket in which each line counts, of those that count at all."""
+    return [
+        (pair, bucket, units)
+        for pair, due, units in supply
+        if (bucket := receipt_bucket(due, facts)) is not None
+    ]
+
+
+def _lay_out(receipts: Sequence[tuple[Pair, int, float]], place: Mapping[Pair, int], n_buckets: int) -> Units:
+    """Add up receipts inside the horizon. Shapes: (n_buckets, n_pairs)."""
+    units_of = np.zeros((n_buckets, len(place)))
+    for pair, bucket, units in receipts:
+        if bucket < n_buckets:
+            units_of[bucket, place[pair]] += units
+    return units_of
 
 
 def _file_demand(facts: PlanningFacts, known: _Known, lines: Lines, open_lines: Lines) -> list[Pair]:
