@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pullplan.engine.forecast import forecast_with_grounds
-from pullplan.engine.forecast.coherence import METHODS, choose, least_trace, shared_out, total_units
+from pullplan.engine.forecast.coherence import (
+    LEAST_ERROR_SHARE,
+    METHODS,
+    ReconciliationError,
+    choose,
+    least_trace,
+    shared_out,
+    total_units,
+)
 from pullplan.engine.model import (
     Adjustment,
     DailyUnits,
@@ -58,6 +66,9 @@ def assert_adds_up(forecast: Forecast, totals: tuple[TotalForecast, ...]) -> Non
         assert np.isfinite(quantiles).all()
         assert (quantiles >= 0).all()
         assert (np.diff(quantiles, axis=0) >= 0).all()
+
+
+NOUGHT = np.zeros(5)
 
 
 def test_totals_add_up_whatever_their_series_are() -> None:
@@ -148,7 +159,6 @@ def test_reconciled_means_are_never_negative_and_what_agrees_stays(base: Any, se
     errors = np.random.default_rng(seed).normal(0.0, 10.0, (4, 30))
     errors[1, :7] = np.nan
     reconciled = least_trace(base, errors)
-    assert reconciled is not None
     assert (reconciled >= 0).all()
     shared = shared_out(base)
     assert (shared >= 0).all()
@@ -163,29 +173,56 @@ def test_the_surer_forecast_gives_way_less() -> None:
     draw = np.random.default_rng(7)
     errors = draw.normal(0.0, [[1.0], [10.0], [10.0]], (3, 200))
     reconciled = least_trace(np.array([[100.0], [60.0], [60.0]]), errors)
-    assert reconciled is not None
     assert reconciled.sum() == pytest.approx(100.0, abs=1.0)
     errors = draw.normal(0.0, [[50.0], [1.0], [1.0]], (3, 200))
     reconciled = least_trace(np.array([[100.0], [60.0], [60.0]]), errors)
-    assert reconciled is not None
     assert reconciled.sum() == pytest.approx(120.0, abs=1.0)
 
 
 def test_errors_that_are_nil_reconcile_nothing() -> None:
-    assert least_trace(np.ones((3, 2)), np.zeros((3, 20))) is None
+    with pytest.raises(ReconciliationError, match="residuals close to 0"):
+        least_trace(np.ones((3, 2)), np.zeros((3, 20)))
+
+
+def test_an_answer_beyond_all_reason_is_none() -> None:
+    """Two errors of a product and a region that are all but the same: a difference of 0.2 moves both by 200."""
+    errors = np.array([[1000.0, 2000.0], [1001.0, 2002.0], [0.001, 0.002]])
+    with pytest.raises(ReconciliationError, match="left every range"):
+        least_trace(np.array([[1.0], [0.6], [0.6]]), errors)
+
+
+def test_a_method_that_failed_is_told_with_its_cause_and_others_are_compared() -> None:
+    """Regions that always sell the same are never missed: their errors have no covariance."""
+    panel = {("A", region): np.full(N_WEEKS, 5.0 + i) for i, region in enumerate("NSE")}
+    _, _, totals, _ = forecast_with_grounds(facts_of(panel))
+    product = next(t for t in totals if t.totalled_by == "product")
+    assert product.method == "bottom_up"
+    assert product.method_scores == {"bottom_up": 1.0, "top_down": 1.0}
+    assert "residuals close to 0" in product.method_failures["mint_shrink"]
+
+
+def test_a_region_that_is_never_missed_makes_no_score_of_nonsense() -> None:
+    squares = np.random.default_rng(10).gamma(20.0, 1.0, (9, len(METHODS), 4))
+    squares[:, 0, 1] = 1e-200
+    levels = np.full(4, 5.0)
+    scores = choose(squares, least_errors=LEAST_ERROR_SHARE * levels, stretches_per_origin=0.5).scores
+    assert 0 < min(scores.values()) <= max(scores.values()) < 100 / LEAST_ERROR_SHARE**2
+    squares[:, 1:, 1] = 1e-6
+    scores = choose(squares, least_errors=LEAST_ERROR_SHARE * levels, stretches_per_origin=0.5).scores
+    assert max(scores.values()) < 2.0, "missing it by a thousandth is no fault"
 
 
 def test_ties_and_chance_stay_with_adding_up() -> None:
     draw = np.random.default_rng(8)
     alike = np.repeat(draw.gamma(2.0, 1.0, (9, 1, 5)), len(METHODS), axis=1)
-    assert choose(alike, stretches_per_origin=0.5).method == "bottom_up"
+    assert choose(alike, least_errors=NOUGHT, stretches_per_origin=0.5).method == "bottom_up"
     elected = 0
     for _ in range(200):
         noisy = draw.gamma(20.0, 1.0, (9, len(METHODS), 5))
-        elected += choose(noisy, stretches_per_origin=0.5).method != "bottom_up"
+        elected += choose(noisy, least_errors=NOUGHT, stretches_per_origin=0.5).method != "bottom_up"
     assert elected <= 20
     better = alike * np.array([1.0, 0.9, 0.8])[:, None]
-    choice = choose(better, stretches_per_origin=0.5)
+    choice = choose(better, least_errors=NOUGHT, stretches_per_origin=0.5)
     assert choice.method == METHODS[2]
     assert choice.scores == pytest.approx({"bottom_up": 1.0, "top_down": 0.9, "mint_shrink": 0.8})
 

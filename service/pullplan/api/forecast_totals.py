@@ -37,6 +37,8 @@ class TotalRow(msgspec.Struct, kw_only=True):
     method_scores: dict[CoherenceMethod, float]
     """Squared error along the backtest's origins, half of the product and half of its regions, ÷ that of adding up; less is
     better. Empty where nothing was compared: too few origins, one region, and all regions and everything, which add up."""
+    method_failures: dict[CoherenceMethod, str]
+    """Why a method that was tried has no score: it found no answer, or one beyond all reason."""
     accuracy: Accuracy
     """By rolling-origin backtest of the total itself."""
 

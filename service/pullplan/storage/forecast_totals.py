@@ -30,7 +30,10 @@ async def insert(
     await connection.copy_records_to_table(
         "forecast_totals",
         records=(
-            (forecast_id, t.totalled_by, t.code, t.n_series, t.method, t.method_scores, t.accuracy)
+            (
+                *(forecast_id, t.totalled_by, t.code, t.n_series, t.method, t.method_scores, t.accuracy),
+                t.method_failures,
+            )
             for t in totals
         ),
     )

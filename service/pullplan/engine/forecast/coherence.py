@@ -5,8 +5,8 @@ the regions' own means, and every total is their sum.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from hierarchicalforecast.methods import MinTrace
@@ -14,11 +14,22 @@ from numpy.typing import NDArray
 
 from pullplan.engine.demand import Pair, Units
 from pullplan.engine.forecast.adjustments import scaled_alike
+from pullplan.engine.forecast.models import ASTRAY_FACTOR
 from pullplan.engine.forecast.tournament import Panel, Spoken, forecast_from
 from pullplan.engine.model import CoherenceMethod, DemandClass
 
-# What each method says of a family's regions. Shapes: (n_members, n_steps)
-type Said = Mapping[CoherenceMethod, Units]
+
+@dataclass(frozen=True)
+class Said:
+    """What each method says of a family's regions, and why one that was tried says nothing. Shapes: (n_members, n_steps)."""
+
+    means: dict[CoherenceMethod, Units]
+    failures: dict[CoherenceMethod, str] = field(default_factory=dict)
+
+
+class ReconciliationError(Exception):
+    """A method has no answer for a family; the message says why."""
+
 
 # The simplest first.
 METHODS: tuple[CoherenceMethod, ...] = ("bottom_up", "top_down", "mint_shrink")
@@ -28,6 +39,10 @@ LEAST_COMPARED_ORIGINS = 4
 LEAST_GAIN_SHARE = 0.02
 GAIN_STANDARD_ERRORS = 3.0
 _LEAST_LOSS = 1e-6
+
+# An error counts as no less than this share of its series' own mean: where a region is forecast next to perfectly (one that
+# stopped selling), a method that misses by next to nothing is no worse.
+LEAST_ERROR_SHARE = 0.01
 
 # The covariance of larger families is no longer inverted in passing: the work grows with the cube.
 MOST_MEMBERS = 200
@@ -44,10 +59,14 @@ class Family:
 
 @dataclass
 class Choice:
-    """Which method a family's means come from, and each method's squared error ÷ that of adding up (geometric mean)."""
+    """Which method a family's means come from.
+
+    `scores` are squared errors ÷ that of adding up (geometric mean); `failures` say why one that was tried has none.
+    """
 
     method: CoherenceMethod = "bottom_up"
     scores: dict[CoherenceMethod, float] = field(default_factory=dict)
+    failures: dict[CoherenceMethod, str] = field(default_factory=dict)
 
 
 def total_units(units: Units) -> Units:
@@ -104,29 +123,47 @@ class Coherence:
                 )
                 past = {j: then for j, then in self._said[number].items() if finished[j]}
                 choice = self._choose(family, self._products.units[family.row], past, said)
-                means[family.rows] = said[choice.method]
+                means[family.rows] = said.means[choice.method]
                 self._said[number][origin] = said
                 self.choices[family.product_code] = choice
         self.means_by_origin[origin] = means
         agreed = scaled_alike(spoken.paths.transpose(1, 0, 2), spoken.means, means).transpose(1, 0, 2)
         return Spoken(spoken.models, means, agreed, spoken.errors, spoken.bias_ratio)
 
-    def _choose(self, family: Family, product: Units, past: Mapping[int, Said], able: Said) -> Choice:
-        """Compare methods where all had spoken; adding up stays unless another has plainly been better.
+    def _choose(self, family: Family, product: Units, past: Mapping[int, Said], now: Said) -> Choice:
+        """Compare methods where they had spoken; adding up stays unless another has plainly been better.
+
+        Who has nothing to say now, or had nothing at too many origins, is out.
 
         Shapes: product (n_buckets,)
         """
-        compared = {j: said for j, said in past.items() if len(said) == len(METHODS)}
-        if len(compared) < LEAST_COMPARED_ORIGINS or len(able) < len(METHODS):
-            return Choice()
+        told = [*past.values(), now]
+        methods = [
+            method
+            for method in METHODS
+            if method in now.means
+            and sum(method in said.means for said in past.values()) >= LEAST_COMPARED_ORIGINS
+        ]
+        failures = {
+            method: cause for said in told for method, cause in said.failures.items() if method not in methods
+        }
+        compared = {j: said for j, said in past.items() if said.means.keys() >= set(methods)}
+        if len(methods) < 2 or len(compared) < LEAST_COMPARED_ORIGINS:
+            return Choice(failures=failures)
         n_scored = self._panel.n_scored_steps
         history = np.vstack([product, self._panel.units[family.rows]])
         squares = []
         for j, said in compared.items():
             begin = int(self._panel.origins[j])
             actual = history[:, begin : begin + n_scored]
-            squares.append([_squared_errors(actual, said[method]) for method in METHODS])
-        return choose(np.array(squares), stretches_per_origin=self._panel.stretches_per_origin)
+            squares.append([_squared_errors(actual, said.means[method]) for method in methods])
+        chosen = choose(
+            np.array(squares),
+            methods,
+            least_errors=LEAST_ERROR_SHARE * np.nan_to_num(history).mean(axis=1),
+            stretches_per_origin=self._panel.stretches_per_origin,
+        )
+        return replace(chosen, failures=failures)
 
 
 def _squared_errors(actual: Units, means: Units) -> Units:
@@ -137,15 +174,22 @@ def _squared_errors(actual: Units, means: Units) -> Units:
     return mean
 
 
-def choose(squares: Units, *, stretches_per_origin: float) -> Choice:
+def choose(
+    squares: Units,
+    methods: Sequence[CoherenceMethod] = METHODS,
+    *,
+    least_errors: Units,
+    stretches_per_origin: float,
+) -> Choice:
     """Choose by squared errors, half by the product's and half by its regions', each region scaled to its own.
 
     Another method than adding up has to gain more than chance would, going by how much it lost where it did worse (to gain a
     lot at times, and nothing at others, is no doubt). Origins count alike, as ratios.
 
-    Shapes: squares (n_origins, n_methods, 1 + n_members), the first method adding up
+    Shapes: squares (n_origins, n_methods, 1 + n_members), the first method adding up; least_errors (1 + n_members,)
     """
     usual = squares[:, 0].mean(axis=0)
+    usual = np.maximum(usual, np.square(least_errors))
     relative = np.divide(squares, usual, out=np.ones_like(squares), where=usual > 0)
     losses = np.maximum((relative[..., 0] + relative[..., 1:].mean(axis=-1)) / 2, _LEAST_LOSS)
     gains = np.log(losses[:, :1] / losses)
@@ -155,7 +199,7 @@ def choose(squares: Units, *, stretches_per_origin: float) -> Choice:
     scatter = np.sqrt(2 * np.square(np.minimum(gains, 0.0)).mean(axis=0))
     proven = mean > np.maximum(LEAST_GAIN_SHARE, GAIN_STANDARD_ERRORS * scatter / np.sqrt(n_apart))
     best = int(np.argmax(np.where(proven, mean, 0.0)))
-    return Choice(METHODS[best], dict(zip(METHODS, np.exp(-mean).tolist(), strict=True)))
+    return Choice(methods[best], dict(zip(methods, np.exp(-mean).tolist(), strict=True)))
 
 
 def reconcile(product: Units, regions: Units, product_errors: Units, errors: Units) -> Said:
@@ -166,21 +210,25 @@ def reconcile(product: Units, regions: Units, product_errors: Units, errors: Uni
     Shapes: product (n_steps,), regions (n_members, n_steps), product_errors (n_origins, n_steps),
     errors (n_members, n_origins, n_steps), NaN where unknown; result[method] (n_members, n_steps)
     """
-    said: dict[CoherenceMethod, Units] = {"bottom_up": regions}
+    said = Said({"bottom_up": regions})
     able = np.isfinite(regions).all(axis=1) & np.isfinite(errors).any(axis=(1, 2))
     rest = product - np.nan_to_num(regions[~able]).sum(axis=0)
     if not MOST_MEMBERS >= able.sum() > 1 or not (rest >= 0).all() or not np.isfinite(product_errors).any():
         return said
     base = np.vstack([rest, regions[able]])
     missed = np.vstack([product_errors.ravel(), errors[able].reshape(base.shape[0] - 1, -1)])
-    agreed: dict[CoherenceMethod, Units | None] = {
-        "top_down": shared_out(base),
-        "mint_shrink": least_trace(base, missed),
+    agreeing: dict[CoherenceMethod, Callable[[], Units]] = {
+        "top_down": lambda: shared_out(base),
+        "mint_shrink": lambda: least_trace(base, missed),
     }
-    for method, means in agreed.items():
-        if means is not None:
-            said[method] = regions.copy()
-            said[method][able] = means
+    for method, agree in agreeing.items():
+        try:
+            agreed = agree()
+        except ReconciliationError as error:
+            said.failures[method] = str(error)
+        else:
+            said.means[method] = regions.copy()
+            said.means[method][able] = agreed
     return said
 
 
@@ -194,12 +242,14 @@ def shared_out(base: Units) -> Units:
     return np.asarray(base[1:] * np.divide(base[0], added_up, out=np.ones_like(added_up), where=added_up > 0))
 
 
-def least_trace(base: Units, errors: Units) -> Units | None:
-    """Reconcile by the errors' shrunk covariance, nothing below zero; None where the library finds no answer.
+def least_trace(base: Units, errors: Units) -> Units:
+    """Reconcile by the errors' shrunk covariance, nothing below zero.
 
     Shapes: base (1 + n_members, n_steps), the product first; errors (1 + n_members, n_errors), NaN where unknown;
     result (n_members, n_steps)
     Source: MinT, Wickramasuriya, Athanasopoulos & Hyndman 2019.
+
+    Raises: ReconciliationError where the library finds no answer, or one beyond all reason.
     """
     n_members = base.shape[0] - 1
     sums = np.vstack([np.ones(n_members), np.eye(n_members)])
@@ -209,6 +259,9 @@ def least_trace(base: Units, errors: Units) -> Units | None:
         # It raises the bare class where errors are nil; what is not about numbers is a fault to be seen.
         if type(error) is not Exception and not isinstance(error, ArithmeticError | np.linalg.LinAlgError):
             raise
-        return None
+        raise ReconciliationError(f"MinTrace found no answer: {error}") from error
     means = np.asarray(answer["mean"])[1:]
-    return np.maximum(0.0, means) if np.isfinite(means).all() else None
+    highest = ASTRAY_FACTOR * max(base[0].max(), base[1:].sum(axis=0).max())
+    if not (np.isfinite(means).all() and np.abs(means).max() <= highest):
+        raise ReconciliationError("the errors' covariance is all but singular: the answer left every range")
+    return np.maximum(0.0, means)

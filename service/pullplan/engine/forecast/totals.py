@@ -75,6 +75,7 @@ def total_forecasts(
                 n_series=len(total.series),
                 method=choice.method,
                 method_scores=choice.scores,
+                method_failures=choice.failures,
                 mean_units=tuple(mean.tolist()),
                 p10_units=tuple(p10.tolist()),
                 p50_units=tuple(p50.tolist()),

@@ -179,6 +179,8 @@ class TotalForecast(Fact, frozen=True, kw_only=True):
     """How the regions' means were made to agree with the product's; regions and everything add up."""
     method_scores: dict[CoherenceMethod, float]
     """Squared error of each method along the backtest's origins ÷ that of adding up; empty where not compared."""
+    method_failures: dict[CoherenceMethod, str]
+    """Why a method that was tried was not compared."""
     mean_units: tuple[float, ...]
     """The sum of the series' means."""
     p10_units: tuple[float, ...]
