@@ -6,6 +6,7 @@ A series' candidates know nothing of other series once its season is given. So w
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise, starmap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from pullplan.engine.demand import Units
 from pullplan.engine.forecast.models import Candidates, run_candidates
 
 CHUNK_SERIES = 64
-"""A second or two of work: progress is told, and a lost worker's part repeated, so much at a time."""
+"""At most so many: a second or two of work. Progress is told, and a lost worker's part repeated, so much at a time."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,10 @@ def cut_into_chunks(
     Shapes: as in Chunk, of the whole panel
     """
     chunks = []
-    for first in range(0, units.shape[0], CHUNK_SERIES):
-        part = slice(first, first + CHUNK_SERIES)
+    n_series = units.shape[0]
+    n_chunks = -(-n_series // CHUNK_SERIES)
+    borders = [n_series * k // n_chunks for k in range(n_chunks + 1)] if n_chunks else []
+    for part in starmap(slice, pairwise(borders)):
         present, local = np.unique(groups[part], return_inverse=True)
         chunks.append(
             Chunk(

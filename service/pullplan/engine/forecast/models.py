@@ -57,6 +57,8 @@ _BUILD: dict[str, Callable[[], Any]] = {
     "CrostonSBA": CrostonSBA,
     "IMAPA": IMAPA,
 }
+# What these say at once, without being fitted, leaves nothing behind in them.
+_STATELESS = {name: _BUILD[name]() for name in LEVELS}
 MEDIANS = {LEVEL_MEDIAN: LEVELS, MEDIAN: ("SES", *TRENDS)}
 
 
@@ -203,7 +205,7 @@ def _run_along(name: str, asked: Sequence[_Asked], paths: Units, *, refits_last:
         if one.highest <= 0.0:
             said: Units = np.zeros(n_steps)
         elif name in LEVELS:
-            said = build_model(name).forecast(y=history, h=n_steps)["mean"]
+            said = _STATELESS[name].forecast(y=history, h=n_steps)["mean"]
         else:
             refits = fitted is None or history.size > REFIT_GROWTH * n_fitted
             refits = refits or (refits_last and one is asked[-1])

@@ -1,8 +1,8 @@
 """How do all series of a deployment come by their forecasts?"""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
@@ -37,6 +37,9 @@ from pullplan.engine.model import (
 )
 from pullplan.engine.sharding import Spread, here
 
+# So many series are assembled at once.
+_BLOCK_SERIES = 256
+
 # What older history tells is no longer true.
 MOST_BUCKETS: dict[Bucket, int] = {"day": 364, "week": 260}
 
@@ -69,6 +72,7 @@ def forecast_with_grounds(
         n_steps=facts.n_steps,
         n_scored_steps=min(facts.n_steps, facts.horizon.horizon_buckets),
         profile=facts.profile,
+        spread=spread,
     )
     hear = progress or (lambda _stage, _share: None)
     families = members_by_product(history.pairs, classes)
@@ -81,7 +85,7 @@ def forecast_with_grounds(
             [classify_demand(row) for row in in_all],
             progress=lambda _stage, share: hear("products", share),
         )
-    panel = compete(history.pairs, units, classes, progress=hear, spread=spread)
+    panel = compete(history.pairs, units, classes, progress=hear)
     coherence = Coherence(panel, products)
     trials, widths = replay_trials(panel, coherence.say)
     made, bias_ratio = forecast_established(panel, widths, coherence.say)
@@ -93,13 +97,13 @@ def forecast_with_grounds(
     adjustments = adjustments_by_pair(facts.adjustments)
     candidates = dict(zip(panel.pairs, candidates_of(panel), strict=True))
     tried = dict(zip(panel.pairs, trials, strict=True))
-    series, grounds = [], []
+    drafts, grounds = [], []
     for i, (pair, row, demand_class) in enumerate(zip(history.pairs, units, classes, strict=True)):
         known = row[~np.isnan(row)]
         raw = made.get(pair) or pool.forecast_newcomer(pair, known)
         adjusted = adjusted_mean(raw.mean, dates, adjustments[pair])
         accuracy = accuracies.get(pair, Accuracy())
-        series.append(assemble_series(pair, demand_class, known.size, raw, adjusted, accuracy=accuracy))
+        drafts.append(Draft(pair, demand_class, known.size, raw, adjusted, accuracy))
         grounds.append(
             msgspec.structs.replace(
                 history_grounds(history.units[i], row, marked.marks[i], history.first_date, history.bucket),
@@ -107,6 +111,7 @@ def forecast_with_grounds(
                 backtest=past_forecasts(tried.get(pair, ()), history.first_date, history.bucket),
             )
         )
+    series = assemble_series(drafts)
     forecast = Forecast(
         first_bucket_date=dates[0],
         bucket=history.bucket,
@@ -174,36 +179,74 @@ def forecast_established(panel: Panel, widths: Units, say: Say) -> tuple[dict[Pa
     return made, spoken.bias_ratio
 
 
-def assemble_series(
-    pair: Pair,
-    demand_class: DemandClass,
-    history_buckets: int,
-    raw: Projection,
-    mean: Units,
-    *,
-    accuracy: Accuracy,
-) -> SeriesForecast:
-    """Put quantiles around a mean that people have adjusted. Shapes: mean (n_steps,)."""
-    paths = scaled_alike(raw.paths, raw.mean, mean)
-    offsets = scaled_alike(offsets_of(raw.mean, raw.paths), raw.mean, mean)
-    p10, p50, p90 = stretched(band_around(mean, offsets), raw.widths, whole=raw.is_whole)
-    if not ((mean >= 0) & (p10 >= 0) & (p10 <= p50) & (p50 <= p90)).all():
-        raise AssertionError(f"the quantiles of {pair} are negative or cross")
-    return SeriesForecast(
-        product_code=pair[0],
-        region_code=pair[1],
-        demand_class=demand_class,
-        model=raw.model,
-        fallback_reason=raw.fallback_reason,
-        history_buckets=history_buckets,
-        mean_units=tuple(mean.tolist()),
-        p10_units=tuple(p10.tolist()),
-        p50_units=tuple(p50.tolist()),
-        p90_units=tuple(p90.tolist()),
-        adjustment_units=tuple((mean - raw.mean).tolist()),
-        error_paths_units=tuple(map(tuple, paths.tolist())),
-        accuracy=accuracy,
-    )
+@dataclass(frozen=True)
+class Draft:
+    """A series before quantiles are put around its mean, which people have adjusted. Shapes: mean (n_steps,)."""
+
+    pair: Pair
+    demand_class: DemandClass
+    history_buckets: int
+    raw: Projection
+    mean: Units
+    accuracy: Accuracy
+
+
+def assemble_series(drafts: Sequence[Draft]) -> list[SeriesForecast]:
+    """Put quantiles around means, some hundred series at a time: what is held meanwhile is bounded.
+
+    Shapes: drafts and result (n_series,)
+    """
+    return [
+        series
+        for first in range(0, len(drafts), _BLOCK_SERIES)
+        for series in _assemble_block(drafts[first : first + _BLOCK_SERIES])
+    ]
+
+
+def _assemble_block(drafts: Sequence[Draft]) -> list[SeriesForecast]:
+    """Assemble those with as many paths side by side."""
+    by_count: dict[int, list[int]] = defaultdict(list)
+    for i, draft in enumerate(drafts):
+        by_count[draft.raw.paths.shape[0]].append(i)
+    made = {i: series for alike in by_count.values() for i, series in _assemble_alike(drafts, alike)}
+    return [made[i] for i in range(len(drafts))]
+
+
+def _assemble_alike(drafts: Sequence[Draft], alike: Sequence[int]) -> Iterator[tuple[int, SeriesForecast]]:
+    raws = [drafts[i].raw for i in alike]
+    means, raw_means = np.stack([drafts[i].mean for i in alike]), np.stack([raw.mean for raw in raws])
+    raw_paths = np.stack([raw.paths for raw in raws], axis=1)
+    paths = scaled_alike(raw_paths, raw_means, means).transpose(1, 0, 2)
+    offsets = scaled_alike(offsets_of(raw_means, raw_paths), raw_means, means)
+    widths = np.stack([raw.widths for raw in raws], axis=1)
+    band = stretched(band_around(means, offsets), widths, whole=np.array([raw.is_whole for raw in raws]))
+    p10, p50, p90 = band
+    is_sane = ((means >= 0) & (p10 >= 0) & (p10 <= p50) & (p50 <= p90)).all(axis=1)
+    if not is_sane.all():
+        raise AssertionError(
+            f"the quantiles of {drafts[alike[int(is_sane.argmin())]].pair} are negative or cross"
+        )
+    rows = (values.tolist() for values in (means, *band, means - raw_means, paths))
+    for i, mean, low, middle, high, adjustment, drawn in zip(alike, *rows, strict=True):
+        draft = drafts[i]
+        yield (
+            i,
+            SeriesForecast(
+                product_code=draft.pair[0],
+                region_code=draft.pair[1],
+                demand_class=draft.demand_class,
+                model=draft.raw.model,
+                fallback_reason=draft.raw.fallback_reason,
+                history_buckets=draft.history_buckets,
+                mean_units=tuple(mean),
+                p10_units=tuple(low),
+                p50_units=tuple(middle),
+                p90_units=tuple(high),
+                adjustment_units=tuple(adjustment),
+                error_paths_units=tuple(map(tuple, drawn)),
+                accuracy=draft.accuracy,
+            ),
+        )
 
 
 def _fallback_reason(failures: Mapping[str, str]) -> str | None:

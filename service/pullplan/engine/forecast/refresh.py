@@ -28,6 +28,7 @@ from pullplan.engine.forecast.marks import MarkedHistory, mark_history
 from pullplan.engine.forecast.models import LEVELS, MEDIANS, REFIT_GROWTH, candidate_names, run_candidates
 from pullplan.engine.forecast.newcomers import Pool, Projection
 from pullplan.engine.forecast.panel import (
+    Draft,
     adjustments_by_pair,
     assemble_series,
     forecast_established,
@@ -98,20 +99,13 @@ class _Refresh:
     def forecast(self) -> Forecast:
         dates = bucket_dates(self._facts.horizon, self._facts.n_steps)
         adjustments = adjustments_by_pair(self._facts.adjustments)
-        series = []
+        drafts = []
         for pair, row, demand_class in self._rows():
             raw = self._projections[pair]
-            series.append(
-                assemble_series(
-                    pair,
-                    demand_class,
-                    int(np.count_nonzero(~np.isnan(row))),
-                    raw,
-                    adjusted_mean(raw.mean, dates, adjustments[pair]),
-                    accuracy=self._accuracies.get(pair, Accuracy()),
-                )
-            )
-        return msgspec.structs.replace(self._base.forecast, series=tuple(series))
+            mean = adjusted_mean(raw.mean, dates, adjustments[pair])
+            n_known, accuracy = int(np.count_nonzero(~np.isnan(row))), self._accuracies.get(pair, Accuracy())
+            drafts.append(Draft(pair, demand_class, n_known, raw, mean, accuracy))
+        return msgspec.structs.replace(self._base.forecast, series=tuple(assemble_series(drafts)))
 
     def grounds(self) -> tuple[Grounds, ...]:
         history = self._history
