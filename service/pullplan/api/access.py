@@ -12,6 +12,7 @@ from litestar.handlers import BaseRouteHandler
 
 from pullplan.api import rate_limits
 from pullplan.api.errors import KeyMissingError, KeyRefusedError, RateExceededError, ScopeMissingError
+from pullplan.engine.errors import ResourceUnknownError
 from pullplan.storage import database, keys
 
 Scope = Literal["read", "demand:write", "network:write", "plans:run", "plans:release", "node", "admin"]
@@ -90,15 +91,18 @@ class Keyring:
 
 
 class Require:
-    """A guard: the route is for keys with this scope. The OpenAPI document reads the scope from here."""
+    """A guard: the route is for keys with this scope, or for every key. The OpenAPI document reads the scope from here."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope | None, *, own_node: bool) -> None:
         self.scope = scope
+        self.own_node = own_node
+        """Whether a node's key may do this for its own node as well: the one in the path."""
 
     async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         """Find the caller, count the request and check the scope, before the body is read.
 
-        Raises: KeyMissingError, KeyRefusedError, RateExceededError, ScopeMissingError.
+        Raises: KeyMissingError, KeyRefusedError, RateExceededError, ScopeMissingError; ResourceUnknownError for a node's
+            key that asks for another node.
         """
         state = connection.app.state
         caller = await state.keyring.identify(connection.headers.get("authorization"))
@@ -108,11 +112,20 @@ class Require:
             connection.state.rate_limit = rate_limits.fields(error.limit, 0, error.seconds)
             raise
         connection.state.rate_limit = limit
-        if not caller.may(self.scope):
-            raise ScopeMissingError(f"this needs a key with the scope {self.scope}")
+        self._check(caller, connection.path_params.get("node_code"))
         connection.state.caller = caller
 
+    def _check(self, caller: Caller, node_code: str | None) -> None:
+        if self.scope is None or caller.may(self.scope):
+            return
+        if not self.own_node:
+            raise ScopeMissingError(f"this needs a key with the scope {self.scope}")
+        if "node" not in caller.scopes:
+            raise ScopeMissingError(f"this needs a key with the scope {self.scope}, or the node's own")
+        if node_code != caller.node_code:
+            raise ResourceUnknownError("node", node_code)
 
-def require(scope: Scope) -> Require:
-    """Make the guard for a scope."""
-    return Require(scope)
+
+def require(scope: Scope | None, *, own_node: bool = False) -> Require:
+    """Make the guard for a scope; None: for every key."""
+    return Require(scope, own_node=own_node)

@@ -126,7 +126,7 @@ async def load_capabilities(
 
 @get(
     "/v1/nodes/{node_code:str}/capabilities",
-    guards=[require("read")],
+    guards=[require("read", own_node=True)],
     operation_id="getNodeCapabilities",
     tags=["network"],
 )

@@ -212,7 +212,7 @@ async def _read_calendar(connection: database.Connection, node_code: str) -> Cal
 
 @get(
     "/v1/nodes/{node_code:str}/capacity",
-    guards=[require("read")],
+    guards=[require("read", own_node=True)],
     operation_id="getNodeCapacity",
     tags=["network"],
 )
@@ -224,7 +224,7 @@ async def get_node_capacity(transaction: Transaction, node_code: fields.CodeInPa
 
 @put(
     "/v1/nodes/{node_code:str}/capacity",
-    guards=[require("network:write")],
+    guards=[require("network:write", own_node=True)],
     operation_id="putNodeCapacity",
     tags=["network"],
     opt={"problems": (409,)},

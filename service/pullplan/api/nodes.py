@@ -88,7 +88,12 @@ async def load_nodes(
     return await intake.load(request, INTAKE, pool, caller, partial=partial, dry_run=dry_run, mode=mode)
 
 
-@get("/v1/nodes/{node_code:str}", guards=[require("read")], operation_id="getNode", tags=["network"])
+@get(
+    "/v1/nodes/{node_code:str}",
+    guards=[require("read", own_node=True)],
+    operation_id="getNode",
+    tags=["network"],
+)
 async def get_node(transaction: Transaction, node_code: fields.CodeInPath) -> Response[NodeShown]:
     """Show one node, retired or not; `ETag` is its revision."""
     row = await NODES.get(transaction, node_code)
@@ -152,7 +157,10 @@ class NodeState(intake.Row, kw_only=True):
 
 
 @get(
-    "/v1/nodes/{node_code:str}/state", guards=[require("read")], operation_id="getNodeState", tags=["network"]
+    "/v1/nodes/{node_code:str}/state",
+    guards=[require("read", own_node=True)],
+    operation_id="getNodeState",
+    tags=["network"],
 )
 async def get_node_state(transaction: Transaction, node_code: fields.CodeInPath) -> NodeState:
     """Show how a node is."""
@@ -162,7 +170,7 @@ async def get_node_state(transaction: Transaction, node_code: fields.CodeInPath)
 
 @put(
     "/v1/nodes/{node_code:str}/state",
-    guards=[require("network:write")],
+    guards=[require("network:write", own_node=True)],
     operation_id="reportNodeState",
     tags=["network"],
 )

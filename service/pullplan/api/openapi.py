@@ -169,8 +169,17 @@ def _success(handler: HTTPRouteHandler, status: int, schemas: Schemas) -> Json:
     return answer
 
 
-def _scope_of(handler: HTTPRouteHandler) -> str | None:
-    return next((guard.scope for guard in handler.guards or () if isinstance(guard, Require)), None)
+def _guard_of(handler: HTTPRouteHandler) -> Require | None:
+    return next((guard for guard in handler.guards or () if isinstance(guard, Require)), None)
+
+
+def _said_of(guard: Require | None) -> str:
+    if guard is None:
+        return ""
+    if guard.scope is None:
+        return "For every key."
+    own = ", or `node` for the key's own node" if guard.own_node else ""
+    return f"Scope: `{guard.scope}`{own}."
 
 
 def _problem_statuses(handler: HTTPRouteHandler, operation: Json) -> list[int]:
@@ -191,8 +200,8 @@ def _title(operation_id: str) -> str:
 
 
 def _operation(handler: HTTPRouteHandler, schemas: Schemas) -> Json:
-    scope = _scope_of(handler)
-    words = (inspect.getdoc(handler.fn), scope and f"Scope: `{scope}`.")
+    guard = _guard_of(handler)
+    words = (inspect.getdoc(handler.fn), _said_of(guard))
     operation: Json = {
         "operationId": handler.operation_id,
         "tags": list(handler.tags or ()),
@@ -203,21 +212,21 @@ def _operation(handler: HTTPRouteHandler, schemas: Schemas) -> Json:
         operation["parameters"] = parameters
     if body := _request_body(handler, schemas):
         operation["requestBody"] = body
-    operation["security"] = [{"key": []}] if scope else []
+    operation["security"] = [{"key": []}] if guard else []
     creates = handler.http_methods == {"PUT"} and 428 in handler.opt.get("problems", ())
     also = (201,) if creates else (200,) if handler.opt.get("waits") else handler.opt.get("also", ())
     responses = {
         str(status): _success(handler, status, schemas) for status in sorted({handler.status_code, *also})
     }
-    if not scope:
+    if not guard:
         del operation["security"]
     for status in _problem_statuses(handler, operation):
         responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
-    if not scope:
+    if not guard:
         operation["security"] = []
     if (
         handler.http_methods == {"GET"}
-        and scope
+        and guard
         and "application/json" in responses["200"].get("content", {})
     ):
         operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
