@@ -22,8 +22,6 @@ CELLS_A_BLOCK = 5_000
 """Ways × needs: as long as these take, a look at a block takes besides."""
 CHOICES_A_CELL = 2
 """Ways × ways of a need: in a list they take half as long as one way × need takes in a table."""
-LISTED_PER_ENTRY = 4
-"""Choices between two entries: where there are more for each, as where ways take of several rows, sparse products are quicker."""
 
 
 @dataclass(frozen=True)
@@ -66,29 +64,30 @@ class NearPairs:
         return self.units[self.need]
 
     @cached_property
-    def priced_use(self) -> csr_array:
-        """Leave out what is not priced: (n_ways, n_priced)."""
-        return self.use[:, self.number >= 0]
+    def way_of_use(self) -> IntArray:
+        """Tell whose each entry of `use` is: (n_used,)."""
+        return np.repeat(np.arange(self.use.shape[0]), np.diff(self.use.indptr))
 
     @cached_property
     def choices(self) -> "_Choices":
-        """List what takes from what."""
-        return _Choices.of(self.priced_use, self.way, self.first)
+        """List what gives way to what."""
+        return _Choices.of(self.use[:, self.number >= 0], self.way, self.first)
 
     def look(self, by_start: FloatArray, temperature: float) -> tuple[FloatArray, FloatArray]:
         """Let needs choose softly at some prices: what they use, and how that changes with what is priced.
 
         Shapes: (n_resources, 1) → (n_resources, 1), (n_priced, n_priced)
         """
-        made, curvature = self.settled_units, np.zeros((self.priced_use.shape[1],) * 2)
+        n_ways, n_resources = self.use.shape
+        made, curvature = self.settled_units, np.zeros((self.choices.n_rows,) * 2)
         if len(self.first):
             weights = self._weights(by_start, temperature)
-            soft = np.bincount(self.way, weights * self.units_of_pair, len(made))
-            made = made + soft
-            # Work of a way takes of all its rows together; what gives way to another way, of both ways' rows.
-            together = self.priced_use.T @ (self.priced_use * soft[:, None])
-            curvature = (together.toarray() - self.choices.look(weights, self.units_of_pair)) / temperature
-        return (self.use.T @ made)[:, None], curvature
+            soft = weights * self.units_of_pair
+            made = made + np.bincount(self.way, soft, n_ways)
+            curvature = self.choices.look(weights, soft)
+            curvature /= temperature
+        slope = np.bincount(self.use.indices, self.use.data * made[self.way_of_use], n_resources)
+        return slope[:, None], curvature
 
     def _weights(self, by_start: FloatArray, temperature: float) -> FloatArray:
         """Spread every need over its ways: (n_pairs,)."""
@@ -103,63 +102,77 @@ class NearPairs:
 
 @dataclass(frozen=True)
 class _Choices:
-    """What needs use of priced rows, entry by entry, and which two entries are of one need, where these are few."""
+    """Which two pairs are of one need, and which rows two ways take of: added up by ways first, as these are fewer."""
 
-    pair: IntArray
-    """(n_entries,)"""
+    one: IntArray
+    """(n_twos,): a pair."""
+    other: IntArray
+    """(n_twos,): another of its need."""
+    ways: IntArray
+    """(n_twos,): which two ways they are, numbered."""
+    way: IntArray
+    """(n_pairs,)"""
+    of_ways: IntArray
+    """(n_entries,): two ways that both use something, those that are one way twice after all others."""
     use: FloatArray
-    """(n_entries,)"""
-    row: IntArray
-    """(n_entries,)"""
-    first: IntArray
-    """(n_needs + 1,): every need's first entry."""
+    """(n_entries,): what one unit of the one uses × what one of the other does."""
+    rows: IntArray
+    """(n_entries,): where the rows that they use stand in the flattened curvature."""
+    n_two_ways: int
+    n_ways: int
     n_rows: int
 
     @staticmethod
     def of(use: csr_array, way: IntArray, first: IntArray) -> "_Choices":
-        n_of_pair = np.diff(use.indptr)[way]
-        first_entry = np.cumsum(n_of_pair) - n_of_pair
-        pair = np.repeat(np.arange(len(way)), n_of_pair)
-        entry = np.arange(len(pair)) + (use.indptr[way] - first_entry)[pair]
-        of_need = np.append(first_entry[first], len(pair))
-        return _Choices(pair, use.data[entry], use.indices[entry].astype(np.int64), of_need, use.shape[1])
-
-    @cached_property
-    def listed(self) -> tuple[IntArray, IntArray, IntArray] | None:
-        """List two entries of one need, and where their rows stand in the flattened curvature; None where too many are.
-
-        Shapes: thrice (n_choices,)
-        """
-        n_of_need = np.diff(self.first)
-        if (n_of_need * (n_of_need - 1)).sum() > 2 * LISTED_PER_ENTRY * len(self.pair):
-            return None
+        n_of_need = np.diff(first, append=len(way))
         ones, others = [_NOTHING], [_NOTHING]
         for n in np.unique(n_of_need).tolist():
-            begin = self.first[:-1][n_of_need == n][:, None]
+            begin = first[n_of_need == n][:, None]
             one, other = np.triu_indices(n, 1)
             ones.append((begin + one).ravel())
             others.append((begin + other).ravel())
         one, other = np.concatenate(ones), np.concatenate(others)
-        return one, other, self.row[one] * self.n_rows + self.row[other]
+        n_ways, n_rows = use.shape
+        # A need's pairs are by way, and its ways of one block.
+        after = way[other] - way[one]
+        n_after = int(after.max(initial=0)) + 1
+        at = way[one] * n_after + after
+        two_ways = np.flatnonzero(np.bincount(at, minlength=n_ways * n_after))
+        number = np.empty(n_ways * n_after, dtype=np.int64)
+        number[two_ways] = np.arange(len(two_ways))
+        one_way, to_other = np.divmod(np.append(two_ways, np.arange(n_ways) * n_after), n_after)
+        other_way = one_way + to_other
+        n_used = np.diff(use.indptr)
+        n_entries = n_used[one_way] * n_used[other_way]
+        of_ways = np.repeat(np.arange(len(n_entries)), n_entries)
+        place = np.arange(len(of_ways)) - np.repeat(np.cumsum(n_entries) - n_entries, n_entries)
+        by_one, by_other = np.divmod(place, n_used[other_way][of_ways])
+        at_one, at_other = use.indptr[one_way][of_ways] + by_one, use.indptr[other_way][of_ways] + by_other
+        return _Choices(
+            one=one,
+            other=other,
+            ways=number[at],
+            way=way,
+            of_ways=of_ways,
+            use=use.data[at_one] * use.data[at_other],
+            rows=use.indices[at_one].astype(np.int64) * n_rows + use.indices[at_other],
+            n_two_ways=len(two_ways),
+            n_ways=n_ways,
+            n_rows=n_rows,
+        )
 
-    def look(self, weights: FloatArray, units_of_pair: FloatArray) -> FloatArray:
-        """Multiply the use of every two entries of one need, by its units: (n_rows, n_rows).
+    def look(self, weights: FloatArray, soft: FloatArray) -> FloatArray:
+        """Say how use of one row falls as the price of another rises, times the temperature: (n_rows, n_rows).
 
-        Shapes: (n_pairs,), (n_pairs,)
+        `weights` (n_pairs,) spread every need over its ways, `soft` are they × units.
         """
-        share = weights[self.pair] * self.use
-        used = share * units_of_pair[self.pair]
-        if self.listed is None:
-            by_need, used_by_need = (
-                csr_array((of, self.row, self.first), (len(self.first) - 1, self.n_rows))
-                for of in (share, used)
-            )
-            return np.asarray((by_need.T @ used_by_need).toarray(), dtype=np.float64)
-        one, other, rows = self.listed
-        shape = self.n_rows, self.n_rows
-        of_two = np.bincount(rows, share[one] * used[other], self.n_rows**2).reshape(shape)
-        of_one = np.bincount(self.row, share * used, self.n_rows)
-        return of_two + of_two.T + np.diag(of_one)
+        two_ways = np.bincount(self.ways, weights[self.one] * soft[self.other], self.n_two_ways)
+        # Half of what leaves a way, as the sum of both orders follows.
+        own = np.bincount(self.way, soft * (1.0 - weights), self.n_ways) / 2
+        falls = np.concatenate([-two_ways, own])
+        flat = np.bincount(self.rows, falls[self.of_ways] * self.use, self.n_rows**2)
+        by_rows = flat.reshape(self.n_rows, self.n_rows)
+        return by_rows + by_rows.T
 
 
 def list_near(
