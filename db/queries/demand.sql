@@ -72,6 +72,22 @@ WHERE NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal)
   )
 ORDER BY staged.source, staged.external_id;
 
+-- name: add_new
+-- One statement for the usual signal, which nobody has told before: it is stored and noted, or nothing is.
+WITH added AS (
+    INSERT INTO demand_signals (source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
+    WHERE EXISTS (SELECT FROM products WHERE product_code = $4 AND retired_at IS NULL)
+        AND EXISTS (SELECT FROM regions WHERE region_code = $5 AND retired_at IS NULL)
+    ON CONFLICT (source, external_id) WHERE superseded_at IS NULL DO NOTHING
+    RETURNING source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at, superseded_at
+),
+noted AS (
+    INSERT INTO audit_entries (key_id, action, subject, details)
+    SELECT $18, 'add', $19, '{}' FROM added
+)
+SELECT * FROM added;
+
 -- name: has_unknown_codes
 SELECT EXISTS (SELECT unnest($1::text[]) EXCEPT SELECT product_code FROM products WHERE retired_at IS NULL)
     OR EXISTS (SELECT unnest($2::text[]) EXCEPT SELECT region_code FROM regions WHERE retired_at IS NULL);

@@ -11,7 +11,7 @@ from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
 from pullplan.api.signals import INTAKE, SignalRow, SignalShown
-from pullplan.storage import audit, demand
+from pullplan.storage import audit, database, demand
 
 KindFilter = Annotated[
     Literal["consumption", "order", "lead", "adjustment"] | None,
@@ -40,16 +40,22 @@ class History(msgspec.Struct, kw_only=True):
     opt={"also": (200,)},
 )
 async def add_demand_signal(
-    data: JSONBody[SignalRow], transaction: Transaction, caller: CallerOf
+    data: JSONBody[SignalRow], pool: PoolOf, caller: CallerOf
 ) -> Response[SignalShown]:
     """Tell one signal: 201 when it is stored, also as a new revision; 200 and `Idempotent-Replayed` when it is known already."""
-    with INTAKE.spooled(data) as spool:
-        outcome = await INTAKE.put(transaction, spool)
-    row = await demand.get_current(transaction, data.source, data.external_id)
+    subject = f"demand-signals/{data.source}/{data.external_id}"
+    async with database.lent(pool) as connection:
+        new = await demand.add_new(connection, INTAKE.record(data), caller.key_id, subject)
+    if new is not None:
+        return Response(SignalShown(**new), status_code=201)
+    async with database.transaction(pool) as transaction:
+        with INTAKE.spooled(data) as spool:
+            outcome = await INTAKE.put(transaction, spool)
+        row = await demand.get_current(transaction, data.source, data.external_id)
+        if outcome.stored:
+            await audit.insert(transaction, caller.key_id, action="add", subject=subject)
     if not outcome.stored:
         return Response(SignalShown(**row), status_code=200, headers={"Idempotent-Replayed": "true"})
-    subject = f"demand-signals/{data.source}/{data.external_id}"
-    await audit.insert(transaction, caller.key_id, action="add", subject=subject)
     return Response(SignalShown(**row), status_code=201)
 
 

@@ -9,12 +9,12 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 
-def serve_http(host: str, port: int) -> None:
+def serve_http(host: str, port: int, target: str = "pullplan.api.app:create") -> None:
     """Serve until SIGTERM, finishing the requests in flight; a worker that is killed is started again."""
     # Spawned: a forked worker would inherit this process's locks and modules.
     multiprocessing.set_start_method("spawn")
     Granian(
-        "pullplan.api.app:create",
+        target,
         address=host,
         port=port,
         interface=Interfaces.ASGI,
@@ -30,4 +30,4 @@ def serve_http(host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    serve_http(sys.argv[1], int(sys.argv[2]))
+    serve_http(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -3,7 +3,10 @@
 A ledger: a signal that says something else than before is a new revision, and the old one stays readable.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 import asyncpg
 
@@ -35,6 +38,16 @@ COLUMNS = (
 )
 TARGET = batches.target(SQL, "staged_signals", COLUMNS, gathered=("product_code", "region_code"))
 _MERGE_ATTEMPTS = 3
+
+
+async def add_new(
+    connection: Connection, record: Sequence[Any], key_id: UUID, subject: str
+) -> asyncpg.Record | None:
+    """Add a signal that nobody has told before, with its entry in the audit, in one statement; None where `add` has to look closer.
+
+    Shapes: record (n_columns,)
+    """
+    return await connection.fetchrow(SQL["add_new"], *record, key_id, subject)
 
 
 async def add(connection: Connection, spool: Spool, *, partial: bool = False) -> batches.Outcome:
