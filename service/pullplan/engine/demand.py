@@ -257,6 +257,23 @@ def fill_missing(units: Units) -> Units:
     return filled
 
 
+def median_of_known(units: Units) -> Units:
+    """Take the median along the last axis of what is not missing; numpy's own takes many times as long for short ones.
+
+    Shapes: (…, n) to (…)
+    """
+    return middle_of_ordered(np.sort(units, axis=-1))
+
+
+def middle_of_ordered(ordered: Units) -> Units:
+    """Take the median of what is ordered along the last axis, what is missing last. Shapes: (…, n) to (…)."""
+    n_known = np.maximum(1, (~np.isnan(ordered)).sum(axis=-1, keepdims=True))
+    lower = np.take_along_axis(ordered, (n_known - 1) // 2, axis=-1)
+    upper = np.take_along_axis(ordered, n_known // 2, axis=-1)
+    middle: Units = ((lower + upper) / 2)[..., 0]
+    return middle
+
+
 def classify_demand(units: Units) -> DemandClass:
     """Name the kind of demand of one series by its average interval and the variation of its non-zero sizes.
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET
-from pullplan.engine.demand import History, Units, fill_missing
+from pullplan.engine.demand import History, Units, fill_missing, median_of_known, middle_of_ordered
 from pullplan.engine.forecast.season import SEASONS
 from pullplan.engine.model import ForecastFacts, Mark
 
@@ -97,24 +97,15 @@ def _stands_out(units: Units) -> NDArray[np.bool_]:
     """Find what lies far above the median of its neighbours. Shapes: (n_series, n_buckets) to the same."""
     padded = np.pad(units, ((0, 0), (NEIGHBOURS, NEIGHBOURS)), constant_values=np.nan)
     windows = np.sort(np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1, axis=1), axis=2)
-    median = _middle(windows)
+    median = middle_of_ordered(windows)
     n_known = (~np.isnan(windows)).sum(axis=2)
     high = (n_known > NEIGHBOURS) & (median > 0) & (units > OUTLIER_FACTOR * median)
     # Few are so high that the rest has to be looked at.
     around, median = windows[high], median[high]
-    deviation = _DEVIATION_OF_NORMAL * _middle(np.sort(np.abs(around - median[:, None]), axis=1))
+    deviation = _DEVIATION_OF_NORMAL * median_of_known(np.abs(around - median[:, None]))
     deviation = np.maximum(deviation, _LEAST_DEVIATION_SHARE * median)
     high[high] = units[high] > median + OUTLIER_DEVIATIONS * deviation
     return high
-
-
-def _middle(ordered: Units) -> Units:
-    """Take the median of what is ordered along the last axis, what is missing last. Shapes: (…, n) to (…)."""
-    n_known = np.maximum(1, (~np.isnan(ordered)).sum(axis=-1, keepdims=True))
-    lower = np.take_along_axis(ordered, (n_known - 1) // 2, axis=-1)
-    upper = np.take_along_axis(ordered, n_known // 2, axis=-1)
-    middle: Units = ((lower + upper) / 2)[..., 0]
-    return middle
 
 
 def _lone(high: NDArray[np.bool_], units: Units, period: int) -> NDArray[np.bool_]:

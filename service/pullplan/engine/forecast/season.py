@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pullplan.engine.demand import Units, fill_missing
+from pullplan.engine.demand import Units, fill_missing, median_of_known
 from pullplan.engine.model import Bucket
 
 
@@ -67,10 +67,9 @@ def _shape(totals: Units, season: Season, usual: Units) -> Units:
     period = season.period
     ratio, phases = _ratio_to_trend(totals, period)
     known = np.isfinite(ratio)
-    n_known = np.stack([known[:, phases == phase].sum(axis=1) for phase in range(period)], axis=1)
-    unknown = (n_known == 0).any(axis=1)
+    unknown = ~_by_phase(known, phases, period, fill=False).any(axis=1).all(axis=1)
     ratio[unknown] = usual[:, phases]
-    raw = np.stack([np.nanmedian(ratio[:, phases == phase], axis=1) for phase in range(period)], axis=1)
+    raw = median_of_known(_by_phase(ratio, phases, period, fill=np.nan).transpose(0, 2, 1))
     kernel = np.array(season.neighbour_weights) / sum(season.neighbour_weights)
     smoothed = np.zeros_like(raw)
     for offset, weight in enumerate(kernel, start=-(kernel.size // 2)):
@@ -85,6 +84,19 @@ def _shape(totals: Units, season: Season, usual: Units) -> Units:
     apart = np.square(own - usual).mean(axis=1)
     trust = 1 - np.divide(noise, apart, out=np.ones_like(noise), where=apart > noise)
     return np.asarray(usual + (own - usual) * trust[:, None])
+
+
+def _by_phase[Value: np.generic](
+    values: NDArray[Value], phases: NDArray[np.intp], period: int, *, fill: float
+) -> NDArray[Value]:
+    """Lay buckets out season by season, the first phase first.
+
+    Shapes: values (n, n_buckets), phases (n_buckets,) rising one by one, result (n, n_seasons, period)
+    """
+    before = int(phases[0])
+    after = -(before + phases.size) % period
+    padded = np.pad(values, ((0, 0), (before, after)), constant_values=fill)
+    return padded.reshape(values.shape[0], -1, period)
 
 
 def _ratio_to_trend(totals: Units, period: int) -> tuple[Units, NDArray[np.intp]]:
