@@ -9,7 +9,7 @@ import numpy as np
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.demand import Pair
-from pullplan.engine.forecast.accuracy import Scales, Trial, accuracy_of
+from pullplan.engine.forecast.accuracy import Trial, accuracy_of
 from pullplan.engine.forecast.models import seasonal_naive
 from pullplan.engine.forecast.season import SEASONS
 from pullplan.engine.model import Bucket, Experience, Forecast, ForecastsInForce, Grounds
@@ -84,7 +84,7 @@ def _experience_of(trials: Sequence[Trial]) -> Experience:
 
     Source: Brown, Smoothing, Forecasting and Prediction of Discrete Time Series, 1963 (limits of 4 to 6).
     """
-    measured = accuracy_of(trials, Scales(None, None))
+    measured = accuracy_of(trials)
     errors = np.array([float(t.actual[0] - t.forecast[0]) for t in trials])
     spread = float(np.abs(errors).mean()) if errors.size else 0.0
     tracking = None

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET
-from pullplan.engine.demand import Units
-from pullplan.engine.forecast.accuracy import Trial
+from pullplan.engine.demand import History, Units
+from pullplan.engine.forecast.accuracy import Trials
 from pullplan.engine.forecast.backtest import UNTRIED_SCORE, Field, Standing, rank_candidates
 from pullplan.engine.forecast.tournament import Panel, score_name
 from pullplan.engine.model import Bucket, Candidate, Grounds, Mark, PastForecast
@@ -88,23 +89,36 @@ def _candidate(field: Field, standing: Standing, at: int, c: int) -> Candidate:
     )
 
 
-def past_forecasts(trials: Sequence[Trial], first_date: date, bucket: Bucket) -> tuple[PastForecast, ...]:
-    """Keep the latest trials of one series that do not overlap, in order of time."""
-    kept: list[PastForecast] = []
-    next_origin = np.inf
-    for trial in sorted(trials, key=lambda t: -t.origin):
-        if len(kept) == MOST_PAST_FORECASTS or trial.origin + trial.forecast.size > next_origin:
-            continue
-        next_origin = trial.origin
-        bands = [] if trial.quantiles is None else trial.quantiles.tolist()
-        p10, p50, p90 = (tuple(band) for band in bands) if bands else ((), (), ())
+def past_forecasts(trials: Trials, history: History) -> list[tuple[PastForecast, ...]]:
+    """Keep the latest trials of every series that do not overlap, in order of time. Shapes: result (n_series,)."""
+    dates = [history.date_of(origin) for origin in trials.origins.tolist()]
+    is_drawn = np.isfinite(trials.quantiles).all(axis=(0, 3)).tolist()
+    kept = []
+    for row, is_tried in enumerate(trials.is_tried):
+        apart = _apart(np.flatnonzero(is_tried), trials)
+        means, bands = trials.forecasts[row, apart].tolist(), trials.quantiles[:, row, apart].tolist()
         kept.append(
-            PastForecast(
-                first_bucket_date=first_date + timedelta(days=trial.origin * DAYS_PER_BUCKET[bucket]),
-                mean_units=tuple(trial.forecast.tolist()),
-                p10_units=p10,
-                p50_units=p50,
-                p90_units=p90,
+            tuple(
+                _past_forecast(dates[k], mean, band if is_drawn[row][k] else ((), (), ()))
+                for k, mean, *band in zip(apart, means, *bands, strict=True)
             )
         )
-    return tuple(reversed(kept))
+    return kept
+
+
+def _apart(tried: NDArray[np.intp], trials: Trials) -> list[int]:
+    """Choose the latest origins that lie a horizon apart, in order of time."""
+    n_steps = trials.forecasts.shape[2]
+    apart: list[int] = []
+    for k in reversed(tried.tolist()):
+        is_free = not apart or trials.origins[k] + n_steps <= trials.origins[apart[-1]]
+        if is_free and len(apart) < MOST_PAST_FORECASTS:
+            apart.append(k)
+    return apart[::-1]
+
+
+def _past_forecast(first_date: date, mean: Sequence[float], band: Sequence[Sequence[float]]) -> PastForecast:
+    p10, p50, p90 = map(tuple, band)
+    return PastForecast(
+        first_bucket_date=first_date, mean_units=tuple(mean), p10_units=p10, p50_units=p50, p90_units=p90
+    )

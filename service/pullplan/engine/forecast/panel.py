@@ -11,7 +11,7 @@ import numpy as np
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates
 from pullplan.engine.demand import History, Pair, Units, bucket_history, classify_demand
-from pullplan.engine.forecast.accuracy import accuracy_of, panel_accuracy, scales_of
+from pullplan.engine.forecast.accuracy import measured, panel_accuracy, scales_of, tally_of
 from pullplan.engine.forecast.adjustments import adjusted_mean, scaled_alike
 from pullplan.engine.forecast.calibration import stretched
 from pullplan.engine.forecast.coherence import Coherence, members_by_product, total_units
@@ -89,14 +89,14 @@ def forecast_with_grounds(
     coherence = Coherence(panel, products)
     trials, widths = replay_trials(panel, coherence.say)
     made, bias_ratio = forecast_established(panel, widths, coherence.say)
-    period = panel.season.period
-    measures = [accuracy_of(row, scales_of(panel.units[i], period)) for i, row in enumerate(trials)]
+    tally = tally_of(trials)
+    measures = measured(tally, scales_of(panel.units, panel.season.period))
     accuracies = dict(zip(panel.pairs, measures, strict=True))
     pool = Pool(made, facts.n_steps)
     dates = bucket_dates(facts.horizon, facts.n_steps)
     adjustments = adjustments_by_pair(facts.adjustments)
     candidates = dict(zip(panel.pairs, candidates_of(panel), strict=True))
-    tried = dict(zip(panel.pairs, trials, strict=True))
+    backtests = dict(zip(panel.pairs, past_forecasts(trials, history), strict=True))
     drafts, grounds = [], []
     for i, (pair, row, demand_class) in enumerate(zip(history.pairs, units, classes, strict=True)):
         known = row[~np.isnan(row)]
@@ -108,7 +108,7 @@ def forecast_with_grounds(
             msgspec.structs.replace(
                 history_grounds(history.units[i], row, marked.marks[i], history.first_date, history.bucket),
                 candidates=candidates.get(pair, ()),
-                backtest=past_forecasts(tried.get(pair, ()), history.first_date, history.bucket),
+                backtest=backtests.get(pair, ()),
             )
         )
     series = assemble_series(drafts)
@@ -117,7 +117,7 @@ def forecast_with_grounds(
         bucket=history.bucket,
         n_steps=facts.n_steps,
         series=tuple(series),
-        measures=panel_accuracy(trials, measures),
+        measures=panel_accuracy(tally, measures),
     )
     knowledge = PanelKnowledge(
         heard=history.heard,

@@ -21,7 +21,7 @@ from pullplan.engine.demand import (
     classify_demand,
     contradicts,
 )
-from pullplan.engine.forecast.accuracy import accuracy_of, scales_of
+from pullplan.engine.forecast.accuracy import measured, scales_of, tally_of
 from pullplan.engine.forecast.adjustments import adjusted_mean
 from pullplan.engine.forecast.grounds import candidates_of, history_grounds, past_forecasts
 from pullplan.engine.forecast.marks import MarkedHistory, mark_history
@@ -231,14 +231,11 @@ class _Refresh:
         trials, _ = replay_trials(panel, say)
         widths = np.array([self._base.knowledge.widths.get(c, (1.0, 1.0)) for c in panel.classes]).T
         made, _ = forecast_established(panel, widths, say)
-        for i, (pair, candidates, tried) in enumerate(
-            zip(panel.pairs, candidates_of(panel), trials, strict=True)
-        ):
-            self._accuracies[pair] = accuracy_of(tried, scales_of(panel.units[i], self._season.period))
-            self._told[pair] = Grounds(
-                candidates=candidates,
-                backtest=past_forecasts(tried, self._history.first_date, self._history.bucket),
-            )
+        measures = measured(tally_of(trials), scales_of(panel.units, self._season.period))
+        self._accuracies |= zip(panel.pairs, measures, strict=True)
+        backtests = past_forecasts(trials, self._history)
+        for pair, candidates, backtest in zip(panel.pairs, candidates_of(panel), backtests, strict=True):
+            self._told[pair] = Grounds(candidates=candidates, backtest=backtest)
         whole = self._whole_products()
         return {
             pair: replace(projection, is_whole=projection.is_whole and whole.get(pair[0], True))

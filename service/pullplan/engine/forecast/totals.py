@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pullplan.engine.demand import Pair, Units
-from pullplan.engine.forecast.accuracy import Trial, accuracy_of, scales_of
+from pullplan.engine.forecast.accuracy import Trials, measured, scales_of, tally_of
 from pullplan.engine.forecast.adjustments import scaled_alike
 from pullplan.engine.forecast.calibration import TriedBand, band_scales, stretched
 from pullplan.engine.forecast.coherence import Choice, Coherence, total_units
-from pullplan.engine.forecast.models import seasonal_naive
 from pullplan.engine.forecast.spread import N_PATHS, band_around, band_of, error_paths, offsets_of
-from pullplan.engine.forecast.tournament import Panel
+from pullplan.engine.forecast.tournament import Panel, seasonal_naives
 from pullplan.engine.model import SeriesForecast, TotalForecast, TotalledBy
 
 
@@ -37,7 +36,7 @@ class _Total:
 class _Replay:
     """How the totals fared along the origins. Shapes: errors (n_totals, n_origins, n_steps), scales (2, n_totals)."""
 
-    trials: list[list[Trial]]
+    trials: Trials
     errors: Units
     scales: Units
 
@@ -55,6 +54,7 @@ def total_forecasts(
     # As said by models, before people adjusted it and without newcomers: what the errors were measured against.
     said = _added_up(totals, coherence.means_by_origin[-1])
     paths = error_paths(replay.errors, said, stretches_per_path=panel.stretches_per_origin)
+    accuracies = measured(tally_of(replay.trials), scales_of(history, panel.season.period))
     made = []
     for i, total in enumerate(totals):
         mean = np.sum([s.mean_units for s in total.series], axis=0)
@@ -80,7 +80,7 @@ def total_forecasts(
                 p10_units=tuple(p10.tolist()),
                 p50_units=tuple(p50.tolist()),
                 p90_units=tuple(p90.tolist()),
-                accuracy=accuracy_of(replay.trials[i], scales_of(history[i], panel.season.period)),
+                accuracy=accuracies[i],
             )
         )
     return tuple(made)
@@ -109,9 +109,9 @@ def _replay(totals: Sequence[_Total], history: Units, panel: Panel, coherence: C
     errors = {k: history[:, origins[k] : origins[k] + n_steps] - said[k] for k in said}
     kinds = np.zeros(len(totals), dtype=np.intp)
     floored = np.zeros(len(totals), dtype=bool)
-    trials: list[list[Trial]] = [[] for _ in totals]
+    trials = Trials.none(len(totals), np.array(list(origins.values()), dtype=np.intp), n_scored)
     tried: dict[int, TriedBand] = {}
-    for k, means in said.items():
+    for at, (k, means) in enumerate(said.items()):
         past = [j for j in said if origins[j] + n_steps <= origins[k]]
         seen = _side_by_side([errors[j] for j in past], errors[k])
         paths = error_paths(seen, means, stretches_per_path=panel.stretches_per_origin)
@@ -120,10 +120,10 @@ def _replay(totals: Sequence[_Total], history: Units, panel: Panel, coherence: C
         shown = stretched(band, scales, whole=False)
         actual = history[:, origins[k] : origins[k] + n_scored]
         tried[k] = TriedBand(band, actual)
-        for i in np.flatnonzero(np.isfinite(actual).any(axis=1)):
-            naive = seasonal_naive(history[i], origins[k], n_scored, panel.season.period)
-            quantiles = shown[:, i] if np.isfinite(shown[:, i]).all() else None
-            trials[i].append(Trial(origins[k], actual[i], means[i, :n_scored], naive, quantiles))
+        trials.is_tried[:, at] = np.isfinite(actual).any(axis=1)
+        trials.actuals[:, at], trials.forecasts[:, at] = actual, means[:, :n_scored]
+        trials.naives[:, at] = seasonal_naives(history, origins[k], n_scored, panel.season.period)
+        trials.quantiles[:, :, at] = shown
     all_errors = _side_by_side(list(errors.values()), np.empty((len(totals), n_steps)))
     return _Replay(trials, all_errors, band_scales(list(tried.values()), kinds, floored=floored))
 

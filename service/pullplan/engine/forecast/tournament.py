@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pullplan.engine.demand import Pair, Units
-from pullplan.engine.forecast.accuracy import Trial
+from pullplan.engine.forecast.accuracy import Trials
 from pullplan.engine.forecast.backtest import Field, backtest_origins, pick, rank_candidates
 from pullplan.engine.forecast.calibration import TriedBand, band_scales, stretched
 from pullplan.engine.forecast.chunks import cut_into_chunks, run_chunk
@@ -266,40 +266,36 @@ def _bias_ratio(actuals: Units, forecasts: Units) -> float:
     return 1 + BIAS_WEIGHT * (ratio - 1)
 
 
-def replay_trials(panel: Panel, say: Say) -> tuple[list[list[Trial]], Units]:
+def replay_trials(panel: Panel, say: Say) -> tuple[Trials, Units]:
     """Play the past again: choice, spread and calibration at an origin come from what had been seen by then.
 
     `say` is asked for the origins in order of time.
 
-    Shapes: trials by series, and the band's factors for now (2, n_series)
+    Shapes: trials of the panel's series, and the band's factors for now (2, n_series)
     """
     origins, n_scored = panel.origins, panel.n_scored_steps
     kinds = np.array([sorted(set(panel.classes)).index(c) for c in panel.classes], dtype=np.intp)
     floored = np.array([c not in REGULAR_CLASSES for c in panel.classes], dtype=bool)
     finished = [origins + panel.n_steps <= origin for origin in origins]
     proven = [k for k, f in enumerate(finished) if f.sum() >= LEAST_FINISHED_ORIGINS]
-    trials: list[list[Trial]] = [[] for _ in panel.pairs]
+    asked = (proven or list(range(origins.size))) if panel.pairs else []
+    trials = Trials.none(len(panel.pairs), origins[asked], n_scored)
     tried: dict[int, TriedBand] = {}
-    for k in (proven or range(origins.size)) if panel.pairs else ():
-        past = finished[k] & bool(proven)
-        spoken = say(past, k)
+    for at, k in enumerate(asked):
+        spoken = say(finished[k] & bool(proven), k)
         actual = panel.units[:, origins[k] : origins[k] + n_scored]
         band = spoken.band()[..., :n_scored]
         known = [tried[j] for j in tried if finished[k][j]]
         shown = stretched(band, band_scales(known, kinds, floored=floored), whole=panel.is_whole)
         tried[k] = TriedBand(band, actual)
-        naive = _seasonal_naives(panel.units, int(origins[k]), n_scored, panel.season.period)
-        is_drawn = np.isfinite(shown).all(axis=(0, 2)).tolist()
-        judged = np.isfinite(spoken.means).all(axis=1) & np.isfinite(actual).any(axis=1)
-        for row in np.flatnonzero(judged).tolist():
-            quantiles = shown[:, row] if is_drawn[row] else None
-            trials[row].append(
-                Trial(int(origins[k]), actual[row], spoken.means[row, :n_scored], naive[row], quantiles)
-            )
+        trials.is_tried[:, at] = np.isfinite(spoken.means).all(axis=1) & np.isfinite(actual).any(axis=1)
+        trials.actuals[:, at], trials.forecasts[:, at] = actual, spoken.means[:, :n_scored]
+        trials.naives[:, at] = seasonal_naives(panel.units, int(origins[k]), n_scored, panel.season.period)
+        trials.quantiles[:, :, at] = shown
     return trials, band_scales(list(tried.values()), kinds, floored=floored)
 
 
-def _seasonal_naives(units: Units, origin: int, n_steps: int, period: int) -> Units:
+def seasonal_naives(units: Units, origin: int, n_steps: int, period: int) -> Units:
     """Say what seasonal naive says of every series. Shapes: units (n_series, n_buckets), result (n_series, n_steps)."""
     last = units[:, max(0, origin - period) : origin]
     if last.shape[1] < period:
