@@ -1,6 +1,6 @@
 """Which model would have served each series best, judged from origins in its past?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ OWN_STRETCHES = 40.0
 
 # Far above what any tried candidate's score can be, which is relative to their mean.
 UNTRIED_SCORE = 1e6
+
+# So many series are compared at once.
+_BLOCK_SERIES = 256
 
 
 @dataclass(frozen=True)
@@ -92,15 +95,9 @@ def rank_candidates(
 
     Shapes: scored (n_origins,)
     """
-    said = field.forecasts[:, :, :-1, :n_scored_steps][:, :, scored]
-    answers = np.isfinite(field.forecasts[:, :, -1]).all(axis=2)
-    errors = field.actuals[:, None, scored, :n_scored_steps] - said
-    comparable = (np.isfinite(errors) | ~answers[:, :, None, None]).all(axis=1) & answers.any(axis=1)[
-        :, None, None
-    ]
-    compared = comparable[:, None] & answers[:, :, None, None]
-    n_compared = comparable.sum(axis=(1, 2))
-    squares = np.where(compared, np.square(errors), 0.0).sum(axis=(2, 3)) / np.maximum(1, n_compared)[:, None]
+    compared = _compared(field, scored, n_scored_steps)
+    answers, n_compared = compared.answers, compared.n_compared
+    squares = compared.squares / np.maximum(1, n_compared)[:, None]
     own = np.where(answers & (n_compared > 0)[:, None], _over_row_mean(squares, answers), np.nan)
     n_own = np.isfinite(own).sum(axis=0)
     # Who has never been tried comes after all others, and of these the last named, the widest median, first.
@@ -108,22 +105,65 @@ def rank_candidates(
     usual = np.divide(np.nansum(own, axis=0), n_own, out=untried, where=n_own > 0)
     if field.usual is not None:
         usual = field.usual
-    stretches = comparable.any(axis=2).sum(axis=1)[:, None] * stretches_per_origin
+    stretches = compared.is_tried.sum(axis=1)[:, None] * stretches_per_origin
     weight = stretches / (stretches + OWN_STRETCHES)
     score = weight * np.where(np.isnan(own), usual, own) + (1 - weight) * usual
-    missed_by_origin = -np.where(compared, errors, 0.0).sum(axis=3)
-    missed = missed_by_origin.sum(axis=2)
-    demanded = np.where(comparable, field.actuals[:, scored, :n_scored_steps], 0.0).sum(axis=(1, 2))[:, None]
+    missed = compared.missed.sum(axis=2)
     bias = np.divide(
         missed,
-        demanded,
+        compared.demanded[:, None],
         out=np.full(missed.shape, np.nan),
-        where=(demanded >= BIAS_LEAST_UNITS) & (stretches >= BIAS_LEAST_STRETCHES),
+        where=(compared.demanded[:, None] >= BIAS_LEAST_UNITS) & (stretches >= BIAS_LEAST_STRETCHES),
     )
     is_biased = (np.abs(np.nan_to_num(bias)) > BIAS_LIMIT) & _beyond_chance(
-        missed_by_origin, comparable.any(axis=2), stretches_per_origin
+        compared.missed, compared.is_tried, stretches_per_origin
     )
     return Standing(np.where(answers, score, np.inf), usual, bias, is_biased)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What candidates missed where all of a series that answer had spoken.
+
+    Shapes: answers and squares (n_series, n_candidates), missed (n_series, n_candidates, n_origins),
+    is_tried (n_series, n_origins), n_compared and demanded (n_series,)
+    """
+
+    answers: NDArray[np.bool_]
+    squares: Units
+    missed: Units
+    """Forecast − actual."""
+    is_tried: NDArray[np.bool_]
+    n_compared: NDArray[np.intp]
+    demanded: Units
+
+
+def _compared(field: Field, scored: NDArray[np.bool_], n_scored_steps: int) -> _Compared:
+    """Look at some series at a time: every step of every candidate would be held several times over."""
+    blocks = [
+        _compared_block(field, slice(first, first + _BLOCK_SERIES), scored, n_scored_steps)
+        for first in range(0, field.rows.size, _BLOCK_SERIES)
+    ]
+    return _Compared(*(np.concatenate([getattr(b, f.name) for b in blocks]) for f in fields(_Compared)))
+
+
+def _compared_block(field: Field, rows: slice, scored: NDArray[np.bool_], n_scored_steps: int) -> _Compared:
+    forecasts = field.forecasts[rows]
+    answers = np.isfinite(forecasts[:, :, -1]).all(axis=2)
+    actuals = field.actuals[rows][:, scored, :n_scored_steps]
+    errors = actuals[:, None] - forecasts[:, :, :-1, :n_scored_steps][:, :, scored]
+    comparable = (np.isfinite(errors) | ~answers[:, :, None, None]).all(axis=1) & answers.any(axis=1)[
+        :, None, None
+    ]
+    errors = np.where(comparable[:, None] & answers[:, :, None, None], errors, 0.0)
+    return _Compared(
+        answers,
+        squares=np.square(errors).sum(axis=(2, 3)),
+        missed=-errors.sum(axis=3),
+        is_tried=comparable.any(axis=2),
+        n_compared=comparable.sum(axis=(1, 2)),
+        demanded=np.where(comparable, actuals, 0.0).sum(axis=(1, 2)),
+    )
 
 
 def _beyond_chance(

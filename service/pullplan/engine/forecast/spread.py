@@ -159,8 +159,8 @@ def error_paths(errors: Units, means: Units, *, stretches_per_path: float) -> Un
     mixed[(usual == 0.0) | ((n_own > 0) & (scales == 0.0))] = 0.0
     # The forecast itself rests on as little: its own error adds to what the paths show (√(1 + 1/n)).
     mixed *= np.sqrt(1 + 1 / (stretches + 0.5))
-    drawn = _filled_from_pool(own, whole & proven[:, None])
-    paths: Units = drawn * mixed[:, None, None]
+    paths = _filled_from_pool(own, whole & proven[:, None])
+    paths *= mixed[:, None, None]
     return paths
 
 
@@ -188,7 +188,9 @@ def demand_paths(units: Units, means: Units, *, phase: int) -> Units:
     ).reshape(buckets.shape)
     whole = inside & np.isfinite(stretches).all(axis=2) & (usual > 0)[:, None]
     relative = np.where(whole[:, :, None], stretches, 0.0) / np.where(usual > 0, usual, 1.0)[:, None, None]
-    paths: Units = _filled_from_pool(relative, whole) * means.mean(axis=1)[:, None, None] - means[:, None, :]
+    paths = _filled_from_pool(relative, whole)
+    paths *= means.mean(axis=1)[:, None, None]
+    paths -= means[:, None, :]
     return paths
 
 

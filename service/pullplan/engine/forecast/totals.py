@@ -49,7 +49,9 @@ def total_forecasts(
     Shapes: result (n_totals,)
     """
     totals = _totals(series, {pair: i for i, pair in enumerate(panel.pairs)})
-    history = np.array([total_units(panel.units[t.rows]) for t in totals])
+    history = np.array([total_units(panel.units[t.rows]) for t in totals]).reshape(
+        len(totals), panel.units.shape[1]
+    )
     replay = _replay(totals, history, panel, coherence)
     # As said by models, before people adjusted it and without newcomers: what the errors were measured against.
     said = _added_up(totals, coherence.means_by_origin[-1])

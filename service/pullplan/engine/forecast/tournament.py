@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pullplan.engine.demand import Pair, Units
-from pullplan.engine.forecast.accuracy import Trials
+from pullplan.engine.forecast.accuracy import LEVELS, Trials
 from pullplan.engine.forecast.backtest import Field, backtest_origins, pick, rank_candidates
 from pullplan.engine.forecast.calibration import TriedBand, band_scales, stretched
 from pullplan.engine.forecast.chunks import cut_into_chunks, run_chunk
@@ -29,6 +29,9 @@ SILENT_INTERVALS = 3.0
 # Share of the panel's bias in the past that is taken off its forecasts, and the most that is believed of it.
 BIAS_WEIGHT = 0.5
 BIAS_RATIO_LIMITS = (0.8, 1.25)
+
+# So many series' bands are drawn at once.
+_BLOCK_SERIES = 256
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,12 @@ class Spoken:
     """What means were multiplied with for the bias of all."""
 
     def band(self) -> Units:
-        """p10, p50 and p90 before calibration. Shapes: (3, n_series, n_steps)."""
-        return band_of(self.means, self.paths.transpose(1, 0, 2))
+        """p10, p50 and p90 before calibration, drawn of some series at a time. Shapes: (3, n_series, n_steps)."""
+        band = np.empty((len(LEVELS), *self.means.shape))
+        for first in range(0, self.means.shape[0], _BLOCK_SERIES):
+            rows = slice(first, first + _BLOCK_SERIES)
+            band[:, rows] = band_of(self.means[rows], self.paths[rows].transpose(1, 0, 2))
+        return band
 
 
 # Forecasts by what the finished origins tell, Shapes: (n_origins,), from one origin, −1 being now.
