@@ -6,12 +6,13 @@ SELECT product_code, region_code, as_of_date, usage_basis, history_basis, usage_
     green_by_minimum_order_units, green_units, top_of_red_units, top_of_yellow_units, top_of_green_units,
     on_hand_units, open_supply_units, past_due_units, due_today_units, spike_threshold_units,
     spike_horizon_days, spikes, qualified_demand_units, net_flow_units, priority_percent, color,
-    on_hand_alert, order_units, order_due_date, order_bucket, projected_order_units
+    on_hand_alert, order_units, order_due_date, order_bucket, projected_order_units,
+    coalesce(sized_on_date, as_of_date) AS sized_on_date, reference_node_code, proposed, warnings
 FROM plan_buffers
 WHERE plan_id = $1 AND (product_code, region_code) > ($2, $3)
     AND ($4::text IS NULL OR product_code = $4) AND ($5::text IS NULL OR region_code = $5)
-    AND ($6::text IS NULL OR color = $6) AND ($7::text IS NULL OR on_hand_alert = $7)
-ORDER BY product_code, region_code LIMIT $8;
+    AND ($6::text IS NULL OR color = $6) AND ($7::text IS NULL OR on_hand_alert = $7) AND ($8::text IS NULL OR $8 = ANY(warnings))
+ORDER BY product_code, region_code LIMIT $9;
 
 -- name: list_history
 -- The newest first; $3 and $4 are the cursor.
@@ -22,7 +23,8 @@ SELECT plan_id, planned_at, product_code, region_code, as_of_date, usage_basis, 
     green_by_minimum_order_units, green_units, top_of_red_units, top_of_yellow_units, top_of_green_units,
     on_hand_units, open_supply_units, past_due_units, due_today_units, spike_threshold_units,
     spike_horizon_days, spikes, qualified_demand_units, net_flow_units, priority_percent, color,
-    on_hand_alert, order_units, order_due_date, order_bucket, projected_order_units
+    on_hand_alert, order_units, order_due_date, order_bucket, projected_order_units,
+    coalesce(sized_on_date, as_of_date) AS sized_on_date, reference_node_code, proposed, warnings
 FROM plan_buffers
 WHERE product_code = $1 AND region_code = $2 AND (planned_at, plan_id) < ($3, $4)
 ORDER BY planned_at DESC, plan_id DESC LIMIT $5;

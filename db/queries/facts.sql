@@ -57,7 +57,7 @@ SELECT DISTINCT ON (product_code, region_code) product_code, region_code, policy
     lead_time_factor, variability_factor, usage_basis, usage_past_days, usage_forward_days, usage_past_share,
     order_cycle_days, minimum_order_units, order_multiple_units, demand_adjustment_factor,
     lead_time_adjustment_factor, red_zone_factor, yellow_zone_factor, green_zone_factor,
-    spike_threshold_units, spike_horizon_days, buffer_rounding, minimum_stock_units, maximum_stock_units
+    spike_threshold_units, spike_horizon_days, buffer_rounding, buffer_tolerance_share, minimum_stock_units, maximum_stock_units
 FROM policies
 WHERE coalesce(effective_from <= $1, TRUE) AND coalesce(effective_until > $1, TRUE)
 ORDER BY product_code, region_code, effective_from DESC NULLS LAST;

@@ -29,13 +29,13 @@ INSERT INTO policies AS stored (product_code, region_code, policy, service_level
     lead_time_factor, variability_factor, usage_basis, usage_past_days, usage_forward_days, usage_past_share,
     order_cycle_days, minimum_order_units, order_multiple_units, demand_adjustment_factor,
     lead_time_adjustment_factor, red_zone_factor, yellow_zone_factor, green_zone_factor,
-    spike_threshold_units, spike_horizon_days, buffer_rounding,
+    spike_threshold_units, spike_horizon_days, buffer_rounding, buffer_tolerance_share,
     minimum_stock_units, maximum_stock_units, effective_from, effective_until)
 SELECT product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back, consume_buckets_forward, lead_probability_min, history_basis,
     lead_time_factor, variability_factor, usage_basis, usage_past_days, usage_forward_days, usage_past_share,
     order_cycle_days, minimum_order_units, order_multiple_units, demand_adjustment_factor,
     lead_time_adjustment_factor, red_zone_factor, yellow_zone_factor, green_zone_factor,
-    spike_threshold_units, spike_horizon_days, buffer_rounding,
+    spike_threshold_units, spike_horizon_days, buffer_rounding, buffer_tolerance_share,
     minimum_stock_units, maximum_stock_units, effective_from, effective_until
 FROM staged_policies AS staged
 WHERE NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal)
@@ -65,6 +65,7 @@ ON CONFLICT (product_code, region_code, effective_from) DO UPDATE SET
     spike_threshold_units = excluded.spike_threshold_units,
     spike_horizon_days = excluded.spike_horizon_days,
     buffer_rounding = excluded.buffer_rounding,
+    buffer_tolerance_share = excluded.buffer_tolerance_share,
     minimum_stock_units = excluded.minimum_stock_units,
     maximum_stock_units = excluded.maximum_stock_units,
     effective_until = excluded.effective_until,
@@ -74,7 +75,7 @@ WHERE (stored.policy, stored.service_level_share, stored.review_period_days, sto
     stored.usage_forward_days, stored.usage_past_share, stored.order_cycle_days, stored.minimum_order_units,
     stored.order_multiple_units, stored.demand_adjustment_factor, stored.lead_time_adjustment_factor,
     stored.red_zone_factor, stored.yellow_zone_factor, stored.green_zone_factor,
-    stored.spike_threshold_units, stored.spike_horizon_days, stored.buffer_rounding,
+    stored.spike_threshold_units, stored.spike_horizon_days, stored.buffer_rounding, stored.buffer_tolerance_share,
     stored.minimum_stock_units, stored.maximum_stock_units, stored.effective_until)
     IS DISTINCT FROM (excluded.policy, excluded.service_level_share, excluded.review_period_days, excluded.consume_buckets_back, excluded.consume_buckets_forward, excluded.lead_probability_min, excluded.history_basis,
     excluded.lead_time_factor, excluded.variability_factor, excluded.usage_basis, excluded.usage_past_days,
@@ -82,7 +83,7 @@ WHERE (stored.policy, stored.service_level_share, stored.review_period_days, sto
     excluded.minimum_order_units, excluded.order_multiple_units, excluded.demand_adjustment_factor,
     excluded.lead_time_adjustment_factor, excluded.red_zone_factor, excluded.yellow_zone_factor,
     excluded.green_zone_factor, excluded.spike_threshold_units, excluded.spike_horizon_days,
-    excluded.buffer_rounding, excluded.minimum_stock_units, excluded.maximum_stock_units, excluded.effective_until);
+    excluded.buffer_rounding, excluded.buffer_tolerance_share, excluded.minimum_stock_units, excluded.maximum_stock_units, excluded.effective_until);
 
 -- name: retire_absent
 DELETE FROM policies AS stored
@@ -97,7 +98,7 @@ SELECT product_code, region_code, policy, service_level_share, review_period_day
     lead_time_factor, variability_factor, usage_basis, usage_past_days, usage_forward_days, usage_past_share,
     order_cycle_days, minimum_order_units, order_multiple_units, demand_adjustment_factor,
     lead_time_adjustment_factor, red_zone_factor, yellow_zone_factor, green_zone_factor,
-    spike_threshold_units, spike_horizon_days, buffer_rounding,
+    spike_threshold_units, spike_horizon_days, buffer_rounding, buffer_tolerance_share,
     minimum_stock_units, maximum_stock_units, effective_from, effective_until, updated_at
 FROM policies
 WHERE (product_code, region_code, coalesce(effective_from, '-infinity')) > ($1::text, $2::text, coalesce($3::date, '-infinity'))

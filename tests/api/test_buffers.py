@@ -10,7 +10,7 @@ import pytest
 from tests.computing import computed
 from tests.seeding import AS_OF, Rows, insert, network, signal
 
-from pullplan.engine.model import PlanRequest
+from pullplan.engine.model import PlanRequest, PullPolicy
 from pullplan.storage.database import Connection
 
 pytestmark = pytest.mark.anyio
@@ -89,8 +89,115 @@ async def test_the_history_of_a_buffer_shows_how_its_zones_changed(
     older = (await client.get(history, params={"limit": 1, "cursor": newest["next_cursor"]})).json()
     shown = [*newest["items"], *older["items"]]
     assert [one["plan_id"] for one in shown] == [str(second), str(first)]
-    assert [one["usage_units_per_day"] for one in shown] == [10.0, 5.0]
+    assert [one["usage_units_per_day"] for one in shown] == [5.0, 5.0]
+    assert [(one["proposed"] or one)["usage_units_per_day"] for one in shown] == [10.0, 5.0]
     assert (await client.get("/v1/buffers/BREAD/SOUTH")).status_code == 404
+
+
+def consumed(external_id: str, units: float) -> tuple[str, dict[str, Any]]:
+    return signal(external_id, "consumption", units, source="till")
+
+
+async def proposals(client: httpx.AsyncClient, **filters: Any) -> list[dict[str, Any]]:
+    answer = await client.get("/v1/buffer-proposals", params={"product_code": "BREAD"} | filters)
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
+async def test_other_zones_wait_for_a_planner_and_are_in_force_once_accepted(
+    connection: Connection, database_url: str, client: httpx.AsyncClient
+):
+    await insert(connection, [*network(), ("policies", BUFFER), *used(), counted(10.0)])
+    first = await plan(connection, database_url)
+    [accepted] = await proposals(client)
+    assert (accepted["status"], accepted["reasons"], accepted["before"]) == ("accepted", ["first"], None)
+    assert (accepted["plan_id"], accepted["decided_by_key_id"]) == (str(first), None)
+    before = (await client.get("/v1/buffers/BREAD/NORTH")).json()
+    assert before["proposed"] is None
+
+    await insert(connection, [consumed("twice", 100.0)])
+    second = await plan(connection, database_url)
+    waiting = (await client.get("/v1/buffers/BREAD/NORTH")).json()
+    for name in ("top_of_red_units", "top_of_yellow_units", "top_of_green_units", "lead_days"):
+        assert waiting[name] == before[name]
+    assert waiting["warnings"] == ["no_lead_time", "zones_await_acceptance"][::-1]
+    [warned] = (await client.get(f"/v1/plans/{second}/buffers?warning=zones_await_acceptance")).json()[
+        "items"
+    ]
+    assert warned["proposed"]["green_units"] == 2 * before["green_units"]
+    [proposed] = await proposals(client, status="open")
+    assert proposed["reasons"] == ["usage"]
+    assert (proposed["changed_share"], proposed["tolerance_share"]) == (0.5, 0.1)
+    assert proposed["before"] == accepted["after"]
+    assert proposed["after"] == warned["proposed"]
+    await plan(connection, database_url)
+    assert await proposals(client, status="open") == [proposed]  # said again, it is the same
+
+    path = f"/v1/buffer-proposals/{proposed['proposal_id']}"
+    assert (await client.post(f"{path}/accept")).status_code == 428
+    assert (await client.post(f"{path}/accept", headers={"If-Match": '"7"'})).status_code == 412
+    tag = {"If-Match": (await client.get(path)).headers["etag"]}
+    decided = await client.post(f"{path}/accept", headers=tag)
+    assert (decided.status_code, decided.json()["status"]) == (200, "accepted")
+    assert decided.json()["decided_by_name"] == "test"
+    assert (await client.post(f"{path}/accept", headers=tag)).json() == decided.json()
+    refused = await client.post(f"{path}/discard", headers={"If-Match": "*"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "proposal-decided")
+    [entry] = (await client.get("/v1/audit", params={"subject": path.removeprefix("/v1/")})).json()["items"]
+    assert entry["action"] == "accept"
+
+    await plan(connection, database_url)
+    now = (await client.get("/v1/buffers/BREAD/NORTH")).json()
+    assert (now["green_units"], now["proposed"]) == (2 * before["green_units"], None)
+    history = await proposals(client, status="accepted", limit=1)
+    assert history == [decided.json()]
+    assert (await client.get(path.replace(proposed["proposal_id"], str(second)))).status_code == 404
+
+
+async def test_what_is_discarded_is_not_proposed_again_and_what_is_tolerated_needs_nobody(
+    connection: Connection, database_url: str, client: httpx.AsyncClient
+):
+    await insert(connection, [*network(), ("policies", BUFFER), *used(), counted(10.0)])
+    await plan(connection, database_url)
+    await insert(connection, [consumed("a little", 5.0)])
+    await plan(connection, database_url)
+    small, _ = await proposals(client)
+    assert (small["status"], small["decided_by_key_id"], small["reasons"]) == ("accepted", None, ["usage"])
+    await insert(connection, [consumed("much", 100.0)])
+    await plan(connection, database_url)
+    [large] = await proposals(client, status="open")
+    path = f"/v1/buffer-proposals/{large['proposal_id']}"
+    discarded = await client.post(f"{path}/discard", headers={"If-Match": "*"})
+    assert discarded.json()["status"] == "discarded"
+    await insert(connection, [consumed("as before", 4.0)])
+    await plan(connection, database_url)
+    assert await proposals(client, status="open") == []
+    shown = (await client.get("/v1/buffers/BREAD/NORTH")).json()
+    assert (shown["usage_units_per_day"], shown["proposed"]["usage_units_per_day"]) == (5.25, 10.45)
+    await insert(connection, [consumed("more", 100.0)])
+    await plan(connection, database_url)
+    [more] = await proposals(client, status="open")
+    # Another plan finds what has been in force all along: nothing is to be decided any longer.
+    await insert(connection, [consumed("taken back", -204.0)])
+    await plan(connection, database_url)
+    assert await proposals(client, status="open") == []
+    assert (await client.get(f"/v1/buffer-proposals/{more['proposal_id']}")).json()["status"] == "superseded"
+    late = await client.post(f"/v1/buffer-proposals/{more['proposal_id']}/accept", headers={"If-Match": "*"})
+    assert late.status_code == 409
+
+
+async def test_a_plan_of_other_policies_sizes_by_them_and_proposes_nothing(
+    connection: Connection, database_url: str, client: httpx.AsyncClient
+):
+    await insert(connection, [*network(), ("policies", BUFFER), *used(), counted(10.0)])
+    await plan(connection, database_url)
+    [accepted] = await proposals(client)
+    cycle = PullPolicy(policy="ddmrp_buffer", usage_past_days=20, order_cycle_days=28)
+    request = PlanRequest(as_of=AS_OF, horizon_buckets=4, policy_overrides=(cycle,))
+    await computed(connection, database_url, "plan", request)
+    shown = (await client.get("/v1/buffers/BREAD/NORTH")).json()
+    assert (shown["green_units"], shown["proposed"]) == (4 * accepted["after"]["green_units"], None)
+    assert await proposals(client) == [accepted]
 
 
 async def test_a_policy_of_an_unknown_kind_reaches_no_table(connection: Connection):

@@ -12,6 +12,7 @@ from litestar.config.cors import CORSConfig
 
 from pullplan import lifeline, telemetry
 from pullplan.api import (
+    buffer_proposals,
     buffers,
     capabilities,
     capacity,
@@ -67,6 +68,7 @@ ROUTES = [
     *policy_previews.ROUTES,
     *confirmations.ROUTES,
     *verifications.ROUTES,
+    *buffer_proposals.ROUTES,
     *buffers.ROUTES,
     *differences.ROUTES,
     *products.ROUTES,

@@ -16,7 +16,7 @@ from pullplan.api.fields import CodeFilter, CodeInPath
 from pullplan.api.plans import get_stored
 from pullplan.api.rows import Table
 from pullplan.engine.errors import ResourceUnknownError
-from pullplan.engine.model import BufferColor, BufferDerivation, OnHandAlert
+from pullplan.engine.model import BufferColor, BufferDerivation, BufferWarning, OnHandAlert
 from pullplan.storage import buffers
 
 ColorFilter = Annotated[
@@ -27,6 +27,11 @@ AlertFilter = Annotated[
     QueryParameter(
         description="Only buffers with this alert of execution: `red` where less than half of red is on hand, `yellow` where less than red."
     ),
+]
+
+WarningFilter = Annotated[
+    BufferWarning | None,
+    QueryParameter(description="Only buffers with this warning, such as `zones_await_acceptance`."),
 ]
 
 
@@ -55,6 +60,7 @@ async def list_plan_buffers(
     region_code: CodeFilter = None,
     color: ColorFilter = None,
     on_hand_alert: AlertFilter = None,
+    warning: WarningFilter = None,
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[BufferDerivation]] | Stream:
@@ -65,6 +71,7 @@ async def list_plan_buffers(
         region_code=region_code,
         color=color,
         on_hand_alert=on_hand_alert,
+        warning=warning,
     )
 
 

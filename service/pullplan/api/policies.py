@@ -75,6 +75,8 @@ class PolicyRow(intake.Row, intake.Effective, kw_only=True):
     spike_horizon_days: CycleDays | None = None
     """How many days ahead spikes are looked for; null is the decoupled lead time, 0 looks at none."""
     buffer_rounding: BufferRounding = "none"
+    buffer_tolerance_share: fields.Share = 0.1
+    """Zones that differ no more from those in force take their place by themselves, others are proposed; 1: all do, 0: none."""
     minimum_stock_units: fields.NonNegative = 0
     """Of `minimum_maximum`: where less would be left at the end of a bucket, it is filled up to the maximum."""
     maximum_stock_units: fields.NonNegative | None = None

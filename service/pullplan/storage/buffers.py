@@ -18,7 +18,7 @@ OF_PLAN = Listing(
     SQL["list_of_plan"],
     key=("product_code", "region_code"),
     start=("", ""),
-    filters=("product_code", "region_code", "color", "on_hand_alert"),
+    filters=("product_code", "region_code", "color", "on_hand_alert", "warning"),
 )
 _AFTER_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 

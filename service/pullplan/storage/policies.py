@@ -36,6 +36,7 @@ COLUMNS = (
     "spike_threshold_units",
     "spike_horizon_days",
     "buffer_rounding",
+    "buffer_tolerance_share",
     "minimum_stock_units",
     "maximum_stock_units",
     "effective_from",

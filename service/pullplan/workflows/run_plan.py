@@ -7,10 +7,13 @@ from uuid import UUID
 import msgspec
 
 from pullplan.engine.calendar import bucket_dates, first_day_of_bucket
+from pullplan.engine.demand import PolicyBook, has_policy
 from pullplan.engine.errors import PullplanError
 from pullplan.engine.model import (
     Books,
+    BufferChange,
     BufferDerivation,
+    BufferSizing,
     Forecast,
     Horizon,
     Plan,
@@ -18,16 +21,17 @@ from pullplan.engine.model import (
     PlanParameters,
     PlanRequest,
 )
-from pullplan.engine.netting import derive_buffers, keep_books, wants_forecast
+from pullplan.engine.netting import keep_books, tell_buffers, wants_forecast
 from pullplan.engine.plan import make_plan
 from pullplan.engine.replanning import Churn, Warm, touched_needs, touched_products
-from pullplan.storage import books, buffers, facts, forecasts, plans, replans, verifications
+from pullplan.storage import books, buffer_proposals, buffers, facts, forecasts, plans, replans, verifications
 from pullplan.storage.database import Connection
 from pullplan.storage.plan_reading import WholePlan
 from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
 from pullplan.workflows.known_plans import KnownPlan, KnownPlans
+from pullplan.workflows.propose_buffers import propose_buffers
 from pullplan.workflows.refresh_forecast import MadeForecast
 from pullplan.workflows.run_forecast import (
     ForecastReading,
@@ -73,6 +77,7 @@ class _Made(msgspec.Struct, frozen=True):
     planning: PlanningFacts
     plan: Plan
     buffers: list[BufferDerivation]
+    buffer_changes: list[BufferChange]
     kept_books: Books
     touched_needs: set[int]
     """Of which a re-plan says anything else than its parent."""
@@ -113,6 +118,8 @@ async def run_plan(desk: Desk, run: Claimed) -> None:
     )
     async with storing_results(desk, run, f"/v1/plans/{run.run_id}") as storing:
         await _store(storing, record, read, made)
+        if made.buffers and not request.policy_overrides:  # what if is no proposal
+            await propose_buffers(storing, run.run_id, record.as_of, made.buffer_changes)
         if request.verify:
             await _verify(storing, run.run_id, desk)
     dates = bucket_dates(made.planning.horizon)[:-1]
@@ -151,7 +158,7 @@ def _compute(read: _Read, request: PlanRequest, desk: Desk) -> _Made:
     touched, renewed = _touched(read, planning, plan)
     some = None if renewed is None else renewed.products_among(one.product_code for one in planning.products)
     kept = keep_books(planning, plan, some)
-    return _Made(planning, plan, derive_buffers(planning), kept, touched, renewed, warm, forecast, seconds)
+    return _Made(planning, plan, *tell_buffers(planning), kept, touched, renewed, warm, forecast, seconds)
 
 
 def _touched(read: _Read, planning: PlanningFacts, plan: Plan) -> tuple[set[int], books.Renewed | None]:
@@ -203,6 +210,10 @@ async def _read(connection: Connection, request: PlanRequest, time_zone: str, kn
             policy_overrides=request.policy_overrides,
         )
         planning = await facts.read_planning_facts(connection, moment, network)
+        if has_policy("ddmrp_buffer", network):
+            accepted = await buffer_proposals.read_accepted(connection, moment.as_of)
+            in_force = _without_overridden(accepted, network, request)
+            planning = msgspec.structs.replace(planning, accepted_sizings=in_force)
         parent, parent_books, forecast_id = None, None, request.forecast_id
         if request.parent_plan_id is not None:
             parent, forecast_of_parent = await _read_parent(
@@ -218,6 +229,16 @@ async def _read(connection: Connection, request: PlanRequest, time_zone: str, kn
             forecasting = await read_for_forecast(connection, moment, network)
         churn = Churn(request.churn_budget_units, request.least_saving_per_unit)
         return _Read(moment, planning, forecasting, forecast_id, parent, parent_books, churn)
+
+
+def _without_overridden(
+    accepted: tuple[BufferSizing, ...], network: PlanningFacts, request: PlanRequest
+) -> tuple[BufferSizing, ...]:
+    """Leave out what a policy of the request itself pulls: it is asked what that would size."""
+    book, overrides = PolicyBook(network.policies), {id(policy) for policy in request.policy_overrides}
+    return tuple(
+        one for one in accepted if id(book.policy_of(one.product_code, one.region_code)) not in overrides
+    )
 
 
 async def _read_parent(

@@ -4,7 +4,7 @@ Units stand in the names. Days are `date`s of the deployment's time zone; ranges
 Everything is ordered by code, so that equal facts make equal plans however they were inserted.
 """
 
-from pullplan.engine.model.buffers import BufferDerivation, Spike
+from pullplan.engine.model.buffers import BufferChange, BufferDerivation, BufferSizing, Spike
 from pullplan.engine.model.demand import (
     Adjustment,
     DailyUnits,
@@ -105,7 +105,9 @@ from pullplan.engine.model.words import (
     Bucket,
     BucketCount,
     BufferColor,
+    BufferReason,
     BufferRounding,
+    BufferWarning,
     CodeOrEvery,
     CoherenceMethod,
     Days,
@@ -143,9 +145,13 @@ __all__ = [
     "Bucket",
     "BucketCount",
     "BucketNetted",
+    "BufferChange",
     "BufferColor",
     "BufferDerivation",
+    "BufferReason",
     "BufferRounding",
+    "BufferSizing",
+    "BufferWarning",
     "Candidate",
     "Capability",
     "CapacityException",

@@ -2,7 +2,15 @@
 
 from datetime import date
 
-from pullplan.engine.model.words import Basis, BufferColor, Fact, OnHandAlert, UsageBasis
+from pullplan.engine.model.words import (
+    Basis,
+    BufferColor,
+    BufferReason,
+    BufferWarning,
+    Fact,
+    OnHandAlert,
+    UsageBasis,
+)
 
 
 class Spike(Fact, frozen=True, kw_only=True):
@@ -12,15 +20,16 @@ class Spike(Fact, frozen=True, kw_only=True):
     units: float
 
 
-class BufferDerivation(Fact, frozen=True, kw_only=True):
-    """One product × region's buffer at as_of, with every step on the way from signals to the order.
+class BufferSizing(Fact, frozen=True, kw_only=True):
+    """How large one product × region's buffer is, with every step on the way from signals to its zones.
 
-    Source: Ptak & Smith in Orlicky's Material Requirements Planning, 3rd ed., ch. 24–27.
+    Source: Ptak & Smith in Orlicky's Material Requirements Planning, 3rd ed., ch. 24–25.
     """
 
     product_code: str
     region_code: str
-    as_of_date: date
+    sized_on_date: date
+    """The day of as_of of the plan that sized it so."""
     usage_basis: UsageBasis
     history_basis: Basis
     """Which signals usage in the past is counted by."""
@@ -39,6 +48,7 @@ class BufferDerivation(Fact, frozen=True, kw_only=True):
     """Decoupled lead time: make lead time and transit of the reference node."""
     has_reference_node: bool
     """No: nobody could ever make it; the lead time is taken for 0 days."""
+    reference_node_code: str | None
     adjusted_lead_days: float
     """× the lead time adjustment factor."""
     yellow_units: float
@@ -58,6 +68,18 @@ class BufferDerivation(Fact, frozen=True, kw_only=True):
     top_of_red_units: float
     top_of_yellow_units: float
     top_of_green_units: float
+
+
+class BufferDerivation(BufferSizing, frozen=True, kw_only=True):
+    """One product × region's buffer at as_of: the zones in force, and every step from them to the order.
+
+    Source: Ptak & Smith in Orlicky's Material Requirements Planning, 3rd ed., ch. 24–27.
+    """
+
+    as_of_date: date
+    proposed: BufferSizing | None
+    """As it would be sized today, where that is not in force: it is further from what is than the policy tolerates."""
+    warnings: tuple[BufferWarning, ...]
     on_hand_units: float
     open_supply_units: float
     """All that is on its way, whenever it is due; what is overdue for too long counts as nothing."""
@@ -82,3 +104,17 @@ class BufferDerivation(Fact, frozen=True, kw_only=True):
     """Where work of today's bucket arrives: the need's bucket; beyond the horizon it is none of the plan's."""
     projected_order_units: tuple[float, ...]
     """By bucket of the horizon: today's order and those that will follow it, by the bucket they are due in."""
+
+
+class BufferChange(Fact, frozen=True, kw_only=True):
+    """A buffer that is sized otherwise today than when its zones were accepted."""
+
+    before: BufferSizing | None
+    """What was accepted; None: nothing yet."""
+    after: BufferSizing
+    reasons: tuple[BufferReason, ...]
+    changed_share: float
+    """The largest change of any zone's top, of the larger of old and new; 1 where the reference node is another, or the first."""
+    tolerance_share: float
+    is_tolerated: bool
+    """It needs nobody's word: it is the first, or inside the policy's tolerance."""

@@ -1,5 +1,6 @@
 """What are forecasts and plans made from?"""
 
+from pullplan.engine.model.buffers import BufferSizing
 from pullplan.engine.model.demand import (
     Adjustment,
     DailyUnits,
@@ -66,6 +67,8 @@ class PlanningFacts(Fact, frozen=True, kw_only=True):
     recent_consumption: DailyUnits = DailyUnits()
     recent_orders: DailyUnits = DailyUnits()
     """Of the days that DDMRP buffers average usage over, as in ForecastFacts; empty where no policy is of that kind."""
+    accepted_sizings: tuple[BufferSizing, ...] = ()
+    """Of each DDMRP buffer the one accepted last; a buffer without one is sized anew."""
     stock: tuple[StockPosition, ...] = ()
     open_supply: tuple[OpenSupply, ...] = ()
     released_work: tuple[ReleasedWork, ...] = ()

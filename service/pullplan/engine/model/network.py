@@ -167,6 +167,8 @@ class PullPolicy(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):
     spike_horizon_days: Annotated[int, Meta(ge=0, le=366)] | None = None
     """How many days ahead spikes are looked for; None: the decoupled lead time."""
     buffer_rounding: BufferRounding = "none"
+    buffer_tolerance_share: Share = 0.1
+    """Zones that differ no more from those in force take their place by themselves; 1: all do."""
     minimum_stock_units: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
     """Of `minimum_maximum`: where less would be left at the end of a bucket, it is filled up to the maximum."""
     maximum_stock_units: Annotated[float, Meta(ge=0, le=1e12)] | None = None

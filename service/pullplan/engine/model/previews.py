@@ -1,6 +1,6 @@
 """What would other policies change?"""
 
-from pullplan.engine.model.words import Fact, PullPolicyName
+from pullplan.engine.model.words import BufferWarning, Fact, PullPolicyName
 
 
 class Pulled(Fact, frozen=True, kw_only=True):
@@ -15,6 +15,7 @@ class Pulled(Fact, frozen=True, kw_only=True):
     """Of a DDMRP buffer."""
     needed_units: tuple[float, ...]
     """By bucket: what must be made, as stock and open supply don't cover it."""
+    buffer_warnings: tuple[BufferWarning, ...] = ()
 
 
 class PolicyEffect(Fact, frozen=True, kw_only=True):

@@ -21,6 +21,19 @@ PullPolicyName = Literal["make_to_order", "base_stock", "ddmrp_buffer", "minimum
 UsageBasis = Literal["past", "forward", "blended"]
 BufferColor = Literal["red", "yellow", "green", "above"]
 OnHandAlert = Literal["none", "yellow", "red"]
+BufferReason = Literal["first", "usage", "lead_time", "reference_node", "policy"]
+"""Why a buffer is sized otherwise than it was accepted: nothing was, or the policy's factors are others."""
+BufferWarning = Literal[
+    "zones_await_acceptance",
+    "no_reference_node",
+    "no_lead_time",
+    "no_usage",
+    "minimum_above_buffer",
+    "lead_time_beyond_horizon",
+]
+"""What a planner should know of a buffer: other zones are proposed than are in force; nobody could make it; without a lead time
+it has neither red nor yellow, and orders once net flow is below nothing; nothing is used, so that green is its minimum order alone;
+the minimum order is larger than all the rest of it; what it orders today arrives beyond the horizon."""
 Basis = Literal["consumption", "order"]
 BufferRounding = Literal["none", "half_up_component", "half_up_zone", "at_order"]
 HistoryBasis = Literal["automatic", "consumption", "order"]

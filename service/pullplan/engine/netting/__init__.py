@@ -2,7 +2,7 @@
 
 from pullplan.engine.netting.books import keep_books
 from pullplan.engine.netting.flows import Flow, consume_forecast, cover, leave_open
-from pullplan.engine.netting.needs import derive_buffers, net
+from pullplan.engine.netting.needs import derive_buffers, net, tell_buffers
 from pullplan.engine.netting.pinning import pin_needs, refuse_broken_pins
 from pullplan.engine.netting.preview import compare_policies
 from pullplan.engine.netting.supply import arriving_supply, receipt_bucket
@@ -12,11 +12,13 @@ from pullplan.engine.netting.targets import (
     reference_lead_days,
     wants_forecast,
 )
+from pullplan.engine.netting.zoning import changed_share
 
 __all__ = [
     "Flow",
     "arriving_supply",
     "buffer_targets",
+    "changed_share",
     "compare_policies",
     "consume_forecast",
     "cover",
@@ -29,5 +31,6 @@ __all__ = [
     "receipt_bucket",
     "reference_lead_days",
     "refuse_broken_pins",
+    "tell_buffers",
     "wants_forecast",
 ]

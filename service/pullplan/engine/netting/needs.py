@@ -11,6 +11,7 @@ from pullplan.engine.calendar import bucket_of, buckets_of_shelf_life, remaining
 from pullplan.engine.demand import Pair, PolicyBook, has_policy, history_basis, on_hand_units
 from pullplan.engine.model import (
     TIERS,
+    BufferChange,
     BufferDerivation,
     Need,
     PlanningFacts,
@@ -18,7 +19,7 @@ from pullplan.engine.model import (
     SeriesForecast,
     StockPosition,
 )
-from pullplan.engine.netting.buffered import derive, pairs_pulled_by, read_buffers
+from pullplan.engine.netting.buffered import Buffers, derive, pairs_pulled_by, read_buffers
 from pullplan.engine.netting.flows import (
     Coverage,
     Flow,
@@ -33,8 +34,9 @@ from pullplan.engine.netting.flows import (
 from pullplan.engine.netting.ordering import Columns, Lines, number_needs
 from pullplan.engine.netting.pinning import pin_needs
 from pullplan.engine.netting.supply import arriving_supply, arriving_work, receipt_bucket
-from pullplan.engine.netting.targets import buffer_targets, reference_lead_days
+from pullplan.engine.netting.targets import buffer_targets, reference_lead_days, reference_nodes
 from pullplan.engine.netting.waiting import bring_forward
+from pullplan.engine.netting.zoning import tell_changes
 
 ORDER, LEAD, FORECAST, BUFFER = (TIERS.index(tier) for tier in ("order", "lead", "forecast", "buffer"))
 
@@ -105,8 +107,11 @@ def net_lines(facts: PlanningFacts) -> Netted:
     book = PolicyBook(facts.policies)
     buffered = pairs_pulled_by("ddmrp_buffer", facts, book)
     series = _counted_series(facts, book)
-    lead_days = reference_lead_days(facts) if facts.forecast is not None or buffered else {}
-    known = _gather(facts, book, lead_days, series, buffered)
+    lead_days = reference_lead_days(facts) if facts.forecast is not None else {}
+    buffers = _read_buffers(facts, buffered, book)
+    if buffers is not None:
+        lead_days |= buffers.lead_days_by_pair
+    known = _gather(facts, book, lead_days, series, buffers)
     lines, open_lines = Lines(), Lines()
     pairs = _file_demand(facts, known, lines, open_lines)
     covered = _net_known(facts, known, lines, open_lines) if known.place else None
@@ -115,9 +120,18 @@ def net_lines(facts: PlanningFacts) -> Netted:
 
 def derive_buffers(facts: PlanningFacts) -> list[BufferDerivation]:
     """Tell every DDMRP buffer, by product and region, with all that it follows from."""
+    return tell_buffers(facts)[0]
+
+
+def tell_buffers(facts: PlanningFacts) -> tuple[list[BufferDerivation], list[BufferChange]]:
+    """Tell every DDMRP buffer as `derive_buffers` does, and those that would be sized otherwise today than was accepted."""
     book = PolicyBook(facts.policies)
-    pairs = pairs_pulled_by("ddmrp_buffer", facts, book)
-    return derive(read_buffers(facts, pairs, book, reference_lead_days(facts)), facts) if pairs else []
+    buffers = _read_buffers(facts, pairs_pulled_by("ddmrp_buffer", facts, book), book)
+    return ([], []) if buffers is None else (derive(buffers, facts), tell_changes(buffers.zoned, facts))
+
+
+def _read_buffers(facts: PlanningFacts, pairs: tuple[Pair, ...], book: PolicyBook) -> Buffers | None:
+    return read_buffers(facts, pairs, book, reference_nodes(facts, frozenset(pairs))) if pairs else None
 
 
 def _net_known(facts: PlanningFacts, known: _Known, lines: Lines, open_lines: Lines) -> Covered:
@@ -179,7 +193,7 @@ def _gather(
     book: PolicyBook,
     lead_days: Mapping[Pair, int],
     counted: Sequence[SeriesForecast],
-    buffered: tuple[Pair, ...],
+    buffers: Buffers | None,
 ) -> _Known:
     """Find the pairs whose demand is not simply their need, and what there is of them."""
     consumed = frozenset(facts.consumption_pairs)
@@ -190,6 +204,7 @@ def _gather(
         if units != 0:
             on_hand[pair] += units
     receipts = _by_receipt(arriving_supply(facts), facts)
+    buffered = () if buffers is None else buffers.zoned.pairs
     fills_buffers = frozenset(buffered)  # their orders count on it, though no target does
     work = _by_receipt((line for line in arriving_work(facts) if line[0] not in fills_buffers), facts)
     series = {(s.product_code, s.region_code): s for s in counted}
@@ -197,7 +212,7 @@ def _gather(
     pairs = sorted({*on_hand, *(pair for pair, _, _ in receipts), *series, *buffered, *held})
     place = {pair: i for i, pair in enumerate(pairs)}
     n_buckets = facts.horizon.horizon_buckets
-    projected = read_buffers(facts, buffered, book, lead_days).projected_units.T if buffered else ()
+    projected = () if buffers is None else buffers.projected_units.T
     return _Known(
         book,
         lead_days,

@@ -69,4 +69,5 @@ def _pulled_by(
         top_of_yellow_units=None if buffer is None else buffer.top_of_yellow_units,
         top_of_green_units=None if buffer is None else buffer.top_of_green_units,
         needed_units=needed_units,
+        buffer_warnings=() if buffer is None else buffer.warnings,
     )

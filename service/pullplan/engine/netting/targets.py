@@ -2,7 +2,8 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,15 +49,45 @@ def reference_lead_days(facts: PlanningFacts) -> dict[Pair, int]:
     A node's status does not count here, so that targets do not jump when it goes offline. Pairs that no node
     could ever serve are missing.
     """
-    product_codes, region_codes, lead_days = _lead_days_table(facts)
+    table = _reference_table(facts)
     return {
-        (product_codes[p], region_codes[r]): int(lead_days[p, r])
-        for p, r in np.argwhere(lead_days >= 0).tolist()
+        (table.product_codes[p], table.region_codes[r]): int(table.lead_days[p, r])
+        for p, r in np.argwhere(table.lead_days >= 0).tolist()
     }
 
 
-def _lead_days_table(facts: PlanningFacts) -> tuple[list[str], tuple[str, ...], npt.NDArray[np.int64]]:
-    """Lay reference lead days out: product codes, region codes, (n_products, n_regions) with −1 for unserved pairs."""
+class ReferenceNode(NamedTuple):
+    """The node that sizes a product × region's buffer."""
+
+    node_code: str
+    lead_days: int
+    """Make + transit."""
+
+
+def reference_nodes(facts: PlanningFacts, pairs: Collection[Pair]) -> dict[Pair, ReferenceNode]:
+    """Tell the nodes that `reference_lead_days` are of, for some pairs."""
+    table = _reference_table(facts)
+    return {
+        (table.product_codes[p], table.region_codes[r]): ReferenceNode(
+            table.node_codes[table.node[p, r]], int(table.lead_days[p, r])
+        )
+        for p, r in np.argwhere(table.lead_days >= 0).tolist()
+        if (table.product_codes[p], table.region_codes[r]) in pairs
+    }
+
+
+class _ReferenceTable(NamedTuple):
+    """Shapes: (n_products, n_regions), with −1 for pairs that nobody serves."""
+
+    product_codes: list[str]
+    region_codes: tuple[str, ...]
+    node_codes: tuple[str, ...]
+    lead_days: npt.NDArray[np.int64]
+    node: npt.NDArray[np.int64]
+    """Positions in the node codes."""
+
+
+def _reference_table(facts: PlanningFacts) -> _ReferenceTable:
     table = resolve_lanes(facts.nodes, facts.regions, facts.lanes, facts.parameters)
     row_of = {code: n for n, code in enumerate(table.node_codes)}
     makers: dict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -67,7 +98,7 @@ def _lead_days_table(facts: PlanningFacts) -> tuple[list[str], tuple[str, ...], 
             )
     distance_km = np.where(table.usable, table.distance_km, np.inf)
     product_codes = sorted({product.product_code for product in facts.products} | makers.keys())
-    lead_days = np.full((len(product_codes), len(table.region_codes)), -1, dtype=np.int64)
+    lead_days, node = np.full((2, len(product_codes), len(table.region_codes)), -1, dtype=np.int64)
     regions = np.arange(len(table.region_codes))
     for p, product_code in enumerate(product_codes):
         if product_code not in makers:
@@ -77,7 +108,8 @@ def _lead_days_table(facts: PlanningFacts) -> tuple[list[str], tuple[str, ...], 
         is_served = np.isfinite(distance_km[nodes[nearest], regions])
         days = make_days[nearest] + table.transit_days[nodes[nearest], regions]
         lead_days[p, is_served] = days[is_served]
-    return product_codes, table.region_codes, lead_days
+        node[p, is_served] = nodes[nearest][is_served]
+    return _ReferenceTable(product_codes, table.region_codes, table.node_codes, lead_days, node)
 
 
 def wants_forecast(facts: PlanningFacts) -> bool:
@@ -109,7 +141,7 @@ def _policies_in_use(facts: PlanningFacts) -> list[tuple[PullPolicy, int]]:
     policies = (*facts.policies, PolicyBook(facts.policies).policy_of(EVERY, EVERY))
     if not any(policy.counts_forecast or _looks_forward(policy) for policy in policies):
         return []
-    product_codes, region_codes, lead_days = _lead_days_table(facts)
+    product_codes, region_codes, _, lead_days, _ = _reference_table(facts)
     planned = {product.product_code for product in facts.products}
     is_planned = np.array([code in planned for code in product_codes], dtype=bool)
     number, lead_days = _policy_numbers(facts, product_codes, region_codes)[is_planned], lead_days[is_planned]

@@ -11,7 +11,7 @@ from pullplan.engine.netting import net
 
 type Pair = tuple[str, str]
 
-_OF_A_PAIR = ("orders", "lead_signals", "stock")
+_OF_A_PAIR = ("orders", "lead_signals", "stock", "accepted_sizings")
 _OF_ALL = (
     *("horizon", "parameters", "policies", "forecast", "products"),
     *("open_supply", "released_work"),  # a line of one pair may echo another's work order
