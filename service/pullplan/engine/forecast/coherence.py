@@ -5,7 +5,7 @@ the regions' own means, and every total is their sum.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -25,6 +25,14 @@ class Said:
 
     means: dict[CoherenceMethod, Units]
     failures: dict[CoherenceMethod, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """How each method fared at one origin, in squared errors, and why one had nothing to say. Shapes: (1 + n_members,)."""
+
+    squares: dict[CoherenceMethod, Units]
+    failures: dict[CoherenceMethod, str]
 
 
 class ReconciliationError(Exception):
@@ -103,7 +111,12 @@ class Coherence:
             Family(product_code, row, members[product_code])
             for row, (product_code, _) in enumerate(products.pairs if products else ())
         ]
-        self._said: list[dict[int, Said]] = [{} for _ in self._families]
+        self._levels = [
+            np.nan_to_num(self._history(family, products, slice(None))).mean(axis=1)
+            for family in self._families
+            if products
+        ]
+        self._heard: list[dict[int, _Heard]] = [{} for _ in self._families]
         self.means_by_origin: dict[int, Units] = {}
         self.choices: dict[str, Choice] = {}
 
@@ -121,49 +134,52 @@ class Coherence:
                     *(products.means[family.row], spoken.means[family.rows]),
                     *(products.errors[family.row], spoken.errors[family.rows]),
                 )
-                past = {j: then for j, then in self._said[number].items() if finished[j]}
-                choice = self._choose(family, self._products.units[family.row], past, said)
+                past = [heard for j, heard in self._heard[number].items() if finished[j]]
+                choice = self._choose(number, past, said)
                 means[family.rows] = said.means[choice.method]
-                self._said[number][origin] = said
+                if origin >= 0:
+                    self._heard[number][origin] = self._judge(family, self._products, origin, said)
                 self.choices[family.product_code] = choice
         self.means_by_origin[origin] = means
         agreed = scaled_alike(spoken.paths.transpose(1, 0, 2), spoken.means, means).transpose(1, 0, 2)
         return Spoken(spoken.models, means, agreed, spoken.errors, spoken.bias_ratio)
 
-    def _choose(self, family: Family, product: Units, past: Mapping[int, Said], now: Said) -> Choice:
+    def _choose(self, number: int, past: Sequence[_Heard], now: Said) -> Choice:
         """Compare methods where they had spoken; adding up stays unless another has plainly been better.
 
         Who has nothing to say now, or had nothing at too many origins, is out.
-
-        Shapes: product (n_buckets,)
         """
-        told = [*past.values(), now]
         methods = [
             method
             for method in METHODS
             if method in now.means
-            and sum(method in said.means for said in past.values()) >= LEAST_COMPARED_ORIGINS
+            and sum(method in heard.squares for heard in past) >= LEAST_COMPARED_ORIGINS
         ]
+        causes = [*(heard.failures for heard in past), now.failures]
         failures = {
-            method: cause for said in told for method, cause in said.failures.items() if method not in methods
+            method: cause for told in causes for method, cause in told.items() if method not in methods
         }
-        compared = {j: said for j, said in past.items() if said.means.keys() >= set(methods)}
+        compared = [heard.squares for heard in past if heard.squares.keys() >= set(methods)]
         if len(methods) < 2 or len(compared) < LEAST_COMPARED_ORIGINS:
             return Choice(failures=failures)
-        n_scored = self._panel.n_scored_steps
-        history = np.vstack([product, self._panel.units[family.rows]])
-        squares = []
-        for j, said in compared.items():
-            begin = int(self._panel.origins[j])
-            actual = history[:, begin : begin + n_scored]
-            squares.append([_squared_errors(actual, said.means[method]) for method in methods])
         chosen = choose(
-            np.array(squares),
+            np.array([[squares[method] for method in methods] for squares in compared]),
             methods,
-            least_errors=LEAST_ERROR_SHARE * np.nan_to_num(history).mean(axis=1),
+            least_errors=LEAST_ERROR_SHARE * self._levels[number],
             stretches_per_origin=self._panel.stretches_per_origin,
         )
         return replace(chosen, failures=failures)
+
+    def _history(self, family: Family, products: Panel, buckets: slice) -> Units:
+        """Stack a product and its regions. Shapes: result (1 + n_members, n_buckets)."""
+        return np.vstack([products.units[family.row, buckets], self._panel.units[family.rows, buckets]])
+
+    def _judge(self, family: Family, products: Panel, origin: int, said: Said) -> _Heard:
+        """Measure what was said at an origin; a choice looks at it once all its steps have come."""
+        begin = int(self._panel.origins[origin])
+        actual = self._history(family, products, slice(begin, begin + self._panel.n_scored_steps))
+        squares = {method: _squared_errors(actual, means) for method, means in said.means.items()}
+        return _Heard(squares, said.failures)
 
 
 def _squared_errors(actual: Units, means: Units) -> Units:

@@ -23,6 +23,8 @@ from pullplan.engine.model import ForecastProfile
 # A forecast this many times above anything ever seen is a model gone astray.
 ASTRAY_FACTOR = 10.0
 
+_ASTRAY = "the forecast left every range ever seen"
+
 # Parameters are estimated again once the history has grown by this factor; states are updated in between.
 REFIT_GROWTH = 2.0
 
@@ -155,7 +157,10 @@ def run_candidates(
                 said.forecasts[name] = np.zeros((len(origins), n_steps))
             else:
                 levels = np.full(ahead.shape, np.nan)
-                _run_along(name, asked, levels, refits_last=refits_last)
+                if name in LEVELS:
+                    _say_levels(name, asked, levels)
+                else:
+                    _run_along(name, asked, levels, refits_last=refits_last)
                 said.forecasts[name] = np.maximum(0.0, levels) * ahead
         except Exception as error:  # noqa: BLE001 - whatever a model raises, its series alone falls back
             said.failures[name] = f"{type(error).__name__}: {error}"
@@ -195,8 +200,18 @@ def _median(members: Sequence[Units]) -> Units:
     return middle
 
 
+def _say_levels(name: str, asked: Sequence[_Asked], paths: Units) -> None:
+    """Write what a model that knows a level alone says of each history. Shapes: paths (n_origins, n_steps)."""
+    model, n_steps = _STATELESS[name], paths.shape[1]
+    for one in asked:
+        paths[one.origin] = model.forecast(y=one.history, h=n_steps)["mean"] if one.highest > 0.0 else 0.0
+    # Such a path is flat.
+    if not all(abs(paths.item(one.origin, 0)) <= ASTRAY_FACTOR * one.highest for one in asked):
+        raise ArithmeticError(_ASTRAY)
+
+
 def _run_along(name: str, asked: Sequence[_Asked], paths: Units, *, refits_last: bool) -> None:
-    """Write what a model of the library's says of each history into the paths. Shapes: paths (n_origins, n_steps)."""
+    """Write what a model of the library's that is fitted says of each history into the paths. Shapes: paths (n_origins, n_steps)."""
     n_steps = paths.shape[1]
     fitted: Any = None
     n_fitted = 0
@@ -204,8 +219,6 @@ def _run_along(name: str, asked: Sequence[_Asked], paths: Units, *, refits_last:
         history = one.history
         if one.highest <= 0.0:
             said: Units = np.zeros(n_steps)
-        elif name in LEVELS:
-            said = _STATELESS[name].forecast(y=history, h=n_steps)["mean"]
         else:
             refits = fitted is None or history.size > REFIT_GROWTH * n_fitted
             refits = refits or (refits_last and one is asked[-1])
@@ -216,5 +229,5 @@ def _run_along(name: str, asked: Sequence[_Asked], paths: Units, *, refits_last:
                 fitted, n_fitted = build_model(name).fit(history), history.size
                 said = fitted.predict(h=n_steps)["mean"]
         if not one.is_within_range(said):
-            raise ArithmeticError("the forecast left every range ever seen")
+            raise ArithmeticError(_ASTRAY)
         paths[one.origin] = said
