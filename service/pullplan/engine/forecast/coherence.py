@@ -77,6 +77,17 @@ class Choice:
     failures: dict[CoherenceMethod, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Agreed:
+    """What was said of a panel's regions at each origin, −1 being now, and which method of each product's it came from last.
+
+    Shapes: means_by_origin[origin] (n_series, n_steps)
+    """
+
+    means_by_origin: dict[int, Units] = field(default_factory=dict)
+    choices: dict[str, Choice] = field(default_factory=dict)
+
+
 def total_units(units: Units) -> Units:
     """Add series up; NaN before the first begins, and wherever one that has begun is silent.
 
@@ -117,8 +128,7 @@ class Coherence:
             if products
         ]
         self._heard: list[dict[int, _Heard]] = [{} for _ in self._families]
-        self.means_by_origin: dict[int, Units] = {}
-        self.choices: dict[str, Choice] = {}
+        self.agreed = Agreed()
 
     def say(self, finished: NDArray[np.bool_], origin: int) -> Spoken:
         """Forecast at one origin, each family by the method that has gained at the finished origins.
@@ -139,8 +149,8 @@ class Coherence:
                 means[family.rows] = said.means[choice.method]
                 if origin >= 0:
                     self._heard[number][origin] = self._judge(family, self._products, origin, said)
-                self.choices[family.product_code] = choice
-        self.means_by_origin[origin] = means
+                self.agreed.choices[family.product_code] = choice
+        self.agreed.means_by_origin[origin] = means
         agreed = scaled_alike(spoken.paths.transpose(1, 0, 2), spoken.means, means).transpose(1, 0, 2)
         return Spoken(spoken.models, means, agreed, spoken.errors, spoken.bias_ratio)
 

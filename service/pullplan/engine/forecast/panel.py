@@ -97,6 +97,10 @@ def forecast_with_grounds(
     adjustments = adjustments_by_pair(facts.adjustments)
     candidates = dict(zip(panel.pairs, candidates_of(panel), strict=True))
     backtests = dict(zip(panel.pairs, past_forecasts(trials, history), strict=True))
+    scores, agreed = usual_scores(panel), coherence.agreed
+    # What all candidates had said is told: it need not be held beside what is made now.
+    panel = replace(panel, fields=())
+    del coherence, products, trials
     drafts, grounds = [], []
     for i, (pair, row, demand_class) in enumerate(zip(history.pairs, units, classes, strict=True)):
         known = row[~np.isnan(row)]
@@ -124,11 +128,11 @@ def forecast_with_grounds(
         origin_dates=tuple(history.date_of(int(origin)) for origin in panel.origins),
         bias_ratio=bias_ratio,
         widths={c: (float(w[0]), float(w[1])) for c, w in zip(panel.classes, widths.T, strict=True)},
-        usual_scores=usual_scores(panel),
+        usual_scores=scores,
         region_sizes=dict(pool.region_sizes),
         products=_products(panel),
     )
-    return forecast, tuple(grounds), total_forecasts(series, panel, coherence), knowledge
+    return forecast, tuple(grounds), total_forecasts(series, panel, agreed), knowledge
 
 
 def _products(panel: Panel) -> tuple[ProductKnowledge, ...]:

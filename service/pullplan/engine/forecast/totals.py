@@ -16,7 +16,7 @@ from pullplan.engine.demand import Pair, Units
 from pullplan.engine.forecast.accuracy import Trials, measured, scales_of, tally_of
 from pullplan.engine.forecast.adjustments import scaled_alike
 from pullplan.engine.forecast.calibration import TriedBand, band_scales, stretched
-from pullplan.engine.forecast.coherence import Choice, Coherence, total_units
+from pullplan.engine.forecast.coherence import Agreed, Choice, total_units
 from pullplan.engine.forecast.spread import N_PATHS, band_around, band_of, error_paths, offsets_of
 from pullplan.engine.forecast.tournament import Panel, seasonal_naives
 from pullplan.engine.model import SeriesForecast, TotalForecast, TotalledBy
@@ -42,9 +42,9 @@ class _Replay:
 
 
 def total_forecasts(
-    series: Sequence[SeriesForecast], panel: Panel, coherence: Coherence
+    series: Sequence[SeriesForecast], panel: Panel, agreed: Agreed
 ) -> tuple[TotalForecast, ...]:
-    """Add the finished series up by product, by region and in all; `coherence` has spoken at all trials and now.
+    """Add the finished series up by product, by region and in all; `agreed` is of all trials and now.
 
     Shapes: result (n_totals,)
     """
@@ -52,9 +52,9 @@ def total_forecasts(
     history = np.array([total_units(panel.units[t.rows]) for t in totals]).reshape(
         len(totals), panel.units.shape[1]
     )
-    replay = _replay(totals, history, panel, coherence)
+    replay = _replay(totals, history, panel, agreed)
     # As said by models, before people adjusted it and without newcomers: what the errors were measured against.
-    said = _added_up(totals, coherence.means_by_origin[-1])
+    said = _added_up(totals, agreed.means_by_origin[-1])
     paths = error_paths(replay.errors, said, stretches_per_path=panel.stretches_per_origin)
     accuracies = measured(tally_of(replay.trials), scales_of(history, panel.season.period))
     made = []
@@ -68,7 +68,7 @@ def total_forecasts(
         )
         is_whole = total.rows.size > 0 and bool(panel.is_whole[total.rows].all())
         p10, p50, p90 = stretched(band_around(mean, offsets), replay.scales[:, i], whole=is_whole)
-        choice = coherence.choices.get(total.code) if total.totalled_by == "product" else None
+        choice = agreed.choices.get(total.code) if total.totalled_by == "product" else None
         choice = choice or Choice()
         made.append(
             TotalForecast(
@@ -103,10 +103,10 @@ def _totals(series: Sequence[SeriesForecast], places: Mapping[Pair, int]) -> lis
     ]  # fmt: skip
 
 
-def _replay(totals: Sequence[_Total], history: Units, panel: Panel, coherence: Coherence) -> _Replay:
+def _replay(totals: Sequence[_Total], history: Units, panel: Panel, agreed: Agreed) -> _Replay:
     """Draw the totals' bands at every trial's origin from what had been seen by then, as `replay_trials` does."""
     n_steps, n_scored = panel.n_steps, panel.n_scored_steps
-    said = {k: _added_up(totals, means) for k, means in coherence.means_by_origin.items() if k >= 0}
+    said = {k: _added_up(totals, means) for k, means in agreed.means_by_origin.items() if k >= 0}
     origins = {k: int(panel.origins[k]) for k in said}
     errors = {k: history[:, origins[k] : origins[k] + n_steps] - said[k] for k in said}
     kinds = np.zeros(len(totals), dtype=np.intp)
