@@ -9,11 +9,13 @@ SELECT set_config('enable_nestloop', 'off', true), set_config('enable_hashjoin',
 
 -- name: find_base
 -- $1: bucket, $2: its first day, $3: horizon, $4: steps, $5: profile, $6: as_of, $7: code version, $8: hash of the
--- rules of history. The latest forecast stored in full that answers the same question, made by the same code and rules.
-SELECT forecast_id, as_of, seen::text AS seen, measures, experience, knowledge
+-- rules of history, $9: the earliest day on which what it knows of all series may have been learned. The latest forecast
+-- stored in full that answers the same question, now or in buckets that have ended, made by the same code and rules.
+SELECT forecast_id, as_of, first_bucket_date, seen::text AS seen, measures, experience, knowledge
 FROM forecasts
-WHERE bucket = $1 AND first_bucket_date = $2 AND horizon_buckets = $3 AND n_steps = $4
+WHERE bucket = $1 AND first_bucket_date BETWEEN $9 AND $2 AND horizon_buckets = $3 AND n_steps = $4
     AND parameters ->> 'profile' = $5 AND as_of <= $6 AND code_version = $7 AND rules_hash = $8
+    AND (first_bucket_date = $2 OR (knowledge ->> 'learned_date')::date >= $9)
     AND base_forecast_id IS NULL AND pg_snapshot_xmin(seen) <= pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY as_of DESC, created_at DESC, forecast_id DESC LIMIT 1;
 
@@ -71,12 +73,21 @@ FROM news AS n JOIN products AS p USING (product_code) JOIN regions AS r USING (
 WHERE p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY n.product_code, n.region_code;
 
+-- name: list_drifted_pairs
+-- $1: the base, $2: how many. Of a base that was rolled forward the series that had drifted and yet kept their model.
+SELECT product_code, region_code
+FROM forecast_series
+WHERE forecast_id = $1 AND refresh_reason = 'bucket' AND (experience ->> 'has_drifted')::boolean
+ORDER BY abs((experience ->> 'tracking_signal')::double precision) DESC, product_code, region_code LIMIT $2;
+
 -- name: list_products
+-- $1: a forecast, $2: some products; null: all.
 SELECT product_code, season_factors, is_whole
-FROM forecast_products WHERE forecast_id = $1 AND product_code = ANY($2::text []) ORDER BY product_code;
+FROM forecast_products
+WHERE forecast_id = $1 AND ($2::text [] IS NULL OR product_code = ANY($2)) ORDER BY product_code;
 
 -- name: list_series
--- $1: the base, $2 and $3: pairs. Of the product of a pair that is new, all series.
+-- $1: the base, $2 and $3: pairs; null: all. Of the product of a pair that is new, all series.
 WITH pairs AS (
     SELECT n.product_code, n.region_code FROM unnest($2::text [], $3::text []) AS n (product_code, region_code)
 ),
@@ -89,6 +100,8 @@ wanted AS (
         ON s.forecast_id = $1 AND s.product_code = n.product_code AND s.region_code = n.region_code
     JOIN forecast_series AS others ON others.forecast_id = $1 AND others.product_code = n.product_code
     WHERE s.demand_class IS NULL OR s.demand_class = 'new'
+    UNION
+    SELECT product_code, region_code FROM forecast_series WHERE forecast_id = $1 AND $2::text [] IS NULL
 )
 SELECT s.product_code, s.region_code, s.demand_class, s.model, s.fallback_reason, s.history_buckets, s.accuracy,
     s.error_paths_units, v.mean_units, v.p10_units, v.p50_units, v.p90_units, v.adjustment_units,

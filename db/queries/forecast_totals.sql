@@ -70,3 +70,34 @@ FROM moved AS m
 WHERE NOT EXISTS (
     SELECT FROM forecast_totals AS t WHERE t.forecast_id = $2 AND t.totalled_by = m.totalled_by AND t.code = m.code
 );
+
+-- name: insert_rolled_total_values
+-- $1: a forecast that was rolled forward, $2: the one it was rolled from. Series add up; a total's band lies as far from its mean,
+-- by share, as so many steps ahead before. Where nothing was totalled yet, bands add up. Sums in numeric, as above.
+WITH summed AS (
+    SELECT k.totalled_by, k.code, own.bucket_date,
+        row_number() OVER (PARTITION BY k.totalled_by, k.code ORDER BY own.bucket_date) AS step,
+        sum(own.mean_units::numeric)::double precision AS mean_units,
+        sum(own.p10_units::numeric)::double precision AS p10_units,
+        sum(own.p50_units::numeric)::double precision AS p50_units,
+        sum(own.p90_units::numeric)::double precision AS p90_units
+    FROM forecast_values AS own
+    CROSS JOIN LATERAL (
+        VALUES ('product', own.product_code), ('region', own.region_code), ('all', '')
+    ) AS k (totalled_by, code)
+    WHERE own.forecast_id = $1
+    GROUP BY k.totalled_by, k.code, own.bucket_date
+),
+before AS (
+    SELECT totalled_by, code, mean_units, p10_units, p50_units, p90_units,
+        row_number() OVER (PARTITION BY totalled_by, code ORDER BY bucket_date) AS step
+    FROM forecast_total_values WHERE forecast_id = $2
+)
+INSERT INTO forecast_total_values
+SELECT $1, s.totalled_by, s.code, s.bucket_date, s.mean_units,
+    coalesce(b.p10_units * s.mean_units / b.mean_units, s.p10_units),
+    coalesce(b.p50_units * s.mean_units / b.mean_units, s.p50_units),
+    coalesce(b.p90_units * s.mean_units / b.mean_units, s.p90_units)
+FROM summed AS s
+LEFT JOIN before AS b
+    ON b.totalled_by = s.totalled_by AND b.code = s.code AND b.step = s.step AND b.mean_units > 0;

@@ -2,17 +2,19 @@
 INSERT INTO forecasts (
     forecast_id, run_id, as_of, bucket, first_bucket_date, horizon_buckets, n_steps, parameters, snapshot_at,
     snapshot_hash, measures, wall_seconds, code_version, experience, base_forecast_id, n_refreshed_series, seen, rules_hash,
-    knowledge
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::text::pg_snapshot, $18, $19);
+    knowledge, rolled_from_forecast_id, n_refitted_series
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::text::pg_snapshot, $18, $19, $20, $21);
 
 -- name: find_forecast
 SELECT forecast_id, run_id, as_of, bucket, first_bucket_date, horizon_buckets, n_steps, parameters, snapshot_at,
-    snapshot_hash, measures, wall_seconds, code_version, created_at, experience, base_forecast_id, n_refreshed_series
+    snapshot_hash, measures, wall_seconds, code_version, created_at, experience, base_forecast_id, n_refreshed_series,
+    rolled_from_forecast_id, n_refitted_series
 FROM forecasts WHERE forecast_id = $1;
 
 -- name: list_forecasts
 SELECT forecast_id, run_id, as_of, bucket, first_bucket_date, horizon_buckets, n_steps, parameters, snapshot_at,
-    snapshot_hash, measures, wall_seconds, code_version, created_at, experience, base_forecast_id, n_refreshed_series
+    snapshot_hash, measures, wall_seconds, code_version, created_at, experience, base_forecast_id, n_refreshed_series,
+    rolled_from_forecast_id, n_refitted_series
 FROM forecasts
 WHERE (created_at, forecast_id) < ($1, $2) AND created_at >= $3
 ORDER BY created_at DESC, forecast_id DESC LIMIT $4;

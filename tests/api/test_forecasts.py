@@ -26,7 +26,9 @@ pytestmark = pytest.mark.anyio
 
 MONDAY = date(2024, 1, 1)
 
+_EARLIER_ID = UUID(int=7)
 _GROUNDS = Grounds(
+    refresh_reason="drift",
     history_first_date=MONDAY - timedelta(weeks=2),
     history_units=(4.0, None),
     history_used_units=(4.0, None),
@@ -74,6 +76,7 @@ async def _store(connection: Connection) -> UUID:
         snapshot_hash="0" * 64,
         wall_seconds=1.5,
         code_version="0.1.0",
+        rolled_from_forecast_id=_EARLIER_ID,
     )
     made = Forecast(
         first_bucket_date=MONDAY,
@@ -97,6 +100,8 @@ async def test_a_forecast_is_shown_with_its_accuracy_beside_the_naive_one(client
     shown = (await client.get(f"/v1/forecasts/{forecast_id}")).json()
     assert (shown["measures"]["wape_share"], shown["measures"]["naive_wape_share"]) == (0.25, 0.5)
     assert (shown["first_bucket_date"], shown["n_steps"]) == ("2024-01-01", 2)
+    assert (shown["base_forecast_id"], shown["rolled_from_forecast_id"]) == (None, str(_EARLIER_ID))
+    assert (shown["n_refreshed_series"], shown["n_refitted_series"]) == (2, 1)
     assert (await client.get("/v1/forecasts")).json() == {"items": [shown], "next_cursor": None}
 
 

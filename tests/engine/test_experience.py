@@ -9,13 +9,10 @@ from hypothesis import strategies as st
 
 from pullplan.engine.forecast import JUDGED_BUCKETS, judge_forecasts_in_force
 from pullplan.engine.model import (
-    Accuracy,
     Experience,
-    Forecast,
     ForecastsInForce,
     Grounds,
     Mark,
-    SeriesForecast,
 )
 
 MONDAY = date(2022, 1, 3)
@@ -31,21 +28,6 @@ def judged(
     """Judge one series whose last weeks are `came`, of which `said` had been forecast; answer it and the whole."""
     n = len(came)
     dates = tuple(MONDAY - timedelta(weeks=n - k) for k in range(n))
-    series = SeriesForecast(
-        product_code="A",
-        region_code="R",
-        demand_class="smooth",
-        model="by hand",
-        history_buckets=n,
-        mean_units=(),
-        p10_units=(),
-        p50_units=(),
-        p90_units=(),
-        adjustment_units=(),
-    )
-    forecast = Forecast(
-        first_bucket_date=MONDAY, bucket="week", n_steps=0, series=(series,), measures=Accuracy()
-    )
     grounds = Grounds(
         history_first_date=dates[0] if n else None,
         history_units=tuple(came),
@@ -62,7 +44,7 @@ def judged(
         p50_units=tuple(said),
         p90_units=tuple(s + half_band for s in said),
     )
-    (of_series,), together = judge_forecasts_in_force(forecast, (grounds,), in_force)
+    (of_series,), together = judge_forecasts_in_force([("A", "R")], (grounds,), "week", in_force)
     return of_series.experience, together
 
 

@@ -9,11 +9,12 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import numpy as np
 import pytest
 from tests.computing import computed
 from tests.seeding import AS_OF, demand, insert, network, signal, stock
 
-from pullplan.engine.model import ForecastRequest, SeriesForecast
+from pullplan.engine.model import Experience, ForecastRequest, SeriesForecast
 from pullplan.storage import facts, forecast_refreshes, forecast_totals, forecasts, listings
 from pullplan.storage.database import Connection, prepare_connection
 
@@ -61,6 +62,27 @@ async def base_of(connection: Connection, forecast_id: UUID) -> UUID | None:
     return base
 
 
+async def rolled_from(connection: Connection, forecast_id: UUID) -> UUID | None:
+    head = await forecasts.find(connection, forecast_id)
+    assert head is not None
+    earlier: UUID | None = head["rolled_from_forecast_id"]
+    return earlier
+
+
+async def sums_of(connection: Connection, forecast_id: UUID) -> dict[tuple[str, str, date], float]:
+    """Add series up by product, by region and in all."""
+    added: defaultdict[tuple[str, str, date], float] = defaultdict(float)
+    for row in await rows_of(connection, forecasts.VALUES, forecast_id):
+        for total in (("product", row["product_code"]), ("region", row["region_code"]), ("all", "")):
+            added[(*total, row["bucket_date"])] += row["mean_units"]
+    return added
+
+
+async def totals_of(connection: Connection, forecast_id: UUID) -> dict[tuple[str, str, date], float]:
+    totals = await rows_of(connection, forecast_totals.TOTAL_VALUES, forecast_id)
+    return {(t["totalled_by"], t["code"], t["bucket_date"]): t["mean_units"] for t in totals}
+
+
 @asynccontextmanager
 async def other_connection(url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(url)
@@ -94,14 +116,7 @@ async def test_late_demand_of_one_series_changes_that_series_as_a_full_forecast_
             for one in (base, refreshed)
         ]
         assert before == after != []
-    added: defaultdict[tuple[str, str, date], float] = defaultdict(float)
-    for row in await rows_of(connection, forecasts.VALUES, refreshed):
-        for total in (("product", row["product_code"]), ("region", row["region_code"]), ("all", "")):
-            added[(*total, row["bucket_date"])] += row["mean_units"]
-    totals = await rows_of(connection, forecast_totals.TOTAL_VALUES, refreshed)
-    assert {
-        (t["totalled_by"], t["code"], t["bucket_date"]): t["mean_units"] for t in totals
-    } == pytest.approx(added)
+    assert await totals_of(connection, refreshed) == pytest.approx(await sums_of(connection, refreshed))
     told = await rows_of(connection, forecasts.HISTORY, refreshed)
     assert {(r["bucket_date"]) for r in told if r["region_code"] == "NORTH"} == {
         r["bucket_date"] for r in told if r["region_code"] == "SOUTH"
@@ -209,11 +224,78 @@ async def test_what_was_being_written_while_the_base_was_made_is_news(
     assert await base_of(connection, refreshed) == base
 
 
+async def test_buckets_that_have_ended_move_all_series_on(connection: Connection, database_url: str):
+    await insert(connection, [*network(), *demand()])
+    base = await forecast(connection, database_url)
+    # Bread sells ten times as much in the west from now on: its model follows, as two weeks are too few to speak of drift.
+    for week in range(2):
+        sold = AS_OF + timedelta(weeks=week, hours=3)
+        await insert(connection, [
+            signal(
+                f"{product} {region} {week}", "consumption", 600.0 if (product, region) == ("BREAD", "WEST") else 66.0,
+                product_code=product, region_code=region, occurred_at=sold,
+            )
+            for product in ("BREAD", "CAKE") for region in ("NORTH", "SOUTH", "WEST")
+        ])  # fmt: skip
+    asked = {"as_of": AS_OF + timedelta(weeks=2)}
+    moved = await forecast(connection, database_url, refresh=True, **asked)
+    head = await forecasts.find(connection, moved)
+    assert head is not None
+    assert (head["base_forecast_id"], head["rolled_from_forecast_id"]) == (None, base)
+    assert (head["n_refreshed_series"], head["n_refitted_series"]) == (6, 0)
+    assert head["first_bucket_date"] == date(2024, 6, 17)
+    assert {row["refresh_reason"] for row in await rows_of(connection, forecasts.SERIES, moved)} == {"bucket"}
+    was, now = await series_of(connection, base), await series_of(connection, moved)
+    assert {pair: s.model for pair, s in was.items()} == {pair: s.model for pair, s in now.items()}
+    whole = await series_of(connection, await forecast(connection, database_url, **asked))
+    steady = [pair for pair in whole if pair != ("BREAD", "WEST")]
+    said, meant = (np.array([of[pair].mean_units for pair in steady]) for of in (now, whole))
+    assert np.abs(said - meant).sum() <= 0.1 * meant.sum()
+    assert await totals_of(connection, moved) == pytest.approx(await sums_of(connection, moved))
+    totals = await rows_of(connection, forecast_totals.TOTAL_VALUES, moved)
+    for total in totals:
+        assert 0 <= total["p10_units"] <= total["p50_units"] <= total["p90_units"]
+
+
+async def test_what_was_rolled_forward_is_a_base_for_refreshes_which_let_the_drifted_compete_first(
+    connection: Connection, database_url: str
+):
+    await insert(connection, [*network(), *demand()])
+    base = await forecast(connection, database_url)
+    later = {"as_of": AS_OF + timedelta(weeks=1)}
+    moved, _ = await refresh(connection, database_url, **later)
+    assert await rolled_from(connection, moved) == base
+    refreshed, touched = await refresh(connection, database_url, **later)
+    assert (await base_of(connection, refreshed), touched) == (moved, set())
+    drifted = Experience(n_buckets=9, tracking_signal=-8.0, has_drifted=True)
+    await connection.execute(
+        "UPDATE forecast_series SET experience = $2 WHERE forecast_id = $1 AND region_code = 'SOUTH'",
+        moved,
+        drifted,
+    )
+    await insert(connection, [signal("late", "consumption", 55.0, occurred_at=LAST_WEEK)])
+    refreshed, touched = await refresh(connection, database_url, **later)
+    assert touched == {("BREAD", "NORTH")}
+    again = {
+        (row["product_code"], row["region_code"])
+        for row in await rows_of(connection, forecasts.SERIES, refreshed)
+        if row["refresh_reason"] == "drift"
+    }
+    assert again == {("BREAD", "SOUTH"), ("CAKE", "SOUTH")}
+    head = await forecasts.find(connection, refreshed)
+    assert head is not None
+    assert (head["n_refreshed_series"], head["n_refitted_series"]) == (3, 2)
+    # Three weeks after all was learned it is rolled once more, from the latest; a week later all is learned anew.
+    for weeks, expected in ((3, moved), (4, None)):
+        further, _ = await refresh(connection, database_url, as_of=AS_OF + timedelta(weeks=weeks))
+        assert await rolled_from(connection, further) == expected
+
+
 @pytest.mark.parametrize(
     ("asked", "change"),
     [
         ({"profile": "thorough"}, None),
-        ({"as_of": AS_OF + timedelta(weeks=1)}, None),
+        ({"as_of": AS_OF + timedelta(weeks=4)}, None),
         (
             {},
             "INSERT INTO policies (product_code, region_code, policy) VALUES ('CAKE', 'WEST', 'base_stock')",

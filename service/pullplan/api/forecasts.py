@@ -57,7 +57,12 @@ class StoredForecast(msgspec.Struct, kw_only=True):
     base_forecast_id: UUID | None
     """The forecast that this one refreshes: series without news are its, with their measures. Null: all were made anew."""
     n_refreshed_series: int | None
-    """How many series had news; null where all were made anew."""
+    """How many series were made again: those with news, or all where buckets have ended. Null: all were made anew."""
+    rolled_from_forecast_id: UUID | None
+    """The forecast of earlier buckets whose models go on in this one, moved by what has come since: its measures, and the
+    accuracies of its series, are those of that one. Null: candidates competed for all series."""
+    n_refitted_series: int | None
+    """For how many drifted series candidates competed again; `refresh_reason` of a series tells which. Null: for all."""
 
 
 class ValueRow(msgspec.Struct, kw_only=True):
@@ -89,7 +94,8 @@ class SeriesRow(msgspec.Struct, kw_only=True):
     experience: Experience
     """How forecasts before this one fared in the latest 13 weeks, or 28 days."""
     refresh_reason: RefreshReason | None
-    """Why a refresh has made it anew: `news` that came since. Null: it was made together with all others."""
+    """Why a refresh has made it again: `news` that came since; a `bucket` that has ended, and moved its model on; `drift`: its
+    forecasts had lost it, and candidates competed again. Null: it was made together with all others."""
 
 
 async def get_stored(connection: database.Connection, forecast_id: UUID) -> StoredForecast:

@@ -23,7 +23,7 @@ LATEST = "latest"
 @click.option(
     "--refresh",
     is_flag=True,
-    help="Make anew only what has news since the last forecast of the same weeks.",
+    help="Make anew only what has news since the last forecast; where a week has begun since, models go on as they are.",
 )
 @click.option(
     "--plot",
@@ -166,6 +166,11 @@ def _told_of(stored: Json) -> list[str]:
         told.append(
             f"{stored['n_refreshed_series']} series had news and were made anew; the others, and all measures below, are "
             f"those of forecast {stored['base_forecast_id']}."
+        )
+    if stored["rolled_from_forecast_id"] is not None:
+        told.append(
+            f"Models go on as in forecast {stored['rolled_from_forecast_id']}, whose measures are shown below; "
+            f"for {stored['n_refitted_series']} drifted series they were chosen anew."
         )
     if measures["wape_share"] is None:
         return [*told, "There is too little history to say how good it is."]

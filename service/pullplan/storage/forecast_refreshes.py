@@ -31,6 +31,7 @@ class BaseHead(msgspec.Struct, frozen=True, kw_only=True):
 
     forecast_id: UUID
     as_of: datetime
+    first_bucket_date: date
     seen: str
     """Which transactions its snapshot saw, as Postgres writes it."""
     measures: Accuracy
@@ -56,12 +57,16 @@ async def find_base(
     profile: ForecastProfile,
     code_version: str,
     rules_hash: str,
+    learned_from: date,
 ) -> BaseHead | None:
-    """Find the latest forecast stored in full that answered the same question by the same rules."""
+    """Find the latest forecast stored in full that answered the same question by the same rules.
+
+    One of earlier buckets, where what all series told together was learned in `learned_from` or later.
+    """
     row = await connection.fetchrow(
         SQL["find_base"],
         *(horizon.bucket, first_date, horizon.horizon_buckets, n_steps, profile, as_of),
-        *(code_version, rules_hash),
+        *(code_version, rules_hash, learned_from),
     )
     return None if row is None else msgspec.convert(dict(row), BaseHead)
 
@@ -76,23 +81,31 @@ async def list_pairs_with_news(
     return tuple((row["product_code"], row["region_code"]) for row in rows)
 
 
+async def list_drifted_pairs(
+    connection: Connection, base: BaseHead, limit: int
+) -> tuple[tuple[str, str], ...]:
+    """List the pairs that had drifted when the base was rolled forward, and kept their model; the farthest first."""
+    rows = await connection.fetch(SQL["list_drifted_pairs"], base.forecast_id, limit)
+    return tuple((row["product_code"], row["region_code"]) for row in rows)
+
+
 async def read_base(
     connection: Connection,
     base: BaseHead,
     horizon: Horizon,
-    first_date: date,
-    pairs: Sequence[tuple[str, str]],
+    pairs: Sequence[tuple[str, str]] | None,
     *,
     n_steps: int,
 ) -> ForecastBase:
-    """Read what the base says of some pairs, and of others of a product where a pair is new."""
-    product_codes, region_codes = [p for p, _ in pairs], [r for _, r in pairs]
+    """Read what the base says of some pairs, and of others of a product where a pair is new; None: of all."""
+    product_codes = None if pairs is None else [p for p, _ in pairs]
+    region_codes = None if pairs is None else [r for _, r in pairs]
     rows = await connection.fetch(SQL["list_series"], base.forecast_id, product_codes, region_codes)
-    products = await connection.fetch(SQL["list_products"], base.forecast_id, sorted(set(product_codes)))
+    products = await connection.fetch(SQL["list_products"], base.forecast_id, product_codes)
     known = tuple(msgspec.convert(dict(row), ProductKnowledge) for row in products)
     return ForecastBase(
         forecast=Forecast(
-            first_bucket_date=first_date,
+            first_bucket_date=base.first_bucket_date,
             bucket=horizon.bucket,
             n_steps=n_steps,
             series=tuple(_taken(row, SeriesForecast) for row in rows),

@@ -53,3 +53,9 @@ async def insert_moved(connection: Connection, forecast_id: UUID, base_forecast_
     """Store the totals of a refresh that is stored already: its base's, moved by what its series moved by."""
     await connection.execute(SQL["insert_moved_totals"], forecast_id, base_forecast_id)
     await connection.execute(SQL["insert_moved_total_values"], forecast_id, base_forecast_id)
+
+
+async def insert_rolled(connection: Connection, forecast_id: UUID, rolled_from_forecast_id: UUID) -> None:
+    """Store the totals of a forecast that was rolled forward and is stored already: its series' sums, banded as before."""
+    await connection.execute(SQL["insert_moved_totals"], forecast_id, rolled_from_forecast_id)
+    await connection.execute(SQL["insert_rolled_total_values"], forecast_id, rolled_from_forecast_id)

@@ -76,6 +76,8 @@ class ForecastRecord(msgspec.Struct, frozen=True, kw_only=True):
     experience: Experience = Experience()
     base_forecast_id: UUID | None = None
     """The forecast whose series it has but for those that are stored with it; None: all are its own."""
+    rolled_from_forecast_id: UUID | None = None
+    """The forecast of earlier buckets whose models go on in this one."""
     seen: str | None = None
     """Which transactions the snapshot saw, as Postgres writes it."""
     rules_hash: str | None = None
@@ -95,13 +97,16 @@ async def insert(
     Shapes: grounds (n_series,), bucket_dates (n_steps,)
     """
     r = record
+    n_refreshed = len(forecast.series) if r.base_forecast_id or r.rolled_from_forecast_id else None
+    n_refitted = sum(g.refresh_reason == "drift" for g in grounds) if n_refreshed is not None else None
     await connection.execute(
         SQL["insert_forecast"],
         *(r.forecast_id, r.run_id, r.as_of, forecast.bucket, forecast.first_bucket_date, r.horizon_buckets),
         *(forecast.n_steps, r.parameters, r.snapshot_at, r.snapshot_hash),
         *(msgspec.to_builtins(forecast.measures), r.wall_seconds, r.code_version, r.experience),
-        *(r.base_forecast_id, len(forecast.series) if r.base_forecast_id else None, r.seen, r.rules_hash),
+        *(r.base_forecast_id, n_refreshed, r.seen, r.rules_hash),
         None if r.knowledge is None else msgspec.structs.replace(r.knowledge, products=()),
+        *(r.rolled_from_forecast_id, n_refitted),
     )
     if r.knowledge is not None:
         await connection.execute(SQL["insert_products"], r.forecast_id, r.knowledge.products)

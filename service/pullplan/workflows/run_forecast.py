@@ -8,8 +8,14 @@ from uuid import UUID
 import msgspec
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates, first_day_of_bucket
-from pullplan.engine.forecast import JUDGED_BUCKETS, forecast_with_grounds, judge_forecasts_in_force
+from pullplan.engine.forecast import (
+    JUDGED_BUCKETS,
+    forecast_with_grounds,
+    judge_forecasts_in_force,
+    roll_forward,
+)
 from pullplan.engine.model import (
+    ForecastBase,
     ForecastFacts,
     ForecastProfile,
     ForecastRequest,
@@ -21,12 +27,13 @@ from pullplan.engine.model import (
 from pullplan.engine.netting import forecast_steps
 from pullplan.engine.plan import snapshot_hash
 from pullplan.engine.sharding import Spread
-from pullplan.storage import facts, forecast_totals, forecasts
+from pullplan.storage import facts, forecast_refreshes, forecast_totals, forecasts
 from pullplan.storage.database import Connection
+from pullplan.storage.forecast_refreshes import BaseHead
 from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
-from pullplan.workflows.refresh_forecast import MadeForecast, find_refreshed, rules_hash
+from pullplan.workflows.refresh_forecast import MadeForecast, find_base, find_refreshed, rules_hash
 
 
 async def run_forecast(desk: Desk, run: Claimed) -> None:
@@ -43,10 +50,15 @@ async def run_forecast(desk: Desk, run: Claimed) -> None:
     ):
         horizon = moment.horizon(request.bucket, request.horizon_buckets)
         network = await facts.read_network_facts(connection, horizon, parameters=PlanParameters())
-        refreshed = None
-        if request.refresh:
-            refreshed = await find_refreshed(connection, moment, network, request.profile)
-        reading = None if refreshed else await read_for_forecast(connection, moment, network, request.profile)
+        base = await find_base(connection, moment, network, request.profile) if request.refresh else None
+        refreshed = reading = None
+        if base is not None and base.first_bucket_date == first_day_of_bucket(
+            horizon.as_of_date, horizon.bucket
+        ):
+            refreshed = await find_refreshed(connection, moment, network, request.profile, base)
+            base = None
+        if refreshed is None:
+            reading = await read_for_forecast(connection, moment, network, request.profile, rolled_from=base)
     if reading is not None:
         refreshed = reading.known, compute_forecast(reading, desk.progress, desk.spread)
     assert refreshed is not None  # noqa: S101 - one of both was made
@@ -68,6 +80,8 @@ class ForecastReading(msgspec.Struct, frozen=True):
     known: ForecastFacts
     in_force: ForecastsInForce
     """No part of the facts: forecasts are judged by it, not made from it."""
+    rolled_from: tuple[UUID, ForecastBase] | None = None
+    """A forecast of earlier buckets to roll forward, and its id."""
 
 
 async def read_for_forecast(
@@ -75,24 +89,45 @@ async def read_for_forecast(
     moment: facts.Moment,
     network: PlanningFacts,
     profile: ForecastProfile = "thorough",
+    *,
+    rolled_from: BaseHead | None = None,
 ) -> ForecastReading:
-    """Read the facts, and the forecasts that were in force in the latest complete buckets, from one snapshot."""
-    known = await facts.read_forecast_facts(connection, moment, network, n_steps=forecast_steps(network))
+    """Read the facts, the forecasts in force in the latest complete buckets, and one to roll forward, from one snapshot."""
+    n_steps = forecast_steps(network)
+    known = await facts.read_forecast_facts(connection, moment, network, n_steps=n_steps)
     known = msgspec.structs.replace(known, profile=profile)
     bucket = network.horizon.bucket
     days, end = DAYS_PER_BUCKET[bucket], first_day_of_bucket(moment.as_of_date, bucket)
     first = end - timedelta(days=JUDGED_BUCKETS[bucket] * days)
     in_force = await forecasts.list_in_force(connection, bucket, first, end, moment.as_of, bucket_days=days)
-    return ForecastReading(known, in_force)
+    if rolled_from is None:
+        return ForecastReading(known, in_force)
+    async with forecast_refreshes.few_rows_read(connection):
+        base = await forecast_refreshes.read_base(
+            connection, rolled_from, network.horizon, None, n_steps=n_steps
+        )
+    return ForecastReading(known, in_force, (rolled_from.forecast_id, base))
 
 
 def compute_forecast(reading: ForecastReading, progress: Progress, spread: Spread) -> MadeForecast:
     """Forecast, telling which stage it is at in a planner's words, and judge the forecasts before it."""
     progress("forecasting", 0.0)
-    forecast, grounds, totals, knowledge = forecast_with_grounds(
-        reading.known, lambda stage, done: progress(f"forecasting: {stage}", done), spread
-    )
-    judged, experience = judge_forecasts_in_force(forecast, grounds, reading.in_force)
+
+    def hear(stage: str, done: float) -> None:
+        progress(f"forecasting: {stage}", done)
+
+    if reading.rolled_from is not None:
+        forecast_id, base = reading.rolled_from
+        rolled = roll_forward(reading.known, base, reading.in_force, hear, spread)
+        if rolled is not None:
+            return MadeForecast(
+                *(rolled.forecast, rolled.grounds, rolled.experience),
+                knowledge=rolled.knowledge,
+                rolled_from=forecast_id,
+            )
+    forecast, grounds, totals, knowledge = forecast_with_grounds(reading.known, hear, spread)
+    pairs = [(s.product_code, s.region_code) for s in forecast.series]
+    judged, experience = judge_forecasts_in_force(pairs, grounds, forecast.bucket, reading.in_force)
     return MadeForecast(forecast, judged, experience, totals, knowledge)
 
 
@@ -128,13 +163,16 @@ async def store_forecast(
         code_version=version("pullplan"),
         experience=made.experience,
         base_forecast_id=None if made.base is None else made.base.forecast_id,
+        rolled_from_forecast_id=made.rolled_from,
         seen=moment.seen,
         rules_hash=rules_hash(network),
         knowledge=made.knowledge,
     )
     dates = [first for first, _ in pairwise(bucket_dates(horizon, made.forecast.n_steps))]
     await forecasts.insert(connection, record, made.forecast, made.grounds, dates)
-    if made.base is None:
-        await forecast_totals.insert(connection, run_id, made.totals, dates)
-    else:
+    if made.base is not None:
         await forecast_totals.insert_moved(connection, run_id, made.base.forecast_id)
+    elif made.rolled_from is not None:
+        await forecast_totals.insert_rolled(connection, run_id, made.rolled_from)
+    else:
+        await forecast_totals.insert(connection, run_id, made.totals, dates)

@@ -12,7 +12,7 @@ from pullplan.engine.demand import Pair
 from pullplan.engine.forecast.accuracy import Trial, accuracy_of
 from pullplan.engine.forecast.models import seasonal_naive
 from pullplan.engine.forecast.season import SEASONS
-from pullplan.engine.model import Bucket, Experience, Forecast, ForecastsInForce, Grounds
+from pullplan.engine.model import Bucket, Experience, ForecastsInForce, Grounds
 
 # A quarter of weeks, four weeks of days: long enough to tell drift from chance, short enough to be about the present.
 JUDGED_BUCKETS: dict[Bucket, int] = {"week": 13, "day": 28}
@@ -23,18 +23,17 @@ TRACKING_LIMIT = 4.0
 
 
 def judge_forecasts_in_force(
-    forecast: Forecast, grounds: Sequence[Grounds], in_force: ForecastsInForce
+    pairs: Sequence[Pair], grounds: Sequence[Grounds], bucket: Bucket, in_force: ForecastsInForce
 ) -> tuple[tuple[Grounds, ...], Experience]:
     """Compare what had been forecast of the latest buckets with what came: by series, and all together.
 
     Buckets whose history is marked (silent, promoted, out of stock, a lone spike) are not judged.
 
-    Shapes: grounds (n_series,), result (n_series,)
+    Shapes: pairs and grounds (n_series,), result (n_series,)
     """
     said = _said_by_pair(in_force)
     every = [
-        _trials_of(of_series, said[s.product_code, s.region_code], forecast.bucket)
-        for s, of_series in zip(forecast.series, grounds, strict=True)
+        _trials_of(of_series, said[pair], bucket) for pair, of_series in zip(pairs, grounds, strict=True)
     ]
     judged = tuple(
         msgspec.structs.replace(of_series, experience=_experience_of(trials))

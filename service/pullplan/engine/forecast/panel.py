@@ -125,6 +125,7 @@ def forecast_with_grounds(
     )
     knowledge = PanelKnowledge(
         heard=history.heard,
+        learned_date=dates[0],
         origin_dates=tuple(history.date_of(int(origin)) for origin in panel.origins),
         bias_ratio=bias_ratio,
         widths={c: (float(w[0]), float(w[1])) for c, w in zip(panel.classes, widths.T, strict=True)},

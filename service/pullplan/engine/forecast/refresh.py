@@ -1,10 +1,12 @@
-"""How are a few series forecast again, going by what a whole panel told before?
+"""How are series forecast again, going by what a whole panel told before?
 
 Models stay as they were chosen: what has come since moves them by their own rules, with parameters estimated from where
-they had been. Season, bias, calibration and scores over the panel are those of the base.
+they had been. Season, bias, calibration and scores over the panel are those of the base. A series that its model has lost
+lets all candidates compete again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -35,9 +37,10 @@ from pullplan.engine.forecast.panel import (
     recent_history,
 )
 from pullplan.engine.forecast.season import SEASONS
-from pullplan.engine.forecast.spread import deviation_paths
+from pullplan.engine.forecast.spread import demand_paths, deviation_paths
 from pullplan.engine.forecast.tournament import (
     REGULAR_CLASSES,
+    Progress,
     forecast_from,
     is_silent_for_long,
     replay_trials,
@@ -48,14 +51,20 @@ from pullplan.engine.forecast.tournament import (
 from pullplan.engine.model import (
     Accuracy,
     DemandClass,
+    Experience,
     Forecast,
     ForecastBase,
     ForecastFacts,
     Grounds,
+    RefreshReason,
     SeriesForecast,
 )
+from pullplan.engine.sharding import Spread, here
 
 _LEAST_UNITS = 1e-9
+
+# Series that move on between two words on how far that is.
+TOLD_SERIES = 256
 
 
 def refresh_forecast(facts: ForecastFacts, base: ForecastBase) -> tuple[Forecast, tuple[Grounds, ...]] | None:
@@ -68,8 +77,21 @@ def refresh_forecast(facts: ForecastFacts, base: ForecastBase) -> tuple[Forecast
     if contradicts(facts, base.knowledge.heard):
         return None
     history = recent_history(bucket_history(facts, base.knowledge.heard))
-    refresh = _Refresh(facts, base, history, mark_history(history, facts))
-    return refresh.forecast(), refresh.grounds()
+    drifted = {
+        (s.product_code, s.region_code)
+        for s, told in zip(base.forecast.series, base.grounds, strict=True)
+        if told.experience.has_drifted
+    }
+    refresh = Refresh(facts, base, history, mark_history(history, facts), drifted)
+    return refresh.forecast(), refresh.grounds("news")
+
+
+def histories(history: History, marked: MarkedHistory) -> tuple[Grounds, ...]:
+    """Keep each series' history, as people read it. Shapes: (n_series,)."""
+    rows = zip(history.units, marked.used, marked.marks, strict=True)
+    return tuple(
+        history_grounds(units, used, marks, history.first_date, history.bucket) for units, used, marks in rows
+    )
 
 
 @dataclass(frozen=True)
@@ -80,11 +102,24 @@ class _Kept:
     grounds: Grounds
 
 
-class _Refresh:
+class Refresh:
+    """Some series, or all, as they move on from a base."""
+
     def __init__(
-        self, facts: ForecastFacts, base: ForecastBase, history: History, marked: MarkedHistory
+        self,
+        facts: ForecastFacts,
+        base: ForecastBase,
+        history: History,
+        marked: MarkedHistory,
+        drifted: AbstractSet[Pair],
+        *,
+        n_ended: int = 0,
+        progress: Progress = lambda _stage, _share: None,
+        spread: Spread = here,
     ) -> None:
+        """`drifted` are to compete again; `n_ended` is the number of buckets that have ended since the base."""
         self._facts, self._base, self._history, self._marked = facts, base, history, marked
+        self._drifted, self._n_ended, self._progress, self._spread = drifted, n_ended, progress, spread
         self._season = SEASONS[history.bucket]
         self._seasons = seasons_of(base.knowledge, self._season.period)
         self._kept = {
@@ -94,9 +129,11 @@ class _Refresh:
         self._classes = [classify_demand(row) for row in marked.used]
         self._accuracies: dict[Pair, Accuracy] = {}
         self._told: dict[Pair, Grounds] = {}
+        self._whole_products = {p.product_code: p.is_whole for p in base.knowledge.products}
         self._projections = self._project()
 
     def forecast(self) -> Forecast:
+        """Put them together as a forecast, adjusted by people, with quantiles."""
         dates = bucket_dates(self._facts.horizon, self._facts.n_steps)
         adjustments = adjustments_by_pair(self._facts.adjustments)
         drafts = []
@@ -105,21 +142,20 @@ class _Refresh:
             mean = adjusted_mean(raw.mean, dates, adjustments[pair])
             n_known, accuracy = int(np.count_nonzero(~np.isnan(row))), self._accuracies.get(pair, Accuracy())
             drafts.append(Draft(pair, demand_class, n_known, raw, mean, accuracy))
-        return msgspec.structs.replace(self._base.forecast, series=tuple(assemble_series(drafts)))
+        series = tuple(assemble_series(drafts))
+        return msgspec.structs.replace(self._base.forecast, first_bucket_date=dates[0], series=series)
 
-    def grounds(self) -> tuple[Grounds, ...]:
-        history = self._history
+    def grounds(self, reason: RefreshReason) -> tuple[Grounds, ...]:
+        """Tell what each rests on; `reason` is why those that have not drifted were made again. Shapes: (n_series,)."""
         return tuple(
             msgspec.structs.replace(
-                history_grounds(
-                    history.units[i], row, self._marked.marks[i], history.first_date, history.bucket
-                ),
+                history,
                 candidates=self._told[pair].candidates,
                 backtest=self._told[pair].backtest,
-                experience=self._told[pair].experience,
-                refresh_reason="news",
+                experience=self._kept[pair].grounds.experience if pair in self._kept else Experience(),
+                refresh_reason="drift" if pair in self._refitted else reason,
             )
-            for i, (pair, row, _) in enumerate(self._rows())
+            for pair, history in zip(self._history.pairs, histories(self._history, self._marked), strict=True)
         )
 
     def _rows(self) -> list[tuple[Pair, Units, DemandClass]]:
@@ -128,20 +164,29 @@ class _Refresh:
     def _project(self) -> dict[Pair, Projection]:
         made: dict[Pair, Projection] = {}
         anew, newcomers = [], []
-        for i, (pair, row, demand_class) in enumerate(self._rows()):
+        rows = self._rows()
+        self._refitted = {p for p, _, demand_class in rows if p in self._drifted and demand_class != "new"}
+        for i, (pair, row, demand_class) in enumerate(rows):
+            if i % TOLD_SERIES == 0:
+                self._progress("moving on", i / len(rows))
             kept = self._kept.get(pair)
             moved = None
             if demand_class == "new":
                 newcomers.append(i)
-            elif kept is None or (moved := self._moved_on(kept, row, demand_class)) is None:
-                anew.append(i)
             else:
+                if kept is not None and pair not in self._refitted:
+                    moved = self._moved_on(kept, row, demand_class)
+                if kept is None or moved is None:
+                    anew.append(i)
+                    continue
                 made[pair] = moved
                 self._accuracies[pair], self._told[pair] = kept.series.accuracy, kept.grounds
         made |= self._compete(anew)
+        if self._n_ended:
+            made |= self._redrawn(made)
         pool = Pool(self._established() | made, self._facts.n_steps, self._base.knowledge.region_sizes)
         for i in newcomers:
-            pair, row, _ = self._rows()[i]
+            pair, row, _ = rows[i]
             made[pair] = pool.forecast_newcomer(pair, row[~np.isnan(row)])
             self._told[pair] = Grounds()
         return made
@@ -160,11 +205,17 @@ class _Refresh:
         if model not in names or kept.series.demand_class == "new" or was_regular != is_regular:
             return None
         members = (*(name for name in MEDIANS.get(model, ()) if name in names), model)
-        then, now = self._said(kept, self._row_then(kept), members), self._said(kept, row, members)
-        if then is None or now is None:
+        end = row.size - self._n_ended
+        then, now = self._said(kept, row, members, (end, row.size))
+        row_then = self._row_then(kept)
+        if not np.array_equal(row_then[:end], row[:end], equal_nan=True):
+            then, _ = self._said(kept, row_then, members, (end, end))
+        if not np.isfinite([then, now]).all():
             return None
         before = _raw(kept.series)
-        mean = now * np.divide(before.mean, then, out=np.ones_like(then), where=then > _LEAST_UNITS)
+        made_of = np.divide(before.mean, then, out=np.ones_like(then), where=then > _LEAST_UNITS)
+        # Steps that lie beyond what the base says are made the most of as its last one was.
+        mean = now * made_of[np.minimum(np.arange(now.size) + self._n_ended, now.size - 1)]
         paths = before.paths
         if not is_regular and before.mean.mean() > _LEAST_UNITS:
             paths = (paths + before.mean) * (mean.mean() / before.mean.mean()) - mean
@@ -172,11 +223,12 @@ class _Refresh:
             paths = deviation_paths(row, mean.size)
         return replace(self._with_widths(before, kept.series, demand_class), mean=mean, paths=paths)
 
-    def _said(self, kept: _Kept, row: Units, names: Sequence[str]) -> Units | None:
+    def _said(self, kept: _Kept, row: Units, names: Sequence[str], asked: tuple[int, int]) -> Units:
+        """Ask the last of some models what it says at two ends of a history. Shapes: (2, n_steps), NaN where it fails."""
         shape = self._seasons.get(kept.series.product_code, np.ones(self._season.period))
         n_steps, n_buckets = self._facts.n_steps, row.size
         factors = turned_season(shape, n_buckets, n_steps)
-        ends = [*self._fitted_from(row, names), n_buckets]
+        ends = sorted({*self._fitted_from(row[: asked[0]], names), *asked})
         said = run_candidates(
             row,
             names,
@@ -184,10 +236,12 @@ class _Refresh:
             factors=[(factors[:end], factors[end : end + n_steps]) for end in ends],
             n_steps=n_steps,
             period=self._season.period,
-            refits_last=self._facts.profile == "thorough",
+            refits_last=False,
         )
-        path = said.forecasts.get(names[-1])
-        return path[-1] if path is not None and np.isfinite(path).all() else None
+        paths = said.forecasts.get(names[-1])
+        if paths is None:
+            return np.full((2, n_steps), np.nan)
+        return paths[[ends.index(end) for end in asked]]
 
     def _fitted_from(self, row: Units, names: Sequence[str]) -> list[int]:
         """Find the origins at which parameters were estimated that are still in use, and what led to them."""
@@ -206,9 +260,9 @@ class _Refresh:
     def _row_then(self, kept: _Kept) -> Units:
         """Lay the history that the base was made from out as this one is."""
         row = np.full(self._history.units.shape[1], np.nan)
-        told = kept.grounds.history_used_units
-        if told:
-            row[-len(told) :] = [np.nan if units is None else units for units in told][-row.size :]
+        end = row.size - self._n_ended
+        told = kept.grounds.history_used_units[-end:]
+        row[end - len(told) : end] = [np.nan if units is None else units for units in told]
         return row
 
     def _compete(self, rows: Sequence[int]) -> dict[Pair, Projection]:
@@ -224,7 +278,8 @@ class _Refresh:
             n_steps=self._facts.n_steps,
             n_scored_steps=min(self._facts.n_steps, horizon.horizon_buckets),
             profile=self._facts.profile,
-            progress=lambda _stage, _share: None,
+            progress=self._progress,
+            spread=self._spread,
             known=self._base.knowledge,
         )
         say = partial(forecast_from, panel, bias_ratio=self._base.knowledge.bias_ratio)
@@ -236,10 +291,30 @@ class _Refresh:
         backtests = past_forecasts(trials, self._history)
         for pair, candidates, backtest in zip(panel.pairs, candidates_of(panel), backtests, strict=True):
             self._told[pair] = Grounds(candidates=candidates, backtest=backtest)
-        whole = self._whole_products()
         return {
-            pair: replace(projection, is_whole=projection.is_whole and whole.get(pair[0], True))
+            pair: replace(
+                projection, is_whole=projection.is_whole and self._whole_products.get(pair[0], True)
+            )
             for pair, projection in made.items()
+        }
+
+    def _redrawn(self, made: Mapping[Pair, Projection]) -> dict[Pair, Projection]:
+        """Draw the paths of intermittent series from the stretches of all of them, as a forecast of all does."""
+        rows = [
+            i
+            for i, (pair, _, demand_class) in enumerate(self._rows())
+            if pair in made and demand_class not in REGULAR_CLASSES
+        ]
+        if not rows:
+            return {}
+        means = np.array([made[self._history.pairs[i]].mean for i in rows])
+        phase = self._season.period if self._season.period <= self._facts.n_steps else 1
+        drawn = demand_paths(self._marked.used[rows], means, phase=phase)
+        pairs = [self._history.pairs[i] for i in rows]
+        return {
+            pair: replace(made[pair], paths=paths)
+            for pair, paths in zip(pairs, drawn, strict=True)
+            if np.isfinite(paths).all()
         }
 
     def _established(self) -> dict[Pair, Projection]:
@@ -251,10 +326,7 @@ class _Refresh:
 
     def _with_widths(self, raw: Projection, series: SeriesForecast, demand_class: DemandClass) -> Projection:
         widths = np.array(self._base.knowledge.widths.get(demand_class, (1.0, 1.0)))
-        return replace(raw, widths=widths, is_whole=self._whole_products().get(series.product_code, False))
-
-    def _whole_products(self) -> dict[str, bool]:
-        return {p.product_code: p.is_whole for p in self._base.knowledge.products}
+        return replace(raw, widths=widths, is_whole=self._whole_products.get(series.product_code, False))
 
 
 def _raw(series: SeriesForecast) -> Projection:

@@ -129,7 +129,8 @@ class Grounds(Fact, frozen=True, kw_only=True):
     """Some origins that do not overlap, the latest last."""
     experience: Experience = Experience()
     refresh_reason: RefreshReason | None = None
-    """Why a refresh has made it anew; None: as it was made with all others."""
+    """Why a refresh has made it again: `news` of it, a `bucket` that has ended, its `drift`; None: it was made with all
+    others."""
 
 
 class Heard(Fact, frozen=True, kw_only=True):
@@ -155,6 +156,8 @@ class PanelKnowledge(Fact, frozen=True, kw_only=True):
     """What a forecast had to look at all series for: with it, a few can be forecast again alone."""
 
     heard: Heard
+    learned_date: date | None = None
+    """The first bucket of the forecast that told all this."""
     origin_dates: tuple[date, ...]
     """From where the past was forecast again, oldest first."""
     bias_ratio: float

@@ -93,8 +93,9 @@ class ForecastRequest(Fact, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     estimated once, from seven origins."""
     refresh: bool = False
     """Make anew only what has news since the latest forecast of the same buckets and profile: late or corrected demand,
-    adjustments, shelves found empty. All else stays as it was. Where there is no such forecast, or the rules of
-    history have changed since, all series are made anew."""
+    adjustments, shelves found empty. All else stays as it was. Where buckets have ended since, every series goes on with its
+    model, and those that have drifted farthest choose theirs again. Where there is no such forecast of up to three weeks (six
+    days) ago, or the rules of history have changed since, all series are made anew."""
 
 
 class PlanRequest(PlanParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
