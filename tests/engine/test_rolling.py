@@ -12,6 +12,7 @@ from pullplan.engine.forecast import (
     ROLLED_BUCKETS,
     Rolled,
     forecast_with_grounds,
+    models,
     refresh_forecast,
     roll_forward,
 )
@@ -208,6 +209,33 @@ def test_a_rolled_forecast_is_refreshed_as_any_other_is():
     assert sum(refreshed[0].series[0].mean_units) == pytest.approx(
         sum(whole["P0", "R0"].mean_units), rel=NINE_IN_TEN_LIMIT
     )
+
+
+def test_a_model_that_fails_while_a_forecast_rolls_is_reported(monkeypatch: pytest.MonkeyPatch):
+    class Failing:
+        def forecast(self, **_: object) -> None:
+            raise ZeroDivisionError("of the model's own making")
+
+    panel, base = demand(), narrow_before(1)
+    struck = {("P0", "R0"), ("P2", "R1")}
+    series = tuple(
+        msgspec.structs.replace(
+            s, model="LevelMedian" if (s.product_code, s.region_code) in struck else "TSB"
+        )
+        for s in base.forecast.series
+    )
+    base = msgspec.structs.replace(base, forecast=msgspec.structs.replace(base.forecast, series=series))
+    monkeypatch.setitem(models._STATELESS, "IMAPA", Failing())
+    made = rolled(facts_of(panel), base)
+    reported = {
+        pair: {candidate.model: candidate.failure for candidate in told.candidates}
+        for (pair, s), told in zip(by_pair(made.forecast).items(), made.grounds, strict=True)
+        if s.fallback_reason is not None
+    }
+    assert {*reported} == struck
+    assert {causes["IMAPA"] for causes in reported.values()} == {
+        "ZeroDivisionError: of the model's own making"
+    }
 
 
 def test_pairs_come_and_a_pair_that_goes_makes_a_forecast_of_all_necessary():

@@ -5,7 +5,7 @@ they had been. Season, bias, calibration and scores over the panel are those of 
 lets all candidates compete again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
@@ -184,7 +184,7 @@ class Refresh:
         made |= self._compete(anew)
         if self._n_ended:
             made |= self._redrawn(made)
-        pool = Pool(self._established() | made, self._facts.n_steps, self._base.knowledge.region_sizes)
+        pool = Pool(self._established(made) | made, self._facts.n_steps, self._base.knowledge.region_sizes)
         for i in newcomers:
             pair, row, _ = rows[i]
             made[pair] = pool.forecast_newcomer(pair, row[~np.isnan(row)])
@@ -239,7 +239,9 @@ class Refresh:
             refits_last=False,
         )
         paths = said.forecasts.get(names[-1])
-        if paths is None:
+        failed = {candidate.model for candidate in kept.grounds.candidates if candidate.failure is not None}
+        # Where a member of a median fails for the first time, the tournament says so, and what is the best without it.
+        if paths is None or not said.failures.keys() <= failed:
             return np.full((2, n_steps), np.nan)
         return paths[[ends.index(end) for end in asked]]
 
@@ -317,11 +319,12 @@ class Refresh:
             if np.isfinite(paths).all()
         }
 
-    def _established(self) -> dict[Pair, Projection]:
+    def _established(self, made: Collection[Pair]) -> dict[Pair, Projection]:
+        """Take the base's word on what was established, and is not made again."""
         return {
             pair: self._with_widths(_raw(kept.series), kept.series, kept.series.demand_class)
             for pair, kept in self._kept.items()
-            if kept.series.demand_class != "new"
+            if kept.series.demand_class != "new" and pair not in made
         }
 
     def _with_widths(self, raw: Projection, series: SeriesForecast, demand_class: DemandClass) -> Projection:
