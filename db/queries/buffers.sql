@@ -7,7 +7,8 @@ SELECT product_code, region_code, as_of_date, usage_basis, history_basis, usage_
     on_hand_units, open_supply_units, past_due_units, due_today_units, spike_threshold_units,
     spike_horizon_days, spikes, qualified_demand_units, net_flow_units, priority_percent, color,
     on_hand_alert, order_units, order_due_date, order_bucket, projected_order_units,
-    coalesce(sized_on_date, as_of_date) AS sized_on_date, reference_node_code, proposed, warnings
+    coalesce(sized_on_date, as_of_date) AS sized_on_date, reference_node_code, proposed, warnings,
+    excluded_usage_days, excluded_usage
 FROM plan_buffers
 WHERE plan_id = $1 AND (product_code, region_code) > ($2, $3)
     AND ($4::text IS NULL OR product_code = $4) AND ($5::text IS NULL OR region_code = $5)
@@ -24,7 +25,8 @@ SELECT plan_id, planned_at, product_code, region_code, as_of_date, usage_basis, 
     on_hand_units, open_supply_units, past_due_units, due_today_units, spike_threshold_units,
     spike_horizon_days, spikes, qualified_demand_units, net_flow_units, priority_percent, color,
     on_hand_alert, order_units, order_due_date, order_bucket, projected_order_units,
-    coalesce(sized_on_date, as_of_date) AS sized_on_date, reference_node_code, proposed, warnings
+    coalesce(sized_on_date, as_of_date) AS sized_on_date, reference_node_code, proposed, warnings,
+    excluded_usage_days, excluded_usage
 FROM plan_buffers
 WHERE product_code = $1 AND region_code = $2 AND (planned_at, plan_id) < ($3, $4)
 ORDER BY planned_at DESC, plan_id DESC LIMIT $5;

@@ -194,6 +194,12 @@ WHERE s.superseded_at IS NULL AND s.kind = 'adjustment' AND s.reason = 'promotio
     AND p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY s.product_code, s.region_code, s.from_date, s.external_id, s.source;
 
+-- name: list_usage_exclusions
+-- $1: as_of's day, $2: the first day that buffers look at. What people have excluded of the days between.
+SELECT product_code, region_code, from_date, until_date, reason
+FROM usage_exclusions WHERE from_date < $1 AND until_date > $2
+ORDER BY product_code, region_code, from_date;
+
 -- name: list_out_of_stock
 -- $1: as_of, $2: time zone, $3 and $4: pairs, null: all. From a count of nothing to the next count or receipt; a count tells of a week at most.
 WITH counts AS (

@@ -200,6 +200,44 @@ async def test_a_plan_of_other_policies_sizes_by_them_and_proposes_nothing(
     assert await proposals(client) == [accepted]
 
 
+async def test_days_that_a_planner_excludes_and_promotions_do_not_count_into_usage(
+    connection: Connection, database_url: str, client: httpx.AsyncClient
+):
+    day = AS_OF.date() - timedelta(days=10)
+    promoted = {"from_date": day, "until_date": day + timedelta(days=2), "multiplier": 3.0}
+    await insert(connection, [*network(), ("policies", BUFFER), *used(), counted(10.0)])
+    sale = signal(
+        "sale", "adjustment", None, **promoted, reason="promotion", occurred_at=AS_OF - timedelta(days=20)
+    )
+    await insert(connection, [sale, consumed("fair", 300.0)])
+    fair = {
+        "from_date": str(AS_OF.date() - timedelta(days=1)),
+        "until_date": str(AS_OF.date()),
+        "reason": "town fair",
+    }
+    assert (await client.put("/v1/usage-exclusions", json=[fair])).json()["stored"] == 1
+    assert (await client.put("/v1/usage-exclusions", json=[fair])).json()["known"] == 1
+    [listed] = (await client.get("/v1/usage-exclusions", params={"product_code": "*"})).json()["items"]
+    assert listed["reason"] == "town fair"
+    await plan(connection, database_url)
+    shown = (await client.get("/v1/buffers/BREAD/NORTH")).json()
+    assert [(e["units"], e["reason"]) for e in shown["excluded_usage"]] == [
+        (10.0, "promotion sale"),
+        (305.0, "town fair"),
+    ]
+    assert (shown["excluded_usage_days"], shown["past_usage_units"]) == (3, 85.0)
+    assert shown["usage_units_per_day"] == 85.0 / 17
+    for changes, field in (
+        ({"until_date": fair["from_date"]}, "until_date"),
+        ({"product_code": "RUM"}, "product_code"),
+        ({"reason": ""}, "reason"),
+    ):
+        refused = await client.put("/v1/usage-exclusions", json=[fair | changes])
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, f"/0/{field}")
+    report = (await client.put("/v1/usage-exclusions?mode=replace", json=[])).json()
+    assert report["retired"] == 1
+
+
 async def test_a_policy_of_an_unknown_kind_reaches_no_table(connection: Connection):
     with pytest.raises(asyncpg.CheckViolationError):
         await insert(connection, [("policies", BUFFER | {"usage_basis": "guessed"})])

@@ -1,14 +1,15 @@
 """Which zones are in force where a buffer would be sized otherwise today?"""
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engine.test_netting import PILLOW, pillow_facts
+from tests.engine.test_netting import MONDAY, PILLOW, pillow_facts
 
-from pullplan.engine.model import BufferSizing, Capability, Lane, Node, PlanningFacts
+from pullplan.engine.model import BufferSizing, Capability, Lane, Node, PlanningFacts, UsageExclusion
 from pullplan.engine.netting import changed_share, derive_buffers, net, tell_buffers
 
 
@@ -99,6 +100,43 @@ def test_exactly_what_differs_by_more_than_the_tolerance_is_held(times: float, t
     assert (now.proposed is not None) == (share > tolerance)
     assert changed_share(today, sizing) == share <= 1
     assert [change.is_tolerated for change in changes] == [share <= tolerance] * (share > 0)
+
+
+def leaving_out(first: int, n_days: int, **codes: str) -> UsageExclusion:
+    """Exclude days, counted back from today."""
+    from_date = MONDAY - timedelta(days=first)
+    until_date = from_date + timedelta(days=n_days)
+    return UsageExclusion(
+        **{"product_code": "BREAD", "region_code": "NORTH"} | codes,
+        from_date=from_date,
+        until_date=until_date,
+        reason=f"fair {first}",
+    )
+
+
+def test_excluded_days_count_neither_in_units_nor_as_days():
+    # 200 were used ten days ago, 30 yesterday; the window is of ten days.
+    [derived] = derive_buffers(pillow_facts(usage_exclusions=(leaving_out(12, 4),)))
+    assert [(e.units, (e.until_date - e.from_date).days, e.reason) for e in derived.excluded_usage] == [
+        (200.0, 2, "fair 12")
+    ]
+    assert (derived.past_usage_units, derived.excluded_usage_days) == (30.0, 2)
+    assert derived.usage_units_per_day == 30.0 / 8
+    for codes in ({"product_code": "*"}, {"region_code": "*"}, {"product_code": "*", "region_code": "*"}):
+        [alike] = derive_buffers(pillow_facts(usage_exclusions=(leaving_out(12, 4, **codes),)))
+        assert alike == derived
+    [other] = derive_buffers(pillow_facts(usage_exclusions=(leaving_out(12, 4, region_code="SOUTH"),)))
+    assert (other.usage_units_per_day, other.excluded_usage) == (23.0, ())
+
+
+def test_a_day_is_excluded_once_and_where_all_are_they_count_after_all():
+    twice = (leaving_out(10, 3), leaving_out(9, 4))
+    [derived] = derive_buffers(pillow_facts(usage_exclusions=twice))
+    assert (derived.excluded_usage_days, [e.units for e in derived.excluded_usage]) == (5, [200.0, 0.0])
+    assert derived.usage_units_per_day == 30.0 / 5
+    [whole] = derive_buffers(pillow_facts(usage_exclusions=(leaving_out(40, 40),)))
+    assert (whole.usage_units_per_day, whole.excluded_usage_days) == (23.0, 10)
+    assert whole.warnings == ("all_usage_excluded",)
 
 
 def warned(**more: Any) -> tuple[str, ...]:

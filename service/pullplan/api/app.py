@@ -41,6 +41,7 @@ from pullplan.api import (
     service,
     stock,
     supply,
+    usage_exclusions,
     verifications,
 )
 from pullplan.api.access import Keyring
@@ -80,6 +81,7 @@ ROUTES = [
     *ledger.ROUTES,
     *needs.ROUTES,
     *policies.ROUTES,
+    *usage_exclusions.ROUTES,
     *stock.ROUTES,
     *supply.ROUTES,
     *demand.ROUTES,

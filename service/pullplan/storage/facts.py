@@ -30,6 +30,7 @@ from pullplan.engine.model import (
     Region,
     Resource,
     StockPosition,
+    UsageExclusion,
 )
 from pullplan.storage.columns import columns_of, made_of
 from pullplan.storage.database import Connection
@@ -112,6 +113,7 @@ async def read_planning_facts(
         network,
         recent_consumption=recent[0],
         recent_orders=recent[1],
+        usage_exclusions=recent[2],
         consumption_pairs=_pairs(await connection.fetch(SQL["list_consumption_pairs"], as_of)),
         orders=await _read(connection, Order, "list_open_orders", as_of),
         lead_signals=await _read(connection, LeadSignal, "list_leads", as_of),
@@ -180,14 +182,31 @@ def _pairs_that_count_forecast(network: PlanningFacts) -> set[tuple[str, str]]:
 
 async def _read_recent(
     connection: Connection, moment: Moment, network: PlanningFacts
-) -> tuple[DailyUnits, DailyUnits]:
-    """Read consumption and orders of the days that DDMRP buffers average usage over; nothing where there are none."""
+) -> tuple[DailyUnits, DailyUnits, tuple[UsageExclusion, ...]]:
+    """Read consumption and orders of the days that DDMRP buffers average usage over, and which days do not count."""
     days = max((p.usage_past_days for p in network.policies if p.policy == "ddmrp_buffer"), default=0)
     if days == 0:
-        return DailyUnits(), DailyUnits()
-    first = moment.as_of_date - timedelta(days=days)
-    return await _read_consumption(connection, moment, first), await _read_order_history(
-        connection, moment, first
+        return DailyUnits(), DailyUnits(), ()
+    day, first = moment.as_of_date, moment.as_of_date - timedelta(days=days)
+    promotions = await _read(connection, Promotion, "list_promotions", day, moment.as_of, None, None)
+    return (
+        await _read_consumption(connection, moment, first),
+        await _read_order_history(connection, moment, first),
+        (
+            *await _read(connection, UsageExclusion, "list_usage_exclusions", day, first),
+            *(_excluding(promotion) for promotion in promotions if promotion.until_date > first),
+        ),
+    )
+
+
+def _excluding(promotion: Promotion) -> UsageExclusion:
+    """Leave a promotion's days out of usage, as they are left out of what forecasts learn from."""
+    return UsageExclusion(
+        product_code=promotion.product_code,
+        region_code=promotion.region_code,
+        from_date=promotion.from_date,
+        until_date=promotion.until_date,
+        reason=f"promotion {promotion.external_id}",
     )
 
 

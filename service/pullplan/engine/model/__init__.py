@@ -4,7 +4,7 @@ Units stand in the names. Days are `date`s of the deployment's time zone; ranges
 Everything is ordered by code, so that equal facts make equal plans however they were inserted.
 """
 
-from pullplan.engine.model.buffers import BufferChange, BufferDerivation, BufferSizing, Spike
+from pullplan.engine.model.buffers import BufferChange, BufferDerivation, BufferSizing, ExcludedUsage, Spike
 from pullplan.engine.model.demand import (
     Adjustment,
     DailyUnits,
@@ -15,6 +15,7 @@ from pullplan.engine.model.demand import (
     Promotion,
     ReleasedWork,
     StockPosition,
+    UsageExclusion,
 )
 from pullplan.engine.model.derivations import (
     BucketNetted,
@@ -168,6 +169,7 @@ __all__ = [
     "DemandClass",
     "Derivation",
     "Difference",
+    "ExcludedUsage",
     "Experience",
     "ExtraCapacity",
     "Fact",
@@ -249,6 +251,7 @@ __all__ = [
     "TotalForecast",
     "TotalledBy",
     "UsageBasis",
+    "UsageExclusion",
     "Verification",
     "VerificationRequest",
     "refuse_stock_bounds",

@@ -20,6 +20,16 @@ class Spike(Fact, frozen=True, kw_only=True):
     units: float
 
 
+class ExcludedUsage(Fact, frozen=True, kw_only=True):
+    """Days of the window that do not count into past usage, [from_date, until_date), and what was used on them."""
+
+    from_date: date
+    until_date: date
+    units: float
+    """A day of several exclusions is of the one that begins first."""
+    reason: str
+
+
 class BufferSizing(Fact, frozen=True, kw_only=True):
     """How large one product × region's buffer is, with every step on the way from signals to its zones.
 
@@ -36,9 +46,13 @@ class BufferSizing(Fact, frozen=True, kw_only=True):
     usage_from_date: date
     usage_until_date: date
     """The window of past usage, half-open: today is not over."""
+    excluded_usage: tuple[ExcludedUsage, ...] = ()
+    excluded_usage_days: int = 0
+    """Of the window; where that is all of it, everything counts nevertheless."""
     past_usage_units: float
-    """What was used in the window."""
+    """What was used in the window, on days that are not excluded."""
     past_usage_units_per_day: float
+    """By days that are not excluded."""
     forward_usage_units_per_day: float | None
     """By the forecast; None where the policy does not look at it."""
     usage_units_per_day: float

@@ -60,6 +60,16 @@ class Promotion(Fact, frozen=True, kw_only=True):
     until_date: date
 
 
+class UsageExclusion(Fact, frozen=True, kw_only=True):
+    """Days in [from_date, until_date) whose usage was not the usual one; EVERY stands for all products or regions."""
+
+    product_code: str
+    region_code: str
+    from_date: date
+    until_date: date
+    reason: str
+
+
 class OutOfStock(Fact, frozen=True, kw_only=True):
     """Days on which a region had nothing to give of a product, by its counts, [from_date, until_date)."""
 

@@ -11,6 +11,7 @@ from pullplan.engine.model.demand import (
     Promotion,
     ReleasedWork,
     StockPosition,
+    UsageExclusion,
 )
 from pullplan.engine.model.forecasts import Forecast
 from pullplan.engine.model.network import (
@@ -67,6 +68,8 @@ class PlanningFacts(Fact, frozen=True, kw_only=True):
     recent_consumption: DailyUnits = DailyUnits()
     recent_orders: DailyUnits = DailyUnits()
     """Of the days that DDMRP buffers average usage over, as in ForecastFacts; empty where no policy is of that kind."""
+    usage_exclusions: tuple[UsageExclusion, ...] = ()
+    """Of those days: what people have excluded, and promotions that they had announced."""
     accepted_sizings: tuple[BufferSizing, ...] = ()
     """Of each DDMRP buffer the one accepted last; a buffer without one is sized anew."""
     stock: tuple[StockPosition, ...] = ()

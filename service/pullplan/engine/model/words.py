@@ -28,11 +28,13 @@ BufferWarning = Literal[
     "no_reference_node",
     "no_lead_time",
     "no_usage",
+    "all_usage_excluded",
     "minimum_above_buffer",
     "lead_time_beyond_horizon",
 ]
 """What a planner should know of a buffer: other zones are proposed than are in force; nobody could make it; without a lead time
-it has neither red nor yellow, and orders once net flow is below nothing; nothing is used, so that green is its minimum order alone;
+it has neither red nor yellow, and orders once net flow is below nothing; nothing is used, so that green is its minimum order alone; all days of
+its window are excluded, which therefore count after all;
 the minimum order is larger than all the rest of it; what it orders today arrives beyond the horizon."""
 Basis = Literal["consumption", "order"]
 BufferRounding = Literal["none", "half_up_component", "half_up_zone", "at_order"]

@@ -239,6 +239,10 @@ def _warnings(
         ("zones_await_acceptance", proposed is not None),
         ("no_reference_node", not zones.has_reference_node),
         ("no_lead_time", zones.has_reference_node and zones.adjusted_lead_days == 0),
+        (
+            "all_usage_excluded",
+            zones.excluded_usage_days == (zones.usage_until_date - zones.usage_from_date).days,
+        ),
         ("no_usage", zones.adjusted_usage_units_per_day == 0),
         ("minimum_above_buffer", zones.green_by_minimum_order_units > top + by_flow and top > 0),
         ("lead_time_beyond_horizon", is_beyond),

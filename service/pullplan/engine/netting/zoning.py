@@ -20,6 +20,7 @@ from pullplan.engine.model import (
     PullPolicy,
     SeriesForecast,
 )
+from pullplan.engine.netting.past_usage import PastUsage, add_up_usage
 from pullplan.engine.netting.targets import ReferenceNode
 
 type Numbers = npt.NDArray[np.float64]
@@ -36,7 +37,7 @@ class Zoned:
     pairs: tuple[Pair, ...]
     policies: tuple[PullPolicy, ...]
     bases: tuple[Basis, ...]
-    past_units: Numbers
+    used: PastUsage
     past_usage: Numbers
     forward_usage: Numbers
     """NaN where the policy does not look at it."""
@@ -71,10 +72,8 @@ def zone(
 
     Source: the planning model, section 5.
     """
-    past_units = _past_usage_units(facts, place, policies, bases)
-    past = usage_per_day(
-        np.arange(len(place)), past_units, len(place), of_policies(policies, "usage_past_days")
-    )
+    used = add_up_usage(facts, place, policies, bases)
+    past = usage_per_day(np.arange(len(place)), used.units, len(place), used.counted_days)
     forward = _forward_usage(facts, place, policies)
     share = np.array(
         [_PAST_SHARES.get(p.usage_basis, p.usage_past_share) for p in policies], dtype=np.float64
@@ -108,7 +107,7 @@ def zone(
         pairs=tuple(place),
         policies=policies,
         bases=bases,
-        past_units=past_units,
+        used=used,
         past_usage=past,
         forward_usage=forward,
         sizing=sizing,
@@ -140,7 +139,9 @@ def size_in_words(zoned: Zoned, i: int, facts: PlanningFacts) -> BufferSizing:
         history_basis=zoned.bases[i],
         usage_from_date=today - timedelta(days=policy.usage_past_days),
         usage_until_date=today,
-        past_usage_units=at(zoned.past_units),
+        excluded_usage=zoned.used.excluded[i],
+        excluded_usage_days=int(zoned.used.excluded_days[i]),
+        past_usage_units=at(zoned.used.units),
         past_usage_units_per_day=at(zoned.past_usage),
         forward_usage_units_per_day=None if np.isnan(forward) else forward,
         usage_units_per_day=at(np.asarray(zoned.sizing.usage_units_per_day)),
@@ -272,21 +273,6 @@ def _with_accepted(today: BufferZones, held: Sequence[tuple[int, BufferSizing]])
         columns[name] = np.array(getattr(today, name))
         columns[name][at] = [getattr(was, of_sizing) for _, was in held]
     return replace(today, **columns)
-
-
-def _past_usage_units(
-    facts: PlanningFacts, place: Mapping[Pair, int], policies: Sequence[PullPolicy], bases: Sequence[Basis]
-) -> Numbers:
-    """Add up what was used in each buffer's window, today excluded."""
-    units = np.zeros(len(policies))
-    first = [facts.horizon.as_of_date - timedelta(days=p.usage_past_days) for p in policies]
-    for basis, daily in (("consumption", facts.recent_consumption), ("order", facts.recent_orders)):
-        rows = zip(daily.product_codes, daily.region_codes, daily.days, daily.units, strict=True)
-        for product_code, region_code, day, n in rows:
-            at = place.get((product_code, region_code))
-            if at is not None and bases[at] == basis and first[at] <= day < facts.horizon.as_of_date:
-                units[at] += n
-    return units
 
 
 def _forward_usage(

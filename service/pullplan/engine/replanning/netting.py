@@ -15,7 +15,7 @@ _OF_A_PAIR = ("orders", "lead_signals", "stock", "accepted_sizings")
 _OF_ALL = (
     *("horizon", "parameters", "policies", "forecast", "products"),
     *("open_supply", "released_work"),  # a line of one pair may echo another's work order
-    *("recent_consumption", "recent_orders"),  # a buffer's usage
+    *("recent_consumption", "recent_orders", "usage_exclusions"),  # a buffer's usage
 )
 _OF_THE_NETWORK = ("regions", "nodes", "lanes", "capabilities")
 """What targets, buffers, and whether released work is kept, depend on."""
