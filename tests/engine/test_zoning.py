@@ -11,6 +11,7 @@ from tests.engine.test_netting import MONDAY, PILLOW, pillow_facts
 
 from pullplan.engine.model import BufferSizing, Capability, Lane, Node, PlanningFacts, UsageExclusion
 from pullplan.engine.netting import changed_share, derive_buffers, net, tell_buffers
+from pullplan.engine.replanning.netting import net_again
 
 
 def accepting(facts: PlanningFacts, sizing: BufferSizing) -> PlanningFacts:
@@ -77,6 +78,14 @@ def test_another_reference_node_waits_be_its_zones_the_same():
     every = msgspec.structs.replace(PILLOW, buffer_tolerance_share=1.0)
     [now], [change] = tell_buffers(accepting(msgspec.structs.replace(same, policies=(every,)), sizing))
     assert (now.reference_node_code, now.proposed, change.is_tolerated) == ("YARD", None, True)
+
+
+def test_a_replan_nets_anew_what_has_been_accepted_since():
+    facts = with_usage(pillow_facts(), 2.0)
+    before = accepting(facts, first_sizing(pillow_facts()))
+    _, [change] = tell_buffers(before)
+    now = accepting(facts, change.after)
+    assert net_again(now, before, net(before)) == net(now) != net(before)
 
 
 def test_the_reasons_tell_policy_from_usage():

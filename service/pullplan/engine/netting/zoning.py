@@ -131,6 +131,7 @@ def size_in_words(zoned: Zoned, i: int, facts: PlanningFacts) -> BufferSizing:
     def at(values: Numbers) -> float:
         return float(values[i])
 
+    red, yellow, green = at(zones.red), at(zones.yellow), at(zones.green)
     return BufferSizing(
         product_code=product_code,
         region_code=region_code,
@@ -150,17 +151,17 @@ def size_in_words(zoned: Zoned, i: int, facts: PlanningFacts) -> BufferSizing:
         has_reference_node=node is not None,
         reference_node_code=None if node is None else node.node_code,
         adjusted_lead_days=at(zones.lead_days),
-        yellow_units=at(zones.yellow),
+        yellow_units=yellow,
         red_base_units=at(zones.red_base),
         red_safety_units=at(zones.red_safety),
-        red_units=at(zones.red),
+        red_units=red,
         green_by_lead_time_units=at(zones.green_by_lead_time),
         green_by_order_cycle_units=at(zones.green_by_order_cycle),
         green_by_minimum_order_units=at(zones.green_by_minimum_order),
-        green_units=at(zones.green),
-        top_of_red_units=at(zones.top_of_red),
-        top_of_yellow_units=at(zones.top_of_yellow),
-        top_of_green_units=at(zones.top_of_green),
+        green_units=green,
+        top_of_red_units=red,
+        top_of_yellow_units=red + yellow,
+        top_of_green_units=red + yellow + green,
     )
 
 
