@@ -2,16 +2,18 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 from tests.computing import computed
 from tests.seeding import AS_OF, Rows, insert, network, signal
 
-from pullplan.engine.model import PlanRequest, PullPolicy
+from pullplan.engine.model import BufferChange, BufferSizing, PlanRequest, PullPolicy
 from pullplan.storage.database import Connection
+from pullplan.workflows.propose_buffers import propose_buffers
 
 pytestmark = pytest.mark.anyio
 
@@ -145,6 +147,18 @@ async def test_other_zones_wait_for_a_planner_and_are_in_force_once_accepted(
     assert (refused.status_code, refused.json()["code"]) == (409, "proposal-decided")
     [entry] = (await client.get("/v1/audit", params={"subject": path.removeprefix("/v1/")})).json()["items"]
     assert entry["action"] == "accept"
+
+    # A plan that was being made meanwhile had read what was in force before.
+    late = BufferChange(
+        before=msgspec.convert(proposed["before"], BufferSizing),
+        after=msgspec.convert(proposed["after"], BufferSizing),
+        reasons=("usage",),
+        changed_share=0.5,
+        tolerance_share=0.1,
+        is_tolerated=False,
+    )
+    await propose_buffers(connection, uuid4(), AS_OF, [late])
+    assert await proposals(client, status="open") == []
 
     await plan(connection, database_url)
     now = (await client.get("/v1/buffers/BREAD/NORTH")).json()

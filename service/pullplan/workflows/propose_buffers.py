@@ -26,7 +26,7 @@ async def propose_buffers(
         last = latest.get((change.after.product_code, change.after.region_code))
         if last is None:
             new.append(change)
-        elif _is_open_as_it_is(last, change):
+        elif _is_said(last, change):
             kept.append(last.proposal_id)
         elif last.as_of <= as_of and not _was_discarded(last, change):
             new.append(change)
@@ -34,8 +34,10 @@ async def propose_buffers(
     await buffer_proposals.insert(connection, plan_id, as_of, new)
 
 
-def _is_open_as_it_is(last: LatestProposal, change: BufferChange) -> bool:
-    return last.status == "open" and not change.is_tolerated and changed_share(last.after, change.after) == 0
+def _is_said(last: LatestProposal, change: BufferChange) -> bool:
+    """Tell whether just this is open, or was accepted while the plan was being made."""
+    is_in_place = last.status == "accepted" or (last.status == "open" and not change.is_tolerated)
+    return is_in_place and changed_share(last.after, change.after) == 0
 
 
 def _was_discarded(last: LatestProposal, change: BufferChange) -> bool:
