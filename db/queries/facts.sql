@@ -133,6 +133,17 @@ LEFT JOIN shipped AS o USING (product_code, region_code)
 LEFT JOIN receipts AS n USING (product_code, region_code)
 ORDER BY c.product_code, c.region_code;
 
+-- name: list_node_stock
+SELECT c.node_code, c.product_code, c.units
+FROM (
+    SELECT DISTINCT ON (node_code, product_code) node_code, product_code,
+        on_hand_units - reserved_units - blocked_units AS units
+    FROM node_stock_counts WHERE counted_at <= $1
+    ORDER BY node_code, product_code, counted_at DESC, source DESC, external_id DESC
+) AS c
+WHERE c.units > 0
+ORDER BY c.node_code, c.product_code;
+
 -- name: list_open_supply
 -- What is received after as_of is still to come at as_of.
 SELECT o.external_id, o.product_code, o.region_code, o.units, o.due_date, o.work_order_id

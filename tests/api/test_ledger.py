@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -63,6 +63,7 @@ class Book:
         self.signals: list[dict[str, Any]] = []
         self.counts: list[dict[str, Any]] = []
         self.supply: list[dict[str, Any]] = []
+        self.node_counts: list[dict[str, Any]] = []
         for product_code, region_code in PAIRS:
             pair = {"product_code": product_code, "region_code": region_code, "source": "erp"}
             name = f"{product_code}-{region_code}"
@@ -88,8 +89,17 @@ class Book:
             for n in range(self._chance.randrange(4)):
                 self._supply(pair | {"external_id": f"supply-{name}-{n}"})
 
-    def draw_policies(self) -> None:
-        """Let products, regions and pairs pull in any of the ways there are."""
+    def draw_more(self) -> None:
+        """Let products, regions and pairs pull in any of the ways there are, and count what lies at nodes."""
+        for number in range(self._chance.randrange(9)):
+            count = {
+                "source": "wms",
+                "external_id": str(number),
+                "counted_at": at(self._chance.uniform(-9, 1)),
+            }
+            count |= {"node_code": self._chance.choice(("MILL", "YARD", "DEPOT"))}
+            count |= {"product_code": self._chance.choice(("BREAD", "CAKE", "ROLL"))}
+            self.node_counts.append(count | {"on_hand_units": self._units() - 9, "blocked_units": 1.5})
         names = ((p, r) for p in ("BREAD", "CAKE", "ROLL", "*") for r in ("NORTH", "SOUTH", "WEST", "*"))
         self.policies = [self._policy(*name) for name in names if self._chance.random() < 0.5]
 
@@ -175,7 +185,8 @@ async def planned_there(connection: Connection, url: str, client: httpx.AsyncCli
     await send(client, "/v1/demand-signals/batch", book.signals)
     await send(client, "/v1/stock-counts", book.counts)
     await send(client, "/v1/open-supply", book.supply)
-    return await computed(connection, url, "plan", PlanRequest(as_of=AS_OF, horizon_buckets=4))
+    await send(client, "/v1/node-stock-counts", book.node_counts)
+    return await computed(connection, url, "plan", PlanRequest(as_of=AS_OF, horizon_buckets=4, verify=True))
 
 
 async def test_an_order_of_two_sources_is_two_orders_and_one_placed_past_its_day_is_demanded_at_once(
@@ -262,7 +273,7 @@ async def test_the_ledger_is_what_the_apis_other_answers_come_to(
     loop = asyncio.get_running_loop()
     sources = dict.fromkeys(
         (
-            *("from_stock_units", "from_supply_units", "from_buffer_units"),
+            *("from_stock_units", "from_supply_units", "from_buffer_units", "from_node_stock_units"),
             "assigned_units",
             "shortfall_units",
         ),
@@ -270,9 +281,11 @@ async def test_the_ledger_is_what_the_apis_other_answers_come_to(
     )
 
     async def try_book(seed: int) -> None:
-        await connection.execute("TRUNCATE demand_signals, stock_counts, open_supply, policies CASCADE")
+        await connection.execute(
+            "TRUNCATE demand_signals, stock_counts, open_supply, policies, node_stock_counts"
+        )
         book = Book(seed)
-        book.draw_policies()
+        book.draw_more()
         plan_id = str(await planned_there(connection, database_url, client, book))
         for name, units in (await hold(client, plan_id)).items():
             sources[name] += units
@@ -290,13 +303,30 @@ async def test_the_ledger_is_what_the_apis_other_answers_come_to(
     assert min(sources.values()) > 0, sources
 
 
+async def there_by_count(client: httpx.AsyncClient) -> dict[Any, float]:
+    """Tell what the last count before as_of found at nodes that may be sent."""
+    found: dict[Any, float] = defaultdict(float)
+    counts = await items(client, "/v1/node-stock-counts")
+    for count in sorted(counts, key=lambda count: count["counted_at"]):
+        if datetime.fromisoformat(count["counted_at"]) <= AS_OF:
+            units = count["on_hand_units"] - count["reserved_units"] - count["blocked_units"]
+            found[count["node_code"], count["product_code"]] = max(0.0, units)
+    return found
+
+
 async def hold(client: httpx.AsyncClient, plan_id: str) -> dict[str, float]:
     """Hold every line of a plan's ledger against the API's other answers; tell what each source gives in all."""
     lines = await items(client, f"/v1/plans/{plan_id}/ledger")
     needs = {need["need_id"]: need for need in await items(client, f"/v1/plans/{plan_id}/needs")}
     made: dict[Any, float] = defaultdict(float)
+    sent: dict[Any, float] = defaultdict(float)
+    stored = await there_by_count(client)
     for a in await items(client, f"/v1/plans/{plan_id}/assignments"):
-        made[a["product_code"], a["region_code"], a["need_bucket_date"], a["tier"]] += a["units"]
+        of_kind = sent if a["kind"] == "transfer" else made
+        of_kind[a["product_code"], a["region_code"], a["need_bucket_date"], a["tier"]] += a["units"]
+        if a["kind"] == "transfer":
+            stored[a["node_code"].removeprefix("(stock)"), a["product_code"]] -= a["units"]
+    assert all(left > -1e-6 for left in stored.values())
     short: dict[Any, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for s in await items(client, f"/v1/plans/{plan_id}/shortfalls"):
         need = needs[s["need_id"]]
@@ -310,12 +340,13 @@ async def hold(client: httpx.AsyncClient, plan_id: str) -> dict[str, float]:
         cell = line["product_code"], line["region_code"], line["bucket_date"], line["tier"]
         seen.add(cell)
         assert line["assigned_units"] == pytest.approx(made[cell], abs=1e-6)
+        assert line["from_node_stock_units"] == pytest.approx(sent[cell], abs=1e-6)
         assert {s["reason"]: s["units"] for s in line["shortfalls"]} == pytest.approx(short[cell])
         assert line["shortfall_units"] == pytest.approx(sum(short[cell].values()))
         sources = {
             name: line[name]
             for name in (
-                *("from_stock_units", "from_supply_units", "from_buffer_units"),
+                *("from_stock_units", "from_supply_units", "from_buffer_units", "from_node_stock_units"),
                 *("assigned_units", "shortfall_units"),
             )
         }
@@ -327,9 +358,9 @@ async def hold(client: httpx.AsyncClient, plan_id: str) -> dict[str, float]:
             for units, paper in zip(said, expected[cell], strict=True):
                 assert paper is None or units == pytest.approx(paper, abs=1e-6), cell
         else:
-            assert sum(sources.values()) == line["assigned_units"] + line["shortfall_units"]
+            assert line["from_stock_units"] + line["from_supply_units"] + line["from_buffer_units"] == 0.0
     assert {cell for cell, (units, *_) in expected.items() if units > 1e-6} <= seen
-    assert {cell for cell, units in made.items() if units > 0} | short.keys() <= seen
+    assert {cell for cell, units in (made | sent).items() if units > 0} | short.keys() <= seen
     totals = (await client.get(f"/v1/plans/{plan_id}/ledger-totals?totalled_by=all")).json()["items"]
     for total in totals:
         assert {name: total[name] for name in sums} == pytest.approx(sums, abs=1e-4)

@@ -386,7 +386,7 @@ def regional_network(
     """Draw regions, nodes (one of them offline) and products; `load` is needs ÷ capacity, roughly."""
     chance = np.random.default_rng(seed)
 
-    def place() -> dict[str, float]:
+    def place() -> dict[str, Any]:
         return {"latitude": float(chance.uniform(41, 43)), "longitude": float(chance.uniform(-96, -91))}
 
     nodes = [

@@ -29,7 +29,7 @@ TotalledByFilter = Annotated[
 class LedgerLine(msgspec.Struct, kw_only=True):
     """What a region demands of a product in a bucket, tier by tier, and where it comes from.
 
-    demanded = from stock + from supply + from buffer + assigned + shortfall, to within a millionth of a unit.
+    demanded = from stock + from supply + from buffer + from node stock + assigned + shortfall, to within a millionth of a unit.
     """
 
     line: int
@@ -51,6 +51,8 @@ class LedgerLine(msgspec.Struct, kw_only=True):
     from_buffer_units: float
     """Of safety stock that this plan makes for an earlier bucket (there assigned, or short, under tier `buffer`), and that
     need not be held any longer."""
+    from_node_stock_units: float
+    """Of what lies finished at nodes, and is sent."""
     assigned_units: float
     """Made anew."""
     shortfall_units: float
@@ -69,6 +71,7 @@ class LedgerTotal(msgspec.Struct, kw_only=True):
     from_stock_units: float
     from_supply_units: float
     from_buffer_units: float
+    from_node_stock_units: float
     assigned_units: float
     shortfall_units: float
     unaccounted_units: float

@@ -15,7 +15,7 @@ from pullplan.api.dependencies import PoolOf
 from pullplan.api.fields import CodeFilter
 from pullplan.api.plans import get_stored
 from pullplan.api.rows import Table, TierFilter
-from pullplan.engine.model import PassedOver, ResourceKind, ShortfallReason, Tier
+from pullplan.engine.model import LineKind, PassedOver, ResourceKind, ShortfallReason, Tier
 from pullplan.storage import plans
 
 
@@ -39,7 +39,7 @@ class NeedRow(msgspec.Struct, kw_only=True):
 
 
 class AssignmentRow(msgspec.Struct, kw_only=True):
-    """Units of a need that a node makes."""
+    """Units of a need that a node makes, or sends of what lies there."""
 
     assignment_id: int
     need_id: int
@@ -61,6 +61,8 @@ class AssignmentRow(msgspec.Struct, kw_only=True):
     """1: the nearest of the nodes that are capable, qualified, online and have a lane."""
     passed_over: list[PassedOver]
     """Nearer (or cheaper) nodes that were not used, and why."""
+    kind: LineKind
+    """`transfer`: sent of what lies finished at a node, which is named `(stock)` and its code; nothing is made."""
 
 
 class ShortfallRow(msgspec.Struct, kw_only=True):

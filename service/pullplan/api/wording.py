@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from pullplan.engine.model import PassedOver, PassedOverCause, Remedy, ShortfallStage
+from pullplan.engine.model import LineKind, PassedOver, PassedOverCause, Remedy, ShortfallStage
 
 CAUSES: dict[PassedOverCause, str] = {
     "not_qualified": "not qualified for it",
@@ -45,6 +45,7 @@ class Line(Protocol):
     distance_km: float
     distance_rank: int
     passed_over: list[PassedOver]
+    kind: LineKind
 
 
 def say_units(value: float) -> str:
@@ -148,9 +149,10 @@ class Wording:
         return f"in the week of {day}" if self.bucket == "week" else f"on {day}"
 
     def line(self, line: Line) -> str:
-        """Say what a node makes for whom, and where it stands by distance."""
+        """Say what a node makes or sends for whom, and where it stands by distance."""
+        does = "sends" if line.kind == "transfer" else "makes"
         return (
-            f"{self.name_node(line.node_code)} makes {say_units(line.units)} {line.product_code} for {line.region_code}, "
+            f"{self.name_node(line.node_code)} {does} {say_units(line.units)} {line.product_code} for {line.region_code}, "
             f"needed from {line.need_bucket_date}, started from {line.start_bucket_date}: {line.distance_km:,.0f} km, "
             f"{say_rank(line.distance_rank)} of the nodes that can; {self._count(len(line.passed_over))}"
         )

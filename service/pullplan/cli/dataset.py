@@ -139,6 +139,15 @@ COLLECTIONS = (
         (*_SOURCE, *_PAIR, "counted_at", "on_hand_units", "reserved_units", "blocked_units"),
     ),
     Collection(
+        "node_stock_counts",
+        "/v1/node-stock-counts",
+        "POST",
+        (
+            *(*_SOURCE, "node_code", "product_code", "counted_at"),
+            *("on_hand_units", "reserved_units", "blocked_units"),
+        ),
+    ),
+    Collection(
         "open_supply",
         "/v1/open-supply",
         "POST",

@@ -29,7 +29,7 @@ def import_folder(folder: Path, source: str, url: str | None, key: str | None) -
     products.csv    regions.csv              nodes.csv
     capacity.csv    capacity_exceptions.csv  capabilities.csv
     lanes.csv       policies.csv             stock_counts.csv
-    open_supply.csv demand_signals.csv
+    open_supply.csv demand_signals.csv       node_stock_counts.csv
 
     Columns are the fields of the API (`pullplan openapi` lists them). Shorter files are understood too:
 

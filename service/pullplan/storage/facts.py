@@ -19,6 +19,7 @@ from pullplan.engine.model import (
     Lane,
     LeadSignal,
     Node,
+    NodeStock,
     OpenSupply,
     Order,
     OutOfStock,
@@ -120,6 +121,14 @@ async def read_planning_facts(
         stock=await _read(connection, StockPosition, "list_stock", as_of),
         open_supply=await _read(connection, OpenSupply, "list_open_supply", as_of),
     )
+
+
+async def read_node_stock(connection: Connection, moment: Moment) -> tuple[NodeStock, ...]:
+    """Read what lies finished at nodes, by the last count of each.
+
+    To be called inside `opened_snapshot`.
+    """
+    return await _read(connection, NodeStock, "list_node_stock", moment.as_of)
 
 
 async def read_forecast_facts(

@@ -24,6 +24,7 @@ from pullplan.engine.model import (
 from pullplan.engine.netting import keep_books, tell_buffers, wants_forecast
 from pullplan.engine.plan import make_plan
 from pullplan.engine.replanning import Churn, Warm, touched_needs, touched_products
+from pullplan.engine.stores import with_stores
 from pullplan.storage import books, buffer_proposals, buffers, facts, forecasts, plans, replans, verifications
 from pullplan.storage.database import Connection
 from pullplan.storage.plan_reading import WholePlan
@@ -214,6 +215,7 @@ async def _read(connection: Connection, request: PlanRequest, time_zone: str, kn
             accepted = await buffer_proposals.read_accepted(connection, moment.as_of)
             in_force = _without_overridden(accepted, network, request)
             planning = msgspec.structs.replace(planning, accepted_sizings=in_force)
+        planning = with_stores(planning, await facts.read_node_stock(connection, moment))
         parent, parent_books, forecast_id = None, None, request.forecast_id
         if request.parent_plan_id is not None:
             parent, forecast_of_parent = await _read_parent(

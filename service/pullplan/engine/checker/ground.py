@@ -83,7 +83,8 @@ class Ground:
     holding_per_bucket: FloatArray
     """(n_products,): of one unit; under `nearest` it costs nothing."""
     is_offline: BoolArray
-    """(n_nodes,)"""
+    is_store: BoolArray
+    """(n_nodes,): it sends what lies there, and makes nothing."""
     lanes: Lanes
     capabilities: Capabilities
 
@@ -137,6 +138,7 @@ def survey(facts: PlanningFacts) -> Ground:
         if facts.parameters.objective == "landed_cost"
         else np.zeros(len(products)),
         is_offline=is_offline,
+        is_store=np.array([n.stock_of is not None for n in nodes], dtype=np.bool_),
         lanes=_survey_lanes(facts, node, region),
         capabilities=_survey_capabilities(facts, products, product, node, is_offline),
     )

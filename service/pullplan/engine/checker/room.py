@@ -169,7 +169,7 @@ def _share_limits(ground: Ground, needs: Needs) -> dict[tuple[str, str], float]:
     }
     if not limited:
         return {}
-    can_ship = ~ground.is_offline & ground.lanes.usable.any(axis=1)
+    can_ship = ~ground.is_offline & ~ground.is_store & ground.lanes.usable.any(axis=1)
     usable = capabilities.qualified & can_ship[capabilities.node] & capabilities.may_start.any(axis=1)
     released: dict[int, list[float]] = defaultdict(list)
     for work, _, _ in _kept_work(facts):

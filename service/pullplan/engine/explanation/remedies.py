@@ -70,17 +70,19 @@ def _least_late_then_costly(remedy: Remedy) -> tuple[float, float]:
 
 
 def _worth_trying(facts: PlanningFacts, plan: Plan, shortfall: Shortfall) -> list[_Try]:
-    """List the cheapest nodes that reach the need in time, were they all online and qualified."""
+    """List the cheapest nodes that reach the need in time, were they all online and qualified; more stock is none."""
     (i,) = (i for i, need in enumerate(plan.needs) if need.need_id == shortfall.need_id)
     need = plan.needs[i]
     able = _able(facts, need.product_code, {node.node_code for node in facts.nodes})
     options = build_options(able, plan.needs)
     ways = options.rows_of(np.array([i]))
     best_first = np.lexsort((ways.early_buckets, ways.capability, ways.cost, ways.late_buckets))
+    stores = {node.node_code for node in facts.nodes if node.stock_of is not None}
     starts: dict[str, int] = {}
     for at in best_first.tolist():
         node_code = options.capabilities.rows[ways.capability[at]].node_code
-        starts.setdefault(node_code, int(ways.start_bucket[at]))
+        if node_code not in stores:
+            starts.setdefault(node_code, int(ways.start_bucket[at]))
     return [_Try(node_code, start) for node_code, start in starts.items()][:MOST_SOLVED]
 
 

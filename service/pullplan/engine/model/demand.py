@@ -92,6 +92,15 @@ class StockPosition(Fact, frozen=True, kw_only=True):
     received_units_since: float = 0.0
 
 
+class NodeStock(Fact, frozen=True, kw_only=True):
+    """What lies finished at a node by its last count, and may be sent from there."""
+
+    node_code: str
+    product_code: str
+    units: float
+    """Without reserved and blocked units."""
+
+
 class OpenSupply(Fact, frozen=True, kw_only=True):
     """What is already coming to a region, by the caller's word; `units` is what is still to arrive."""
 

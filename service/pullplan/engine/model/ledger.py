@@ -16,7 +16,7 @@ class ShortUnits(Fact, frozen=True, kw_only=True):
 class Ledger(Fact, frozen=True, kw_only=True):
     """Demand by product × region × bucket × tier and what serves it, as columns of equal length, in this order.
 
-    Of every line: demanded = from stock + from supply + from buffer + assigned + short.
+    Of every line: demanded = from stock + from supply + from buffer + from node stock + assigned + short.
     """
 
     product_codes: Sequence[str]
@@ -33,7 +33,10 @@ class Ledger(Fact, frozen=True, kw_only=True):
     """Of open supply and released work that arrives by then, or that is waited for."""
     from_buffer_units: Sequence[float]
     """Of what this plan makes for tier `buffer` before, and need not be held any longer: assigned, or short, there."""
+    from_node_stock_units: Sequence[float]
+    """Of what lies finished at nodes, and is sent."""
     assigned_units: Sequence[float]
+    """Made anew."""
     shortfalls: Sequence[tuple[ShortUnits, ...]]
 
 

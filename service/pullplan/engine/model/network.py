@@ -55,6 +55,8 @@ class Node(Fact, frozen=True, kw_only=True):
     status: NodeStatus = "online"
     capacity_share: float = 1.0
     """What is left of the calendar's capacity while the node is degraded; 1 otherwise."""
+    stock_of: str | None = None
+    """Of a store: the node at which what it sends lies finished. It makes nothing; None: a node that makes."""
 
 
 class Resource(Fact, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ TIERS: tuple[Tier, ...] = ("pinned", "order", "lead", "forecast", "buffer")
 DEMAND_TIERS: tuple[Tier, ...] = ("order", "lead", "forecast", "buffer")
 """Those that netting knows; `pinned` is of what a person has put in its place."""
 NodeStatus = Literal["online", "degraded", "offline"]
+LineKind = Literal["production", "transfer"]
 ResourceKind = Literal["renewed", "stored"]
 PullPolicyName = Literal["make_to_order", "base_stock", "ddmrp_buffer", "minimum_maximum", "do_not_produce"]
 UsageBasis = Literal["past", "forward", "blended"]

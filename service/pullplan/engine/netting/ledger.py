@@ -65,6 +65,10 @@ def reconcile(
     pairs = [cells.pairs[i] for i in pair.tolist()]
     short = _short(needs, shortfalls, cells)
     from_stock, from_supply, from_buffer = _given(netted, cells, cell).tolist()
+    stores = {node.node_code for node in facts.nodes if node.stock_of is not None}
+    sent = [line for line in assignments if line.node_code in stores]
+    made = [line for line in assignments if line.node_code not in stores] if sent else assignments
+    sent_units = _added_up(needs, sent, cells, cell)
     return Ledger(
         product_codes=[product_code for product_code, _ in pairs],
         region_codes=[region_code for _, region_code in pairs],
@@ -74,7 +78,8 @@ def reconcile(
         from_stock_units=from_stock,
         from_supply_units=from_supply,
         from_buffer_units=from_buffer,
-        assigned_units=_assigned(needs, assignments, netted, cells, cell).tolist(),
+        from_node_stock_units=sent_units.tolist(),
+        assigned_units=_assigned(needs, made, netted, cells, cell).tolist(),
         shortfalls=[short.get(at, ()) for at in cell.tolist()],
     )
 
@@ -117,14 +122,8 @@ def _assigned(
 ) -> Units:
     """Add up what is made for each cell; what is pinned counts for the tier that it was pinned of, and is always made."""
     of_need = cells.of_needs(needs)
-    at = {need.need_id: i for i, need in enumerate(needs)}
-    by_need = add_up(
-        np.fromiter((at[a.need_id] for a in assignments), np.intp, len(assignments)),
-        np.fromiter((a.units for a in assignments), np.float64, len(assignments)),
-        len(needs),
-    )
+    assigned = _added_up(needs, assignments, cells, cell)
     found, places = _find(cell, of_need)
-    assigned = add_up(places, by_need[found], cell.size)
     is_pinned = of_need % len(TIERS) == PINNED
     if is_pinned.any():
         open_lines = netted.open_lines.columns()
@@ -136,6 +135,20 @@ def _assigned(
         has_pins = np.isin(cell // len(TIERS), of_need[is_pinned] // len(TIERS))
         assigned += np.where(has_pins & (pinned > DUST_UNITS), pinned, 0.0)
     return assigned
+
+
+def _added_up(needs: Sequence[Need], assignments: Sequence[Assignment], cells: _Cells, cell: Places) -> Units:
+    """Add lines up by the cell of their need."""
+    if not assignments:
+        return np.zeros(cell.size)
+    at = {need.need_id: i for i, need in enumerate(needs)}
+    by_need = add_up(
+        np.fromiter((at[a.need_id] for a in assignments), np.intp, len(assignments)),
+        np.fromiter((a.units for a in assignments), np.float64, len(assignments)),
+        len(needs),
+    )
+    found, places = _find(cell, cells.of_needs(needs))
+    return add_up(places, by_need[found], cell.size)
 
 
 def _short(

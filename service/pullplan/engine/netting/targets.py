@@ -91,8 +91,9 @@ def _reference_table(facts: PlanningFacts) -> _ReferenceTable:
     table = resolve_lanes(facts.nodes, facts.regions, facts.lanes, facts.parameters)
     row_of = {code: n for n, code in enumerate(table.node_codes)}
     makers: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    makes = {node.node_code for node in facts.nodes if node.stock_of is None}
     for capability in sorted(facts.capabilities, key=lambda c: (c.product_code, c.node_code)):
-        if capability.qualified and capability.node_code in row_of:
+        if capability.qualified and capability.node_code in makes:
             makers[capability.product_code].append(
                 (row_of[capability.node_code], capability.make_lead_time_days)
             )

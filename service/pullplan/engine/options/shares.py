@@ -24,7 +24,7 @@ def share_limits(facts: PlanningFacts, needs: Sequence[Need], lanes: LaneTable) 
     """Limit every usable node's part in what is to be started of a product, ordered by code.
 
     limit = max(largest_share, 1 ÷ usable nodes) × (needs + released work) ÷ the lowest yield of the usable nodes. A node
-    is usable where it is qualified, not offline, inside its dates somewhere in the horizon, and has a lane. The
+    is usable where it makes anything, is qualified, not offline, inside its dates somewhere in the horizon, and has a lane. The
     product's own largest_share beats the plan's. Where a node may start everything there is no limit.
 
     Source: the planning model, section 6. Need and released work are counted in started units, as what a node starts is,
@@ -61,7 +61,7 @@ def _units_to_make(facts: PlanningFacts, needs: Sequence[Need]) -> dict[str, lis
 
 
 def _usable_capabilities(facts: PlanningFacts, lanes: LaneTable) -> dict[str, list[Capability]]:
-    online = {node.node_code for node in facts.nodes if node.status != "offline"}
+    online = {node.node_code for node in facts.nodes if node.status != "offline" and node.stock_of is None}
     linked = {code for code, of_node in zip(lanes.node_codes, lanes.usable, strict=True) if of_node.any()}
     dates = {p.product_code: (p.effective_from, p.effective_until) for p in facts.products}
     usable: dict[str, list[Capability]] = defaultdict(list)

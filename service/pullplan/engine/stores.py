@@ -1,0 +1,68 @@
+"""What may be sent of what lies finished at nodes, before anything is made?"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from pullplan.engine.model import Capability, Node, NodeStock, PlanningFacts, Resource
+
+STORE = "(stock)"
+"""Before a node's code it names what lies there: no code of a caller's holds brackets, and it comes before them all, so that
+of ways that cost the same the one that makes nothing is taken."""
+
+
+def with_stores(facts: PlanningFacts, stock: Sequence[NodeStock]) -> PlanningFacts:
+    """Put a store beside every node where anything lies: at its place, with its lanes, and online while the node is.
+
+    What a store has of a product is a stored resource, of which a unit that is sent takes one: it needs no time and costs
+    nothing but its way. Lots are made, not sent. Stock of what facts don't know is left out.
+
+    Source: the planning model, section 4: an option whose resource is that stock, with no make time.
+    """
+    nodes = {node.node_code: node for node in facts.nodes}
+    products = {product.product_code for product in facts.products}
+    there = [s for s in stock if s.units > 0 and s.node_code in nodes and s.product_code in products]
+    stored_at = {s.node_code for s in there}
+    stores = tuple(
+        Node(
+            node_code=STORE + code,
+            latitude=nodes[code].latitude,
+            longitude=nodes[code].longitude,
+            status="offline" if nodes[code].status == "offline" else "online",
+            stock_of=code,
+        )
+        for code in sorted(stored_at)
+    )
+    resources = tuple(
+        Resource(
+            node_code=STORE + s.node_code,
+            resource_code=s.product_code,
+            kind="stored",
+            capacity_per_day=0.0,
+            on_hand=s.units,
+        )
+        for s in there
+    )
+    capabilities = tuple(
+        Capability(
+            node_code=STORE + s.node_code,
+            product_code=s.product_code,
+            use_per_unit={s.product_code: 1.0},
+            minimum_lot_units=0.0,
+            lot_multiple_units=0.0,
+            maximum_lot_units=0.0,
+        )
+        for s in there
+    )
+    lanes = tuple(
+        msgspec.structs.replace(lane, node_code=STORE + lane.node_code)
+        for lane in facts.lanes
+        if lane.node_code in stored_at
+    )
+    return msgspec.structs.replace(
+        facts,
+        nodes=facts.nodes + stores,
+        resources=facts.resources + resources,
+        capabilities=facts.capabilities + capabilities,
+        lanes=facts.lanes + lanes,
+    )
