@@ -118,9 +118,14 @@ shipped AS (
     GROUP BY c.product_code, c.region_code
 ),
 receipts AS (
-    SELECT c.product_code, c.region_code, sum(o.received_units::numeric) AS received
+    -- Of a line that was received in parts only what came since the count.
+    SELECT c.product_code, c.region_code,
+        sum(
+            CASE WHEN o.receipt_at > $1 THEN received_units_before(o, $1) ELSE o.received_units END::numeric
+            - received_units_before(o, c.counted_at)::numeric
+        ) AS received
     FROM counts AS c JOIN open_supply AS o USING (product_code, region_code)
-    WHERE o.receipt_at > c.counted_at AND o.receipt_at <= $1
+    WHERE o.receipt_at > c.counted_at
     GROUP BY c.product_code, c.region_code
 )
 SELECT c.product_code, c.region_code, c.counted_at, c.count_units,
@@ -145,12 +150,12 @@ WHERE c.units > 0
 ORDER BY c.node_code, c.product_code;
 
 -- name: list_open_supply
--- What is received after as_of is still to come at as_of.
+-- What is received after as_of is still to come at as_of; a line that was closed with a later receipt was open.
 SELECT o.external_id, o.product_code, o.region_code, o.units, o.due_date, o.work_order_id
 FROM (
     SELECT s.source, s.external_id, s.product_code, s.region_code, s.due_date, s.work_order_id,
-        s.units - CASE WHEN s.receipt_at > $1 THEN 0 ELSE s.received_units END AS units
-    FROM open_supply AS s WHERE NOT s.closed
+        s.units - CASE WHEN s.receipt_at > $1 THEN received_units_before(s, $1) ELSE s.received_units END AS units
+    FROM open_supply AS s WHERE NOT s.closed OR s.receipt_at > $1
 ) AS o JOIN products AS p USING (product_code) JOIN regions AS r USING (region_code)
 WHERE o.units > 0 AND p.retired_at IS NULL AND r.retired_at IS NULL
 ORDER BY o.product_code, o.region_code, o.external_id, o.source;

@@ -32,7 +32,17 @@ WHERE parent.region_code IS NULL
         IS NOT DISTINCT FROM (staged.product_code, staged.region_code, staged.units, staged.due_date, staged.work_order_id, staged.received_units, staged.receipt_at, staged.closed)
   );
 
--- name: merge
+-- name: merge_1
+-- What lines say that are about to be replaced stays readable.
+INSERT INTO open_supply_revisions
+SELECT stored.* FROM open_supply AS stored JOIN staged_open_supply AS staged USING (source, external_id)
+WHERE NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal)
+  AND (stored.product_code, stored.region_code, stored.units, stored.due_date, stored.work_order_id, stored.received_units, stored.receipt_at, stored.closed)
+    IS DISTINCT FROM (staged.product_code, staged.region_code, staged.units, staged.due_date, staged.work_order_id, staged.received_units, staged.receipt_at, staged.closed)
+ORDER BY stored.source, stored.external_id
+FOR UPDATE OF stored;
+
+-- name: merge_2
 INSERT INTO open_supply AS stored (source, external_id, product_code, region_code, units, due_date, work_order_id, received_units, receipt_at, closed)
 SELECT source, external_id, product_code, region_code, units, due_date, work_order_id, received_units, receipt_at, closed
 FROM staged_open_supply AS staged
@@ -47,13 +57,14 @@ ON CONFLICT (source, external_id) DO UPDATE SET
     received_units = excluded.received_units,
     receipt_at = excluded.receipt_at,
     closed = excluded.closed,
+    revision = stored.revision + 1,
     updated_at = now(),
     written_xid = pg_current_xact_id()
 WHERE (stored.product_code, stored.region_code, stored.units, stored.due_date, stored.work_order_id, stored.received_units, stored.receipt_at, stored.closed)
     IS DISTINCT FROM (excluded.product_code, excluded.region_code, excluded.units, excluded.due_date, excluded.work_order_id, excluded.received_units, excluded.receipt_at, excluded.closed);
 
 -- name: list_page
-SELECT source, external_id, product_code, region_code, units, due_date, work_order_id, received_units, receipt_at, closed, updated_at
+SELECT source, external_id, product_code, region_code, units, due_date, work_order_id, received_units, receipt_at, closed, revision, updated_at
 FROM open_supply
 WHERE (source, external_id) > (coalesce($1::text, ''), coalesce($2::text, ''))
   AND ($4::timestamptz IS NULL OR updated_at >= $4)
@@ -62,3 +73,13 @@ WHERE (source, external_id) > (coalesce($1::text, ''), coalesce($2::text, ''))
   AND ($7::text IS NULL OR source = $7)
 ORDER BY source, external_id
 LIMIT $3;
+
+-- name: list_history
+SELECT source, external_id, product_code, region_code, units, due_date, work_order_id, received_units, receipt_at, closed, revision, updated_at
+FROM (
+    SELECT * FROM open_supply_revisions
+    UNION ALL
+    SELECT * FROM open_supply
+) AS told
+WHERE source = $1 AND external_id = $2
+ORDER BY revision;

@@ -49,13 +49,18 @@ async def worked_out(
     for work that no target needs. Weekly plans, in UTC.
     """
     plan = (await client.get(f"/v1/plans/{plan_id}")).json()
-    names = ("stock-counts", "open-supply", "policies")
+    names = ("stock-counts", "policies")
     signals: list[Revisions] = []
     for signal in await items(client, "/v1/demand-signals"):
         path = f"/v1/demand-signals/{signal['source']}/{signal['external_id']}/history"
         told = (await client.get(path)).json()["items"] if signal["revision"] > 1 else [signal]
         signals.append(told)
-    accounts = Accounts(plan, signals, *[await items(client, f"/v1/{name}") for name in names])
+    supply: list[Revisions] = []
+    for line in await items(client, "/v1/open-supply"):
+        path = f"/v1/open-supply/{line['source']}/{line['external_id']}/history"
+        supply.append((await client.get(path)).json()["items"] if line["revision"] > 1 else [line])
+    counts, policies = [await items(client, f"/v1/{name}") for name in names]
+    accounts = Accounts(plan, signals, counts, supply, policies)
     means: dict[Pair, list[float]] = defaultdict(list)
     if plan["forecast_id"] is not None:
         for value in await items(client, f"/v1/forecasts/{plan['forecast_id']}/values"):
@@ -89,7 +94,12 @@ class Accounts:
     """What callers have said until as_of, and what follows for one product × region."""
 
     def __init__(
-        self, plan: Row, signals: list[Revisions], counts: list[Row], supply: list[Row], policies: list[Row]
+        self,
+        plan: Row,
+        signals: list[Revisions],
+        counts: list[Row],
+        supply: list[Revisions],
+        policies: list[Row],
     ) -> None:
         self._as_of = datetime.fromisoformat(plan["as_of"])
         self.first = date.fromisoformat(plan["first_bucket_date"])
@@ -97,7 +107,8 @@ class Accounts:
         true = [[r for r in told if self._happened(r["occurred_at"])] for told in signals]
         self._revisions = {(told[-1]["source"], told[-1]["external_id"]): told for told in true if told}
         self._signals = [told[-1] for told in self._revisions.values()]
-        self._counts, self._supply = counts, supply
+        self._counts, self._supply = counts, [told[-1] for told in supply]
+        self._told_of_supply = {(told[-1]["source"], told[-1]["external_id"]): told for told in supply}
         self._policies = {pair_of(policy): policy for policy in policies}
 
     def policy(self, pair: Pair) -> Row:
@@ -150,9 +161,10 @@ class Accounts:
             orders = [s for s in of_pair if s["kind"] == "order"]
             issues = sum(self._shipped(s, self._as_of) - self._shipped(s, counted_at) for s in orders)
         received = sum(
-            s["received_units"]
-            for s in self._supply
-            if pair_of(s) == pair and self._since(last, s["receipt_at"])
+            self._received(line, self._as_of)
+            - self._received(line, datetime.fromisoformat(last["counted_at"]))
+            for line in self._supply
+            if pair_of(line) == pair
         )
         counted_units = last["on_hand_units"] - last["reserved_units"] - last["blocked_units"]
         return float(counted_units - issues + received)
@@ -193,11 +205,12 @@ class Accounts:
         """Add up open supply that counts in a bucket: what is overdue in the first, for a while."""
         units = 0.0
         for line in self._supply:
-            received = line["received_units"] if self._happened(line["receipt_at"]) else 0.0
+            received = self._received(line, self._as_of)
+            closed = line["closed"] and (line["receipt_at"] is None or self._happened(line["receipt_at"]))
             overdue = (self._as_of.date() - date.fromisoformat(line["due_date"])).days
             if of_ours and line["work_order_id"] is None:
                 continue
-            if pair_of(line) == pair and not line["closed"] and overdue <= self._overdue_days:
+            if pair_of(line) == pair and not closed and overdue <= self._overdue_days:
                 is_due = max(0, self._bucket_of(line["due_date"])) == bucket
                 units += max(0.0, line["units"] - received) * is_due
         return units
@@ -214,6 +227,13 @@ class Accounts:
         for said in reversed(self._revisions[order["source"], order["external_id"]]):
             if said["shipped_at"] is None or datetime.fromisoformat(said["shipped_at"]) <= instant:
                 return float(said["shipped_units"] or 0.0)
+        return 0.0
+
+    def _received(self, line: Row, instant: datetime) -> float:
+        """Tell what the latest revision says that speaks of no later receipt."""
+        for said in reversed(self._told_of_supply[line["source"], line["external_id"]]):
+            if said["receipt_at"] is None or datetime.fromisoformat(said["receipt_at"]) <= instant:
+                return float(said["received_units"])
         return 0.0
 
     def _bucket_of(self, day: str) -> int:

@@ -157,9 +157,11 @@ class Book:
         if self._chance.random() < 0.4:
             line |= {"work_order_id": f"work of {line['external_id']}"}
         self.supply.append(line)
-        if self._chance.random() < 0.4:
-            received = round(line["units"] * self._chance.choice((0.5, 1.0, 1.2)), 2)
-            line = line | {"received_units": received, "receipt_at": at(self._chance.uniform(-8, 1))}
+        came, receipt_at = 0.0, -8.0
+        while self._chance.random() < 0.5 and came < line["units"]:
+            came = round(came + line["units"] * self._chance.choice((0.3, 0.6, 1.0)), 2)
+            receipt_at = self._chance.uniform(receipt_at, 1)
+            line = line | {"received_units": came, "receipt_at": at(receipt_at)}
             self.supply.append(line)
         if self._chance.random() < 0.2:
             self.supply.append(line | {"closed": True})
@@ -282,7 +284,7 @@ async def test_the_ledger_is_what_the_apis_other_answers_come_to(
 
     async def try_book(seed: int) -> None:
         await connection.execute(
-            "TRUNCATE demand_signals, stock_counts, open_supply, policies, node_stock_counts"
+            "TRUNCATE demand_signals, stock_counts, open_supply, open_supply_revisions, policies, node_stock_counts"
         )
         book = Book(seed)
         book.draw_more()

@@ -25,7 +25,15 @@ async def test_a_line_of_open_supply_lives_from_promise_to_closing(network: http
     for line in (LINE, received, received | {"closed": True}):
         assert (await network.post("/v1/open-supply", json=[line])).json()["stored"] == 1
     assert (await network.post("/v1/open-supply", json=[received | {"closed": True}])).json()["known"] == 1
+    told = (await network.get("/v1/open-supply/erp/po-1/history")).json()["items"]
+    assert [(said["revision"], said["received_units"], said["closed"]) for said in told] == [
+        (1, 0.0, False),
+        (2, 20.0, False),
+        (3, 20.0, True),
+    ]
+    assert (await network.get("/v1/open-supply/erp/po-2/history")).status_code == 404
     (stored,) = (await network.get("/v1/open-supply?source=erp")).json()["items"]
+    assert stored == told[-1]
     assert (stored["received_units"], stored["closed"], stored["work_order_id"]) == (20.0, True, None)
 
 

@@ -253,6 +253,27 @@ async def test_open_supply_is_what_is_still_to_arrive(connection: Connection):
     assert [(s.external_id, s.units) for s in known.open_supply] == [("later", 40.0), ("part", 25.0)]
 
 
+async def test_a_line_received_in_parts_came_part_by_part(connection: Connection):
+    line = supply("s", 40.0)[1]
+    parts = [(1, 5.0, -1, False), (2, 15.0, 1, False), (3, 30.0, 24 * 11, True)]  # hours since the count
+    rows = [
+        (
+            "open_supply" if revision == 3 else "open_supply_revisions",
+            line
+            | {"revision": revision, "received_units": units, "closed": closed}
+            | {"receipt_at": COUNTED_AT + timedelta(hours=hours), "updated_at": AS_OF},
+        )
+        for revision, units, hours, closed in parts
+    ]
+    await insert(connection, [*network(), count("c", COUNTED_AT, 100.0), *rows])
+    then, later = (
+        await planning_facts(connection),
+        await planning_facts(connection, AS_OF + timedelta(days=20)),
+    )
+    assert (then.stock[0].received_units_since, [s.units for s in then.open_supply]) == (10.0, [25.0])
+    assert (later.stock[0].received_units_since, later.open_supply) == (25.0, ())
+
+
 async def test_days_are_cut_in_the_deployments_time_zone(connection: Connection):
     # 22:30 UTC on Monday is already Tuesday in Berlin
     evening = datetime(2024, 5, 27, 22, 30, tzinfo=UTC)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar.params import JSONBody, QueryParameter
 
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
@@ -20,9 +20,6 @@ KindFilter = Annotated[
 AsKnownAt = Annotated[
     datetime | None,
     lists.InstantParameter(description="The revisions that were current at this instant; without it, now."),
-]
-ExternalIdInPath = Annotated[
-    str, PathParameter(min_length=1, max_length=200, pattern=fields.PRINTABLE_PATTERN)
 ]
 
 
@@ -113,7 +110,7 @@ async def list_demand_signals(
     tags=["demand"],
 )
 async def get_demand_signal_history(
-    transaction: Transaction, source: fields.CodeInPath, external_id: ExternalIdInPath
+    transaction: Transaction, source: fields.CodeInPath, external_id: fields.ExternalIdInPath
 ) -> History:
     """Show every revision of one signal."""
     rows = await demand.list_history(transaction, source, external_id)

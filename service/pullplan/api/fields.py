@@ -62,6 +62,7 @@ SourceRevision = Annotated[int, Meta(ge=0, le=2**53)]
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset.")]
 
 CodeInPath = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=CODE_PATTERN)]
+ExternalIdInPath = Annotated[str, PathParameter(min_length=1, max_length=200, pattern=PRINTABLE_PATTERN)]
 LineInPath = Annotated[int, PathParameter(ge=1, le=INT32_MAX, description="The line's number in its plan.")]
 CodeFilter = Annotated[
     str | None,

@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
+import msgspec
 from litestar import Request, get, post
 
 from pullplan.api import fields, intake, lists
@@ -28,6 +29,7 @@ class OpenSupplyRow(intake.Row, kw_only=True):
     received_units: fields.NonNegative = 0.0
     """All that has come of it. Above `units` nothing more is expected, and all of it is in stock."""
     receipt_at: fields.Instant | None = None
+    """When the last of it came. Of a line that is received in parts, what earlier revisions said tells when the others did."""
     closed: bool = False
     """Nothing more of it will come."""
 
@@ -41,7 +43,16 @@ class OpenSupplyRow(intake.Row, kw_only=True):
 class OpenSupplyShown(OpenSupplyRow, kw_only=True):
     """A stored line."""
 
+    revision: int
+    """From 1, one more each time that the line says something else."""
     updated_at: datetime
+
+
+class OpenSupplyHistory(msgspec.Struct, kw_only=True):
+    """All that was ever said of a line."""
+
+    items: list[OpenSupplyShown]
+    """The first revision first."""
 
 
 INTAKE = intake.Intake(
@@ -88,8 +99,22 @@ async def add_open_supply(
     partial: intake.Partial = False,
     dry_run: intake.DryRun = False,
 ) -> intake.Report:
-    """Add expected receipts, and report what has come. The same `source` and `external_id` again replaces the line."""
+    """Add expected receipts, and report what has come. The same `source` and `external_id` again is a new revision of the line."""
     return await intake.load(request, INTAKE, pool, caller, partial=partial, dry_run=dry_run)
 
 
-ROUTES = [list_open_supply, add_open_supply]
+@get(
+    "/v1/open-supply/{source:str}/{external_id:str}/history",
+    guards=[require("read")],
+    operation_id="getOpenSupplyHistory",
+    tags=["stock"],
+)
+async def get_open_supply_history(
+    transaction: Transaction, source: fields.CodeInPath, external_id: fields.ExternalIdInPath
+) -> OpenSupplyHistory:
+    """Show every revision of one line."""
+    rows = await supply.list_history(transaction, source, external_id)
+    return OpenSupplyHistory(items=[OpenSupplyShown(**row) for row in rows])
+
+
+ROUTES = [list_open_supply, add_open_supply, get_open_supply_history]

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import asyncpg
 
+from pullplan.engine.errors import ResourceUnknownError
 from pullplan.storage.batches import target
 from pullplan.storage.database import Connection
 from pullplan.storage.queries import load_queries
@@ -34,3 +35,14 @@ async def list_page(
     """List lines of open supply by source and external id; `filters`: product_code, region_code, source."""
     start = after or (None, None)
     return await connection.fetch(SQL["list_page"], *start, limit, updated_since, *filters)
+
+
+async def list_history(connection: Connection, source: str, external_id: str) -> list[asyncpg.Record]:
+    """List every revision of a line, the first one first.
+
+    Raises: ResourceUnknownError.
+    """
+    rows = await connection.fetch(SQL["list_history"], source, external_id)
+    if not rows:
+        raise ResourceUnknownError("line of open supply", f"{source} {external_id}")
+    return rows
