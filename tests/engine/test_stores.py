@@ -23,6 +23,7 @@ from pullplan.engine.model import (
     PlanningFacts,
     PlanParameters,
     Product,
+    ProductionOrder,
     PullPolicy,
     Region,
     Resource,
@@ -40,7 +41,7 @@ def facts_of(ordered: float, stock: dict[str, float], **parameters: Any) -> Plan
     facts = PlanningFacts(
         horizon=Horizon(as_of_date=MONDAY, horizon_buckets=3),
         parameters=PlanParameters(**parameters),
-        products=(Product(product_code="BREAD", lot_multiple_units=parameters.get("largest_share") and 4.0),),
+        products=(Product(product_code="BREAD"),),
         regions=(Region(region_code="NORTH"),),
         nodes=tuple(Node(node_code=code) for code in nodes),
         resources=tuple(
@@ -135,6 +136,41 @@ def test_what_is_sent_counts_for_no_share_and_sets_no_lead_time():
         for c in facts.capabilities
     )
     assert reference_lead_days(msgspec.structs.replace(facts, capabilities=slow)) == {("BREAD", "NORTH"): 5}
+
+
+@pytest.mark.parametrize(
+    ("ordered", "there", "node", "objective", "sent_units"),
+    [
+        (22.0, 10.0, "MILL", "nearest", 10.0),
+        # What is sent leaves whole lots to be made: more of it would leave a surplus.
+        (47.53, 6.08, "MILL", "landed_cost", 3.53),
+        (2.8, 2.8, "YARD", "landed_cost", 2.8),
+    ],
+)
+def test_lots_are_of_what_is_made_and_what_is_sent_is_no_order(
+    ordered: float, there: float, node: str, objective: Any, sent_units: float
+):
+    facts = facts_of(ordered, {node: there}, objective=objective, make_minimum=True)
+    products = (Product(product_code="BREAD", minimum_lot_units=3.0, lot_multiple_units=4.0),)
+    facts = msgspec.structs.replace(facts, products=products)
+    plan = make_plan(facts)
+    assert check(facts, plan).findings == ()
+    assert {order.node_code for order in plan.production_orders} <= {"MILL", "YARD"}
+    units = units_by_node(plan)
+    assert sum(units.values()) == pytest.approx(ordered)
+    assert units[STORE + node] == pytest.approx(sent_units)
+    sent = [line for line in plan.assignments if line.node_code == STORE + node]
+    order = ProductionOrder(
+        production_order_id=99,
+        product_code="BREAD",
+        node_code=STORE + node,
+        start_bucket=sent[0].start_bucket,
+        units=sent[0].units,
+        n_lots=1,
+        lot_units=sent[0].units,
+    )
+    found = check(facts, changed(plan, production_orders=(*plan.production_orders, order))).findings
+    assert "order_malformed" in {finding.code for finding in found}
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

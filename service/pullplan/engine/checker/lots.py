@@ -120,10 +120,14 @@ class LotChecker:
             for code, words in problems:
                 yield self._finding(code, place, words)
         for place, units in sorted(self._taken.items()):
-            if place[0] in self._ruled and place not in times:
+            is_sent = self._is_store(self._capability[place[:2]])
+            if place[0] in self._ruled and place not in times and not is_sent:
                 yield self._finding(
                     "order_wrong", place, f"no order makes the {units:.9g} units of its lines"
                 )
+
+    def _is_store(self, capability: int) -> bool:
+        return bool(self._ground.is_store[self._ground.capabilities.node[capability]])
 
     def _finding(self, code: FindingCode, place: Place, words: str) -> Finding:
         product_code, node_code, start = place
@@ -138,6 +142,7 @@ class LotChecker:
         amounts = (order.units, order.lot_units, order.smaller_lot_units, order.surplus_units)
         if (
             c is None
+            or self._is_store(c)
             or order.product_code not in self._ruled
             or not 0 <= order.start_bucket < self._ground.n_buckets
             or not all(math.isfinite(units) and units >= 0 for units in amounts)

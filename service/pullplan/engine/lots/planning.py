@@ -206,9 +206,11 @@ def _extra_use(problem: Problem, size: FloatArray, surplus: FloatArray) -> Float
 def _production_orders(
     problem: Problem, size: FloatArray, surplus: FloatArray
 ) -> tuple[ProductionOrder, ...]:
+    """List what is made: what stores send is no production."""
     options, orders, rules = problem.options, problem.orders, problem.rules
+    makes = np.array([node.stock_of is None for node in options.nodes], dtype=bool)
     listed: list[ProductionOrder] = []
-    for at in np.flatnonzero(size > 0).tolist():
+    for at in np.flatnonzero((size > 0) & makes[options.capabilities.node[orders.capability]]).tolist():
         capability = int(orders.capability[at])
         row = options.capabilities.rows[capability]
         n_lots, lot, n_smaller, smaller = rules.cut(capability, float(size[at]))
