@@ -53,7 +53,7 @@ QUICK_LOOKS = 16
 """At each temperature: more are needed where prices of all are far from a sample's."""
 SCARCE_WORTH = 0.8
 """Of the spread of costs, what capacity is worth for each unit: above, prices of all are far from a sample's. Measured
-over eight seeds: 0.05 to 0.08 at 1.25 × mean use, 0.4 to 0.5 at 0.95, 1.2 at 0.90, 4 at 0.85."""
+over three seeds: 0.05 to 0.08 at 1.25 × mean use, 0.4 to 0.5 at 0.95, 1.2 at 0.90, 4 at 0.85."""
 SCARCE_COOLING = (1 / 30, 1 / 300, 1 / 3_000, 1 / 30_000)
 SEASONAL_COOLING = (1 / 30, *np.geomspace(1 / 100, 1e-5, 7).tolist())
 """Starts that compete make the dual stiffer."""
