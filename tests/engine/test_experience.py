@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pullplan.engine.forecast import JUDGED_BUCKETS, judge_forecasts_in_force
@@ -92,6 +92,7 @@ def test_without_any_forecast_or_history_nothing_is_said() -> None:
     st.lists(st.one_of(st.none(), st.floats(0, 1e9)), min_size=2, max_size=20),
     st.lists(st.floats(0, 1e9), min_size=1, max_size=20),
 )
+@example([2.3e-313, None], [1.0])
 def test_a_tracking_signal_is_never_larger_than_the_number_of_buckets(
     came: list[float | None], said: list[float]
 ) -> None:

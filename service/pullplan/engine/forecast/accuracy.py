@@ -205,10 +205,13 @@ def panel_accuracy(tally: Tally, by_series: list[Accuracy]) -> Accuracy:
 
 
 def _over(values: Units, scale: Units) -> list[float | None]:
-    """Divide; None where there is nothing to divide, or to divide by."""
-    able = (scale > 0) & ~np.isnan(values)
-    shares = np.divide(values, scale, out=np.zeros(values.size), where=able).tolist()
-    return [share if is_able else None for share, is_able in zip(shares, able.tolist(), strict=True)]
+    """Divide; None where there is nothing to divide, or next to nothing to divide by."""
+    with np.errstate(over="ignore"):
+        shares = np.divide(values, scale, out=np.full(values.size, np.nan), where=scale > 0)
+    return [
+        share if is_told else None
+        for share, is_told in zip(shares.tolist(), np.isfinite(shares), strict=True)
+    ]
 
 
 def _mean_of_told(values: list[float | None]) -> float | None:
