@@ -50,9 +50,10 @@ CoherenceMethod = Literal["bottom_up", "top_down", "mint_shrink"]
 product's out in their proportions, or by the covariance of all their errors."""
 TotalledBy = Literal["product", "region", "all"]
 Mark = Literal["missing", "promotion", "outlier", "censored"]
-RefreshReason = Literal["news", "bucket", "drift"]
 """Why a bucket of history does not tell the usual demand: its source was silent, people had announced a promotion, it
 stands alone far above all around it, or the region was out of stock."""
+RefreshReason = Literal["news", "bucket", "drift"]
+"""Why a series was forecast again: something was told of it, a bucket has ended, or its forecasts had drifted away."""
 PassedOverCause = Literal[
     "not_qualified",
     "offline",
