@@ -14,7 +14,7 @@ from pullplan.storage.database import Connection
 
 pytestmark = pytest.mark.anyio
 
-PATHS = ["/v1/nodes", "/v1/nodes/MILL", "/v1/nodes/MILL/state", "/v1/settings", "/v1/runs"]
+PATHS = ["/health/live", "/v1/nodes", "/v1/nodes/MILL", "/v1/nodes/MILL/state", "/v1/settings", "/v1/runs"]
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -224,11 +224,7 @@ def _operation(handler: HTTPRouteHandler, schemas: Schemas) -> Json:
         responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
     if not guard:
         operation["security"] = []
-    if (
-        handler.http_methods == {"GET"}
-        and guard
-        and "application/json" in responses["200"].get("content", {})
-    ):
+    if handler.http_methods == {"GET"} and "application/json" in responses["200"].get("content", {}):
         operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
         responses["304"] = {"$ref": "#/components/responses/NotModified"}
     operation["responses"] = dict(sorted(responses.items()))
