@@ -8,7 +8,7 @@ from litestar import Request, Response, get, post
 from litestar.params import JSONBody, QueryParameter
 
 from pullplan.api import fields, intake, lists
-from pullplan.api.access import require
+from pullplan.api.access import Caller, require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
 from pullplan.api.signals import INTAKE, SignalRow, SignalShown
 from pullplan.storage import audit, database, demand
@@ -37,9 +37,10 @@ class History(msgspec.Struct, kw_only=True):
     opt={"also": (200,)},
 )
 async def add_demand_signal(
-    data: JSONBody[SignalRow], pool: PoolOf, caller: CallerOf
+    request: Request[Any, Any, Any], data: JSONBody[SignalRow], pool: PoolOf
 ) -> Response[SignalShown]:
     """Tell one signal: 201 when it is stored, also as a new revision; 200 and `Idempotent-Replayed` when it is known already."""
+    caller: Caller = request.state.caller  # a second dependency would be resolved in a task of its own
     subject = f"demand-signals/{data.source}/{data.external_id}"
     async with database.lent(pool) as connection:
         new = await demand.add_new(connection, INTAKE.record(data), caller.key_id, subject)
