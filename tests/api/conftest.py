@@ -15,6 +15,7 @@ import pytest
 
 from pullplan.api import openapi
 from pullplan.api.app import create_app
+from pullplan.api.outer import Outer
 from pullplan.settings import Settings
 from pullplan.storage import database, keys
 
@@ -97,10 +98,17 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data_folder=tmp_path, pool_connections=5)
 
 
+@cache
+def _application() -> Outer:
+    """Make the application once: it takes longer than most tests. What it serves is opened anew each time that it starts to."""
+    return create_app(Settings(data_folder=Path()), "postgresql://")
+
+
 @pytest.fixture
 async def anonymous(settings: Settings, database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """Call the application without a key."""
-    app = create_app(settings, database_url)
+    app = _application()
+    app.app.state.update(settings=settings, database_url=database_url)
     async with (
         app.app.lifespan(),
         httpx.AsyncClient(

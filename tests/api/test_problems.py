@@ -183,9 +183,9 @@ async def bare(pool: database.Pool):
         openapi_config=None,
         logging_config=None,
     )
-    app.state.update(pool=pool)
+    app.state.update(pool=pool, metrics=Metrics())
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(Outer(app, Metrics()), raise_app_exceptions=False),
+        transport=httpx.ASGITransport(Outer(app), raise_app_exceptions=False),
         base_url="http://bare",
     ) as http:
         yield http

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
 
 from pullplan import lifeline, telemetry
 from pullplan.api import (
@@ -113,43 +114,47 @@ def present() -> datetime:
     return datetime.now(UTC)
 
 
+@asynccontextmanager
+async def _serving(app: Litestar) -> AsyncIterator[None]:
+    """Open, for as long as the application serves, what its settings and its database's URL name."""
+    settings: Settings = app.state.settings
+    database_url: str = app.state.database_url
+    async with database.opened_pool(
+        database_url,
+        max_connections=settings.pool_connections,
+        statement_cache=settings.statement_cache,
+    ) as pool:
+        keyring, news = Keyring(pool, present), RunNews()
+        limiter = RateLimiter(settings.requests_per_minute)
+        app.state.update(
+            clock=present, metrics=Metrics(), pool=pool, keyring=keyring, limiter=limiter, news=news
+        )
+        ears: dict[str, Callable[[str], None]] = {
+            run_news.CHANGES: news.tell,
+            stored_keys.CHANGES: keyring.forget,
+        }
+        listening = asyncio.create_task(database.keep_listening(database_url, ears))
+        yield
+        listening.cancel()
+
+
 def create_app(settings: Settings, database_url: str) -> Outer:
     """Make the application over a database that need not be up yet."""
-    metrics = Metrics()
-
-    @asynccontextmanager
-    async def resources(app: Litestar) -> AsyncIterator[None]:
-        app.state.update(settings=settings, clock=present, metrics=metrics)
-        async with database.opened_pool(
-            database_url,
-            max_connections=settings.pool_connections,
-            statement_cache=settings.statement_cache,
-        ) as pool:
-            app.state.pool = pool
-            app.state.keyring = keyring = Keyring(pool, present)
-            app.state.limiter = RateLimiter(settings.requests_per_minute)
-            app.state.news = news = RunNews()
-            ears: dict[str, Callable[[str], None]] = {
-                run_news.CHANGES: news.tell,
-                stored_keys.CHANGES: keyring.forget,
-            }
-            listening = asyncio.create_task(database.keep_listening(database_url, ears))
-            yield
-            listening.cancel()
-
-    app = Litestar(
-        route_handlers=ROUTES,
-        before_request=refuse_unknown_parameters,
-        dependencies=DEPENDENCIES,
-        exception_handlers=problems.EXCEPTION_HANDLERS,
-        lifespan=[resources],
-        cors_config=_cors(settings.cors_origins),
-        logging_config=None,
-        openapi_config=None,
-        request_class=StrictRequest,
-        request_max_body_size=BODY_BYTES_MAX,
+    return Outer(
+        Litestar(
+            route_handlers=ROUTES,
+            before_request=refuse_unknown_parameters,
+            dependencies=DEPENDENCIES,
+            exception_handlers=problems.EXCEPTION_HANDLERS,
+            lifespan=[_serving],
+            state=State({"settings": settings, "database_url": database_url}),
+            cors_config=_cors(settings.cors_origins),
+            logging_config=None,
+            openapi_config=None,
+            request_class=StrictRequest,
+            request_max_body_size=BODY_BYTES_MAX,
+        )
     )
-    return Outer(app, metrics)
 
 
 def _cors(origins: str) -> CORSConfig | None:

@@ -130,9 +130,8 @@ class _Exchange:
 class Outer:
     """Wraps the application: the framework's own middleware never sees 404 and 405."""
 
-    def __init__(self, app: Litestar, metrics: Metrics) -> None:
+    def __init__(self, app: Litestar) -> None:
         self.app = app
-        self._metrics = metrics
         self._methods = {
             route.path_format: route.methods for route in app.routes if isinstance(route, HTTPRoute)
         }
@@ -156,7 +155,7 @@ class Outer:
         finally:
             seconds = time.perf_counter() - began
             route = inner.get("path_template") or "unmatched"
-            self._metrics.note(method, route, exchange.status, seconds)
+            self.app.state.metrics.note(method, route, exchange.status, seconds)
             if not scope["path"].startswith(_QUIET_PATHS):
                 log.info(
                     "request",
