@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import tempfile
 import time
 import uuid
@@ -25,6 +26,9 @@ STARTED_WITHIN_SECONDS = 300
 SERVER_BYTES = 2 * 2**30
 """More than the tests' databases ever take; a container may have far less memory for files."""
 
+
+# Shells have interrupts ignored in what they start in the background, and children inherit it: tests and services stop by them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A verdict on a change is the same wherever it is made; who looks for new counterexamples draws at random:
 # PULLPLAN_TEST_DRAWS=random make test-long
