@@ -104,16 +104,15 @@ class Require:
         Raises: KeyMissingError, KeyRefusedError, RateExceededError, ScopeMissingError; ResourceUnknownError for a node's
             key that asks for another node.
         """
-        state = connection.app.state
-        caller = await state.keyring.identify(connection.headers.get("authorization"))
+        app, state = connection.app.state, connection.state
+        caller = await app.keyring.identify(connection.headers.get("authorization"))
         try:
-            limit = await state.limiter.count(caller.key_id, caller.requests_per_minute)
+            state.rate_limit = await app.limiter.count(caller.key_id, caller.requests_per_minute)
         except RateExceededError as error:
-            connection.state.rate_limit = rate_limits.fields(error.limit, 0, error.seconds)
+            state.rate_limit = rate_limits.fields(error.limit, 0, error.seconds)
             raise
-        connection.state.rate_limit = limit
         self._check(caller, connection.path_params.get("node_code"))
-        connection.state.caller = caller
+        state.caller = caller
 
     def _check(self, caller: Caller, node_code: str | None) -> None:
         if self.scope is None or caller.may(self.scope):
