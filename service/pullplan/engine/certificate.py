@@ -54,7 +54,7 @@ class StageWeights:
     def cover(self, cheapest: FloatArray) -> float:
         """Cover every unit in the cheapest way, which may be to leave it short: cheapest (n_needs,) is to serve it."""
         return sum(
-            float(units @ np.minimum(cheapest[needs], by_shortfall))
+            weighed_sum(units, np.minimum(cheapest[needs], by_shortfall))
             for needs, units, by_shortfall in self.short
         )
 
@@ -119,13 +119,18 @@ def relative(difference: float, reference: float) -> float:
     return difference / reference if reference > 0 else difference
 
 
+def weighed_sum(weights: FloatArray, amounts: FloatArray) -> float:
+    """Add up as exactly as a float tells: multipliers can be ten billion, and take every rounding times as much."""
+    return float(np.multiply(weights, amounts, dtype=np.longdouble).sum())
+
+
 def stage_values(options: Options, measures: Sequence[StageMeasure], solution: Solution) -> list[float]:
     """Measure lines and shortfalls: each stage's value."""
     rows = options.rows_at(solution.need, solution.capability, solution.start_bucket)
     return [
-        float(measure.by_option(rows, options) @ solution.units)
+        weighed_sum(measure.by_option(rows, options), solution.units)
         if measure.counted is None
-        else float(measure.counted.weight @ measure.counted.short_units(solution.shortfall_units))
+        else weighed_sum(measure.counted.weight, measure.counted.short_units(solution.shortfall_units))
         for measure in measures
     ]
 
@@ -172,8 +177,9 @@ def bounded_stages(
     cheapest = _cheapest_ways(options, weights)
     bounded = []
     for k, (prices, of_stage, way) in enumerate(zip(stage_prices, weights, cheapest, strict=True)):
-        room = float((valid_capacity_prices(options, prices.capacity) * options.capacities.available).sum())
-        kept = float(prices.multipliers @ np.array(achieved[:k]))
+        valid_prices = valid_capacity_prices(options, prices.capacity)
+        room = weighed_sum(valid_prices, options.capacities.available)
+        kept = weighed_sum(prices.multipliers, np.array(achieved[:k]))
         bound = of_stage.n_joined * (of_stage.cover(way) - room - kept)
         least_cover = of_stage.least_cover(way, options.need_units)
         bounded.append(BoundedStage(bound, of_stage.n_joined, way, of_stage.short, least_cover))

@@ -36,6 +36,12 @@ FREE_SHARE = 1e-2
 """Of the mean cost: a plan that costs less may be free, and free plans forgo as if they cost so much."""
 MOST_EARLY_WEIGHT = 1e-3
 """Of the mean cost: where next to nothing is early."""
+HEAVY_EARLY_WEIGHT = 0.1
+"""Of the mean cost: from where the weight at which earliness begins to cost something is looked for."""
+BELOW_BEND = 0.9
+"""Of the weight from which a dearer plan would do: below, none ties."""
+LESS_WHERE_MISFIT = 0.1
+"""Of a weight at which prices leave their bounds."""
 COST_GAP = 1e-7
 """Of the cost, the above included."""
 EARLY_GAP = 1e-14
@@ -129,7 +135,7 @@ def complete(
         watch.note(needs_settled=len(margin) - n_open_needs)
         ties = NearTies(market, choice, by_start, trust)
         solved = ties.solve(search_weight)
-        if solved.misfit > MISFIT_SHARE * float(np.abs(market.capacity).mean()):
+        if _misfits(market, solved):
             width, n_batches, trust = 2 * width, 2 * n_batches, TRUST_GROWTH * trust
             choice = _open_near(market, choice, start_prices, margin, width=width, n_batches=n_batches)
             continue
@@ -150,12 +156,16 @@ def complete(
     return None
 
 
-def _prove(ties: NearTies, solved: Solved) -> tuple[Proved, Proved] | Choice:
+def _prove(ties: NearTies, solved: Solved, *, may_weigh_more: bool = True) -> tuple[Proved, Proved] | Choice:
     """Hold the programme's optimum against all ways and starts: proofs of cost and earliness, or what is lacking."""
     cost, early = ties.value(solved)
     if solved.early_weight > 0 and early > DUST_SHARE * ties.total_units:
         solved = ties.solve(_early_weight(ties, cost, early))
         cost, early = ties.value(solved)
+        if may_weigh_more and ties.is_exact.any():
+            may_weigh_more = False
+            solved = ties.solve(_heaviest(ties, solved))
+            cost, early = ties.value(solved)
     weighed = cost + solved.early_weight * early
     held = _hold_against_all(ties, solved)
     if held.wider is not None and not held.is_enough(
@@ -173,7 +183,7 @@ def _prove(ties: NearTies, solved: Solved) -> tuple[Proved, Proved] | Choice:
         # Nothing is early, at a cost that earliness is not worth: it weighed too much.
         lighter = _early_weight(ties, *ties.value(of_cost))
         if lighter < solved.early_weight:
-            return _prove(ties, ties.solve(lighter))
+            return _prove(ties, ties.solve(lighter), may_weigh_more=may_weigh_more)
     return _proved(ties, of_cost, cost, held), of_early
 
 
@@ -188,6 +198,32 @@ def _early_weight(ties: NearTies, cost: float, early: float) -> float:
     most = MOST_EARLY_WEIGHT * typical
     free = FREE_SHARE * typical * ties.total_units
     return min(COST_FORGONE * max(cost, free) / early, most) if early > 0 else most
+
+
+def _misfits(market: Market, solved: Solved) -> bool:
+    """Tell whether rows are used above what they have, or left where nothing may be, at the prices' bounds."""
+    return solved.misfit > MISFIT_SHARE * float(np.abs(market.capacity).mean())
+
+
+def _heaviest(ties: NearTies, solved: Solved) -> float:
+    """Let what is early weigh nearly as much as makes a dearer plan as good, if that is more than it weighed.
+
+    What proves earliness is a sum's proof divided by this weight: where multipliers of shortfall are large, rounding
+    counts. The least sum is concave in the weight, so Newton's steps from above come down to where it first bends.
+    """
+    cost, early = ties.value(solved)
+    weight = HEAVY_EARLY_WEIGHT * ties.market.typical_cost
+    for _ in range(MOST_ROUNDS):
+        heavier = ties.solve(weight)
+        if _misfits(ties.market, heavier):
+            weight *= LESS_WHERE_MISFIT
+            continue
+        found = ties.value(heavier)
+        saved = cost + weight * early - found[0] - weight * found[1]
+        if early <= found[1] or saved <= CLOSED_GAP * weight * early:
+            return max(solved.early_weight, BELOW_BEND * weight)
+        weight = (found[0] - cost) / (early - found[1])
+    return solved.early_weight
 
 
 def cheapest_ways(market: Market, start_price: FloatArray) -> tuple[IntArray, FloatArray]:
