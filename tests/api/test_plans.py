@@ -9,7 +9,9 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+from python_calamine import CalamineWorkbook
 
+from pullplan.api.worksheets import XLSX
 from pullplan.engine.model import (
     Accuracy,
     Assignment,
@@ -190,7 +192,7 @@ async def test_the_figures_come_with_the_busiest_node_first(client, connection):
 
 async def test_a_plan_that_is_not_there_is_a_404_in_every_form(client):
     for path in ("", "/figures", *(f"/{table}" for table in LINES)):
-        for form in ("application/json", "text/csv", "application/x-ndjson"):
+        for form in ("application/json", "text/csv", "application/x-ndjson", XLSX):
             answer = await client.get(f"/v1/plans/{uuid4()}{path}", headers={"Accept": form})
             assert (answer.status_code, answer.json()["code"]) == (404, "resource-unknown")
 
@@ -220,6 +222,16 @@ async def test_pages_lines_and_cells_say_the_same(client, connection, table):
     read = list(csv.DictReader(io.StringIO(cells.text)))
     assert read == [
         {name: json.dumps(value, separators=(",", ":")) if isinstance(value, list) else "" if value is None else str(value)
+         for name, value in item.items()}
+        for item in pages
+    ]  # fmt: skip
+    workbook = await client.get(path, headers={"Accept": XLSX})
+    assert workbook.headers["content-type"] == XLSX
+    sheet = CalamineWorkbook.from_filelike(io.BytesIO(workbook.content)).get_sheet_by_index(0)
+    header, *rows = sheet.to_python()
+    assert [dict(zip(header, row, strict=True)) for row in rows] == [
+        {name: json.dumps(value, separators=(",", ":")) if isinstance(value, list) else "" if value is None
+         else date.fromisoformat(value) if name.endswith("_date") else value
          for name, value in item.items()}
         for item in pages
     ]  # fmt: skip

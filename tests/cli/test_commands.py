@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from matplotlib import image
 from matplotlib.colors import to_rgb
+from python_calamine import CalamineWorkbook
 
 from pullplan.cli import forecast_picture, main
 from pullplan.cli.demo_data import make_demo_data
@@ -109,7 +110,7 @@ def test_the_report_says_figures_reasons_shortfalls_and_proof(kept_demo):
         assert words in shown
 
 
-def test_the_latest_plan_is_exported_as_csv_and_as_json_lines(pullplan, kept_demo, tmp_path):
+def test_the_latest_plan_is_exported_as_csv_as_json_lines_and_as_a_workbook(pullplan, kept_demo, tmp_path):
     newest = kept_demo.client.get("/v1/plans", limit=1)["items"][0]["plan_id"]
     lines = list(kept_demo.client.items(f"/v1/plans/{newest}/assignments"))
     rows = list(csv.DictReader(StringIO(pullplan("export", "latest").stdout)))
@@ -119,6 +120,15 @@ def test_the_latest_plan_is_exported_as_csv_and_as_json_lines(pullplan, kept_dem
     assert ran.returncode == 0, ran.stderr
     written = [json.loads(line) for line in output.read_text().splitlines()]
     assert written == list(kept_demo.client.items(f"/v1/plans/{newest}/needs"))
+    output = tmp_path / "prices.xlsx"
+    asked = ("export", newest, "--what", "prices", "--format", "xlsx")
+    assert "--output" in pullplan(*asked).stderr
+    assert pullplan(*asked, "--output", str(output)).returncode == 0
+    header, *rows = CalamineWorkbook.from_path(output).get_sheet_by_index(0).to_python()
+    told = [row[header.index("price")] for row in rows]
+    assert told == pytest.approx(
+        [line["price"] for line in kept_demo.client.items(f"/v1/plans/{newest}/prices")]
+    )
 
 
 def test_the_ledger_of_the_demo_adds_up_to_its_needs(pullplan, kept_demo):

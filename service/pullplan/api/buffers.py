@@ -64,7 +64,7 @@ async def list_plan_buffers(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[BufferDerivation]] | Stream:
-    """Read every DDMRP buffer as the plan saw it, by product and region; as CSV or NDJSON the whole of them."""
+    """Read every DDMRP buffer as the plan saw it, by product and region; as CSV, NDJSON or XLSX the whole of them."""
     return await OF_PLAN.answer(
         *(request, pool, plan_id, limit, cursor),
         product_code=product_code,

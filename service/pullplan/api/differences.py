@@ -103,7 +103,7 @@ async def compare_plans(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[Difference]] | Stream:
-    """Read what the second plan makes elsewhere than the first, which changed fact explains it, and what it saves; as CSV or NDJSON the whole of it.
+    """Read what the second plan makes elsewhere than the first, which changed fact explains it, and what it saves; as CSV, NDJSON or XLSX the whole of it.
 
     Any two plans can be compared whose buckets are of one length and whose horizons share one: over what is due in the
     buckets that they share.
@@ -114,7 +114,7 @@ async def compare_plans(
     if form is not None:
         async with database.lent(pool) as connection:
             await _get_comparable(connection, plan_ids)
-        return rows.streamed(rows.encoded(_rows(pool, plan_ids, filters), form), Difference, form)
+        return rows.streamed(_rows(pool, plan_ids, filters), Difference, form)
     after = lists.decode_cursor(cursor, tuple[str, str, date, Tier, int, int])
     found: list[Difference] = []
     async with (

@@ -91,7 +91,7 @@ async def list_forecast_history(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[HistoryRow]] | Stream:
-    """Read the history that the forecast was made from, by product, region and bucket; as CSV or NDJSON the whole of it."""
+    """Read the history that the forecast was made from, by product, region and bucket; as CSV, NDJSON or XLSX the whole of it."""
     return await HISTORY.answer(
         request, pool, forecast_id, limit, cursor, product_code=product_code, region_code=region_code
     )
@@ -113,7 +113,7 @@ async def list_forecast_candidates(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[CandidateRow]] | Stream:
-    """Read which models competed for each product × region, the best first; as CSV or NDJSON the whole of it."""
+    """Read which models competed for each product × region, the best first; as CSV, NDJSON or XLSX the whole of it."""
     return await CANDIDATES.answer(
         request, pool, forecast_id, limit, cursor, product_code=product_code, region_code=region_code
     )
@@ -135,7 +135,7 @@ async def list_forecast_backtest(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[BacktestRow]] | Stream:
-    """Read what would have been forecast from some origins in the past; as CSV or NDJSON the whole of it."""
+    """Read what would have been forecast from some origins in the past; as CSV, NDJSON or XLSX the whole of it."""
     return await BACKTEST.answer(
         request, pool, forecast_id, limit, cursor, product_code=product_code, region_code=region_code
     )

@@ -77,7 +77,7 @@ async def list_forecast_totals(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[TotalRow]] | Stream:
-    """Read how each total adds up and how accurate it is; as CSV or NDJSON the whole of it."""
+    """Read how each total adds up and how accurate it is; as CSV, NDJSON or XLSX the whole of it."""
     return await TOTALS.answer(request, pool, forecast_id, limit, cursor, totalled_by=totalled_by)
 
 
@@ -97,7 +97,7 @@ async def list_forecast_total_values(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[TotalValueRow]] | Stream:
-    """Read the totals' values by bucket; as CSV or NDJSON the whole of them."""
+    """Read the totals' values by bucket; as CSV, NDJSON or XLSX the whole of them."""
     return await TOTAL_VALUES.answer(
         request, pool, forecast_id, limit, cursor, totalled_by=totalled_by, code=code
     )

@@ -182,7 +182,7 @@ async def list_forecast_values(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[ValueRow]] | Stream:
-    """Read the forecast's values by product, region and bucket; as CSV or NDJSON the whole of them."""
+    """Read the forecast's values by product, region and bucket; as CSV, NDJSON or XLSX the whole of them."""
     return await VALUES.answer(
         request, pool, forecast_id, limit, cursor, product_code=product_code, region_code=region_code
     )
@@ -205,7 +205,7 @@ async def list_forecast_series(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[SeriesRow]] | Stream:
-    """Read each series' demand class, model and accuracy; as CSV or NDJSON the whole of them."""
+    """Read each series' demand class, model and accuracy; as CSV, NDJSON or XLSX the whole of them."""
     return await SERIES.answer(
         request, pool, forecast_id, limit, cursor,
         product_code=product_code, region_code=region_code, demand_class=demand_class,

@@ -1,4 +1,4 @@
-"""Which rows are in this JSON array, NDJSON or CSV, and on which line stands what isn't one?
+"""Which rows are in this JSON array, NDJSON, CSV or sheet, and on which line stands what isn't one?
 
 Pure reading of a file that has already arrived, block by block. Each format yields `(lines, rows)`; a line that can't be read is
 given to `refuse`, and reading goes on, so that a caller learns of all bad lines at once. Bad UTF-8 ends it.
@@ -7,7 +7,7 @@ given to `refuse`, and reading goes on, so that a caller learns of all bad lines
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, chain, compress, islice
+from itertools import accumulate, batched, chain, compress, islice
 from typing import Any, BinaryIO
 
 import msgspec
@@ -25,6 +25,7 @@ type Cells = Mapping[str, Callable[[str], object]]
 
 _BLOCK_BYTES = 1 << 18
 _BLOCK_ROWS = 1000
+_SHEET_ROW = msgspec.json.Decoder(tuple[int, list[str]])
 
 
 def read_json(file: BinaryIO, rows: RowType, refuse: Refuse) -> Iterator[Block]:
@@ -143,8 +144,39 @@ def read_csv(
     except csv.Error as error:
         raise ContentInvalidError(f"line 1 is no header: {error}") from None
     _check_header(header, rows)
+    yield from _read_records(header, _csv_blocks(reader, len(header), refuse), rows, refuse, cells)
+
+
+def read_sheet(file: BinaryIO, rows: RowType, refuse: Refuse, cells: Cells) -> Iterator[Block]:
+    """Read what `worksheets.unpacked` makes of a workbook, under a header as a CSV has it; lines are the sheet's rows.
+
+    Raises: ContentInvalidError for a header with unknown, missing or repeated fields.
+    """
+    filled = map(_SHEET_ROW.decode, file)
+    header_row, header = next(filled)
+    _check_header(header, rows, header_row)
+    yield from _read_records(header, _sheet_blocks(filled, len(header), refuse), rows, refuse, cells)
+
+
+def _sheet_blocks(
+    filled: Iterator[tuple[int, list[str]]], n_cells: int, refuse: Refuse
+) -> Iterator[tuple[Sequence[int], list[list[str]]]]:
+    """Fill rows up to the header's length: empty cells at their ends are not told."""
+    for block in batched(filled, _BLOCK_ROWS, strict=False):
+        records = [[*record, *[""] * (n_cells - len(record))] for _, record in block]
+        yield _with_all_cells([line for line, _ in block], records, n_cells, refuse)
+
+
+def _read_records(
+    header: list[str],
+    blocks: Iterator[tuple[Sequence[int], list[list[str]]]],
+    rows: RowType,
+    refuse: Refuse,
+    cells: Cells,
+) -> Iterator[Block]:
+    """Convert records of as many cells as the header has."""
     special = [(name, cells[name]) for name in header if name in cells]
-    for lines, records in _csv_blocks(reader, len(header), refuse):
+    for lines, records in blocks:
         named = [
             {name: cell for name, cell in zip(header, record, strict=True) if cell} for record in records
         ]
@@ -166,7 +198,7 @@ def _text_lines(file: BinaryIO) -> Iterator[str]:
         line += block.count(b"\n")
 
 
-def _check_header(header: list[str], rows: RowType) -> None:
+def _check_header(header: list[str], rows: RowType, line: int = 1) -> None:
     problems = [
         ("unknown-field", f"there is no field {name!r}", name) for name in header if name not in rows.names
     ]
@@ -183,9 +215,9 @@ def _check_header(header: list[str], rows: RowType) -> None:
     if problems:
         detail = "; ".join(detail for _, detail, _ in problems[:5])
         raise ContentInvalidError(
-            f"line 1 must be a header that names the fields: {detail}",
+            f"line {line} must be a header that names the fields: {detail}",
             [
-                LineProblem(code=code, detail=detail, line=1, field=name[:64])
+                LineProblem(code=code, detail=detail, line=line, field=name[:64])
                 for code, detail, name in problems[:100]
             ],
         )
@@ -268,11 +300,11 @@ def _convert(
 
 
 def instant_cell(cell: str) -> str:
-    """Read an instant's cell: msgspec would take a bare number for seconds since 1970.
+    """Read an instant's cell: msgspec would take a bare number for seconds since 1970, and a day is no instant.
 
     Raises: ValueError.
     """
-    if cell[4:5] != "-":
+    if cell[4:5] != "-" or len(cell) <= len("2026-03-01"):
         raise ValueError("write an instant as RFC 3339 with an offset, like 2026-03-01T06:00:00+01:00")
     return cell
 

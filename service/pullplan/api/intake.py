@@ -18,18 +18,23 @@ from pullplan.api.encodings import read_unpacked
 from pullplan.api.errors import BodyTooLargeError, ContentInvalidError, MediaTypeUnsupportedError
 from pullplan.api.requests import BODY_BYTES_MAX
 from pullplan.api.row_types import RowType
+from pullplan.api.worksheets import XLSX, XLSX_BYTES_MAX, unpacked
 from pullplan.engine.errors import LineProblem
 from pullplan.storage import audit, batches, database
 from pullplan.storage.spool import Places, Record, Spool
 
-type MediaType = Literal["application/json", "application/x-ndjson", "text/csv"]
-
 _MEMORY_BYTES = 1 << 20
 _LINE_BYTES_MAX = 1 << 20
+_BYTES_MAX = {
+    "application/json": (BODY_BYTES_MAX, "a JSON array"),
+    XLSX: (XLSX_BYTES_MAX, "a workbook"),
+}
+"""Of what is read whole."""
 _PLACES: dict[str, Places] = {
     "application/json": "items",
     "application/x-ndjson": "lines",
     "text/csv": "lines",
+    XLSX: "lines",
 }
 
 Partial = Annotated[
@@ -169,7 +174,13 @@ async def load(
         intake.spooled(places=_PLACES[media_type]) as spool,
     ):
         await _receive(request, media_type, received)
-        await _check(request, received, intake, spool)
+        if media_type == XLSX:
+            async with unpacked(received) as sheet:
+                await _check(
+                    formats.read_sheet(sheet, intake.rows, spool.refuse, intake.cells), intake, spool
+                )
+        else:
+            await _check(_blocks(request, cast("BinaryIO", received), intake, spool), intake, spool)
         async with database.transaction(pool) as connection:
             savepoint = connection.transaction()
             await savepoint.start()
@@ -222,24 +233,23 @@ async def _receive(
 ) -> None:
     """Write the body to a file; lines may be many but none endless, a JSON array is read whole and therefore small."""
     n_bytes = n_open_line = 0
+    most_bytes, what = _BYTES_MAX.get(media_type, (None, ""))
     async for chunk in read_unpacked(request):
         n_bytes += len(chunk)
         newline = chunk.rfind(b"\n")
         n_open_line = n_open_line + len(chunk) if newline < 0 else len(chunk) - newline - 1
-        if media_type == "application/json" and n_bytes > BODY_BYTES_MAX:
+        if most_bytes is not None and n_bytes > most_bytes:
             raise BodyTooLargeError(
-                f"a JSON array may have {BODY_BYTES_MAX} bytes; send NDJSON or CSV, which are streamed, for more"
+                f"{what} may have {most_bytes} bytes; send NDJSON or CSV, which are streamed, for more"
             )
-        if media_type != "application/json" and n_open_line > _LINE_BYTES_MAX:
+        if most_bytes is None and n_open_line > _LINE_BYTES_MAX:
             raise BodyTooLargeError(f"one line may have {_LINE_BYTES_MAX} bytes")
         received.write(chunk)
     received.seek(0)
 
 
-async def _check(
-    request: Request[Any, Any, Any], received: SpooledTemporaryFile[bytes], intake: Intake, spool: Spool
-) -> None:
-    for lines, rows in _blocks(request, cast("BinaryIO", received), intake, spool):
+async def _check(blocks: Iterator[formats.Block], intake: Intake, spool: Spool) -> None:
+    for lines, rows in blocks:
         spool.add(lines, list(map(intake.record, rows)))
         await asyncio.sleep(0)  # others get their turn between blocks
 

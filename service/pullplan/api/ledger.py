@@ -100,7 +100,7 @@ async def list_plan_ledger(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[LedgerLine]] | Stream:
-    """Read where every demanded unit of the horizon comes from: stock, open supply, what the plan makes, or nowhere, and why; as CSV or NDJSON the whole of it."""
+    """Read where every demanded unit of the horizon comes from: stock, open supply, what the plan makes, or nowhere, and why; as CSV, NDJSON or XLSX the whole of it."""
     return await LINES.answer(
         request, pool, plan_id, limit, cursor, product_code=product_code, region_code=region_code, tier=tier
     )
@@ -121,7 +121,7 @@ async def list_plan_ledger_totals(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[LedgerTotal]] | Stream:
-    """Read what the ledger adds up to, in all, by bucket, product, region and tier; as CSV or NDJSON the whole of it."""
+    """Read what the ledger adds up to, in all, by bucket, product, region and tier; as CSV, NDJSON or XLSX the whole of it."""
     return await TOTALS.answer(request, pool, plan_id, limit, cursor, totalled_by=totalled_by)
 
 

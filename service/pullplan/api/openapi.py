@@ -28,6 +28,7 @@ from pullplan.api.access import Require
 from pullplan.api.app import create_app
 from pullplan.api.parameters import parameters_of
 from pullplan.api.schemas import Json, Schemas
+from pullplan.api.worksheets import XLSX
 from pullplan.settings import Settings
 
 _METHODS = ("get", "put", "post", "delete")
@@ -109,6 +110,9 @@ def _parameters(handler: HTTPRouteHandler, schemas: Schemas) -> list[Json]:
     return found
 
 
+_WORKBOOK: Json = {"schema": {"type": "string", "contentMediaType": XLSX}}
+
+
 def _columns(row: Any) -> list[str]:
     """Name the columns of a row's CSV: the fields of a Struct, or of every Struct of a tagged union."""
     kinds = get_args(row) or (row,)
@@ -130,11 +134,14 @@ def _request_body(handler: HTTPRouteHandler, schemas: Schemas) -> Json | None:
         "required": True,
         "description": f"A JSON array, or as many lines as there are: NDJSON of such objects, or CSV under a header of {columns}, \
 separated by commas or semicolons; `Content-Type: text/csv; decimal=comma` reads 2,5 as two and a half. \
+Or an XLSX workbook of at most 50 MB with one filled sheet, under the same header: of formulas the values count that are \
+stored with them, a cell with an error is empty, instants are texts with their offset, and lines in problems are its rows. \
 Any of them may be packed: `Content-Encoding: gzip`.",
         "content": {
             "application/json": {"schema": {"type": "array", "maxItems": 10_000, "items": schemas.add(row)}},
             "application/x-ndjson": lines,
             "text/csv": lines,
+            XLSX: _WORKBOOK,
         },
     }
 
@@ -164,6 +171,7 @@ def _success(handler: HTTPRouteHandler, status: int, schemas: Schemas) -> Json:
             answer["content"] |= {
                 form: {"schema": {"type": "string"}} for form in ("text/csv", "application/x-ndjson")
             }
+            answer["content"][XLSX] = _WORKBOOK
     if status == HTTPStatus.ACCEPTED:
         answer["headers"] = {"Location": {"description": "The run.", "schema": {"type": "string"}}}
     return answer

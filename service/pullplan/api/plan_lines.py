@@ -149,7 +149,7 @@ async def list_plan_needs(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[NeedRow]] | Stream:
-    """Read what must arrive where and when, and how much of it is assigned; as CSV or NDJSON the whole of it."""
+    """Read what must arrive where and when, and how much of it is assigned; as CSV, NDJSON or XLSX the whole of it."""
     return await NEEDS.answer(
         request, pool, plan_id, limit, cursor, product_code=product_code, region_code=region_code, tier=tier
     )
@@ -173,7 +173,7 @@ async def list_plan_assignments(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[AssignmentRow]] | Stream:
-    """Read which node makes what for which region, its rank by distance, and which nearer nodes were passed over and why; as CSV or NDJSON the whole of it."""
+    """Read which node makes what for which region, its rank by distance, and which nearer nodes were passed over and why; as CSV, NDJSON or XLSX the whole of it."""
     return await ASSIGNMENTS.answer(
         request, pool, plan_id, limit, cursor,
         product_code=product_code, region_code=region_code, node_code=node_code, tier=tier,
@@ -197,7 +197,7 @@ async def list_plan_shortfalls(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[ShortfallRow]] | Stream:
-    """Read what nobody makes, and what binds; as CSV or NDJSON the whole of it."""
+    """Read what nobody makes, and what binds; as CSV, NDJSON or XLSX the whole of it."""
     return await SHORTFALLS.answer(
         request, pool, plan_id, limit, cursor, product_code=product_code, region_code=region_code, tier=tier
     )
@@ -219,7 +219,7 @@ async def list_plan_production_orders(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[ProductionOrderRow]] | Stream:
-    """Read the orders that gather assignments of products with lot rules, and the lots that each is cut into; as CSV or NDJSON the whole of it."""
+    """Read the orders that gather assignments of products with lot rules, and the lots that each is cut into; as CSV, NDJSON or XLSX the whole of it."""
     return await PRODUCTION_ORDERS.answer(
         request, pool, plan_id, limit, cursor, product_code=product_code, node_code=node_code
     )
@@ -240,7 +240,7 @@ async def list_plan_prices(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[PriceRow]] | Stream:
-    """Read what one more unit of each capacity would be worth to each stage; as CSV or NDJSON the whole of it."""
+    """Read what one more unit of each capacity would be worth to each stage; as CSV, NDJSON or XLSX the whole of it."""
     return await PRICES.answer(request, pool, plan_id, limit, cursor, node_code=node_code)
 
 
@@ -259,7 +259,7 @@ async def list_plan_loads(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[LoadRow]] | Stream:
-    """Read how much of each resource each bucket uses; as CSV or NDJSON the whole of it."""
+    """Read how much of each resource each bucket uses; as CSV, NDJSON or XLSX the whole of it."""
     return await LOADS.answer(request, pool, plan_id, limit, cursor, node_code=node_code)
 
 

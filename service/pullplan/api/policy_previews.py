@@ -112,7 +112,7 @@ async def list_effects(
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[PolicyEffect]] | Stream:
-    """List every product × region that would pull otherwise, before and after; as CSV or NDJSON the whole of them."""
+    """List every product × region that would pull otherwise, before and after; as CSV, NDJSON or XLSX the whole of them."""
     return await EFFECTS.answer(
         request, pool, preview_id, limit, cursor, product_code=product_code, region_code=region_code
     )

@@ -1,4 +1,4 @@
-"""How is a table of a plan or forecast read? A page as JSON, or the whole of it as CSV or NDJSON, streamed."""
+"""How is a table of a plan or forecast read? A page as JSON, or the whole of it as CSV, NDJSON or XLSX."""
 
 import csv
 import io
@@ -13,13 +13,15 @@ from litestar import Request, Response
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from pullplan.api import lists
+from pullplan.api import lists, workbooks
+from pullplan.api.worksheets import XLSX
 from pullplan.engine.model import Tier
 from pullplan.storage import database, listings
 from pullplan.storage.listings import Listing
 
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"
+WHOLE_FORMS = (CSV, NDJSON, XLSX)
 CHUNK_LINES = 500
 
 TierFilter = Annotated[Tier | None, QueryParameter(description="Only this tier of need.")]
@@ -35,6 +37,11 @@ def _cell(value: Any) -> Any:
     return msgspec.json.encode(value).decode()
 
 
+def _sheet_cell(value: Any) -> Any:
+    """Keep days as days; an instant is text, as a spreadsheet's have no offset."""
+    return value if isinstance(value, date) and not isinstance(value, datetime) else _cell(value)
+
+
 def _encode_csv(rows: Sequence[Row]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row.values()] for row in rows)
@@ -47,20 +54,18 @@ def _encode_ndjson(rows: Sequence[Row]) -> bytes:
 
 def accepted_form(request: Request[Any, Any, Any]) -> str | None:
     """Say which form of the whole table the caller accepts best; None: a page of JSON."""
-    form = request.accept.best_match(["application/json", CSV, NDJSON])
-    return form if form in (CSV, NDJSON) else None
+    form = request.accept.best_match(["application/json", *WHOLE_FORMS])
+    return form if form in WHOLE_FORMS else None
 
 
-async def encoded(rows: AsyncIterator[Row], form: str) -> AsyncIterator[bytes]:
-    """Write rows in a form, some at a time."""
-    encode = _encode_csv if form == CSV else _encode_ndjson
+async def _chunked(rows: AsyncIterator[Row]) -> AsyncIterator[Sequence[Row]]:
     chunk: list[Row] = []
     async for row in rows:
         chunk.append(row)
         if len(chunk) == CHUNK_LINES:
-            yield encode(chunk)
+            yield chunk
             chunk = []
-    yield encode(chunk)
+    yield chunk
 
 
 async def _listed(
@@ -72,17 +77,30 @@ async def _listed(
             yield row
 
 
-async def _with_header(header: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield header
+async def _as_csv(header: Sequence[str], chunks: AsyncIterator[Sequence[Row]]) -> AsyncIterator[bytes]:
+    yield ",".join(header).encode() + b"\n"
     async for chunk in chunks:
-        yield chunk
+        yield _encode_csv(chunk)
 
 
-def streamed(chunks: AsyncIterator[bytes], row_type: type[msgspec.Struct], form: str) -> Stream:
+async def _as_ndjson(chunks: AsyncIterator[Sequence[Row]]) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        yield _encode_ndjson(chunk)
+
+
+async def _as_cells(chunks: AsyncIterator[Sequence[Row]]) -> AsyncIterator[Sequence[Sequence[Any]]]:
+    async for chunk in chunks:
+        yield [[_sheet_cell(value) for value in row.values()] for row in chunk]
+
+
+def streamed(rows: AsyncIterator[Row], row_type: type[msgspec.Struct], form: str) -> Stream:
     """Answer with a whole table, under a header where its form has one."""
+    header, chunks = row_type.__struct_fields__, _chunked(rows)
     if form == CSV:
-        chunks = _with_header(",".join(row_type.__struct_fields__).encode() + b"\n", chunks)
-    return Stream(chunks, media_type=form)
+        return Stream(_as_csv(header, chunks), media_type=form)
+    if form == NDJSON:
+        return Stream(_as_ndjson(chunks), media_type=form)
+    return Stream(workbooks.written(header, _as_cells(chunks)), media_type=form)
 
 
 class Table[T: msgspec.Struct]:
@@ -103,7 +121,7 @@ class Table[T: msgspec.Struct]:
         cursor: str | None,
         **filters: str | None,
     ) -> Response[lists.Page[T]] | Stream:
-        """Answer in the form that the caller accepts: a page of JSON unless CSV or NDJSON is asked for.
+        """Answer in the form that the caller accepts: a page of JSON unless the whole is asked for.
 
         Raises: ResourceUnknownError when there is no such owner.
         """
@@ -131,4 +149,4 @@ class Table[T: msgspec.Struct]:
     ) -> Stream:
         async with database.lent(pool) as connection:
             await self._check_owner(connection, owner_id)
-        return streamed(encoded(_listed(pool, self._listing, owner_id, filters), form), self._row_type, form)
+        return streamed(_listed(pool, self._listing, owner_id, filters), self._row_type, form)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from typing import Any, Self, TextIO
+from typing import Any, BinaryIO, Self
 
 import click
 import httpx
@@ -118,16 +118,13 @@ class Client:
             if cursor is None:
                 return
 
-    def download(self, path: str, media_type: str, output: TextIO) -> int:
-        """Write a whole list as the service streams it; answer how many characters."""
-        written = 0
+    def download(self, path: str, media_type: str, output: BinaryIO) -> None:
+        """Write a whole list as the service streams it."""
         with self._reached(), self._http.stream("GET", path, headers={"Accept": media_type}) as response:
             if not response.is_success:
                 response.read()
                 raise ServiceProblemError(_problem(response))
-            for text in response.iter_text():
-                written += output.write(text)
-        return written
+            output.writelines(response.iter_bytes())
 
     def run(self, path: str, parameters: Json | None, on_progress: OnProgress) -> Json:
         """Start long work and follow it to its end; answer the run.

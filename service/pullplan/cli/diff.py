@@ -64,7 +64,7 @@ def diff(*, before: str, after: str, file_format: str | None, url: str | None, k
                     raise click.ClickException(f"the plan {other} was made without a parent")
         path = f"/v1/plans/{ids[0]}/diff/{ids[1]}"
         if file_format is not None:
-            client.download(path, _MEDIA_TYPES[file_format], sys.stdout)
+            client.download(path, _MEDIA_TYPES[file_format], sys.stdout.buffer)
             return
         click.echo("\n".join(_told(list(client.items(path)))))
 
