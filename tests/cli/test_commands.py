@@ -124,8 +124,8 @@ def test_the_latest_plan_is_exported_as_csv_as_json_lines_and_as_a_workbook(pull
     asked = ("export", newest, "--what", "prices", "--format", "xlsx")
     assert "--output" in pullplan(*asked).stderr
     assert pullplan(*asked, "--output", str(output)).returncode == 0
-    header, *rows = CalamineWorkbook.from_path(output).get_sheet_by_index(0).to_python()
-    told = [row[header.index("price")] for row in rows]
+    header, *sheet = CalamineWorkbook.from_path(output).get_sheet_by_index(0).to_python()
+    told = [cells[header.index("price")] for cells in sheet]
     assert told == pytest.approx(
         [line["price"] for line in kept_demo.client.items(f"/v1/plans/{newest}/prices")]
     )

@@ -45,6 +45,7 @@ from pullplan.api import (
     supply,
     usage_exclusions,
     verifications,
+    webhooks,
 )
 from pullplan.api.access import Keyring
 from pullplan.api.dependencies import DEPENDENCIES
@@ -89,6 +90,7 @@ ROUTES = [
     *supply.ROUTES,
     *demand.ROUTES,
     *keys.ROUTES,
+    *webhooks.ROUTES,
 ]
 
 _REQUEST_FIELDS = (

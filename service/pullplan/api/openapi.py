@@ -28,6 +28,7 @@ from pullplan.api.access import Require
 from pullplan.api.app import create_app
 from pullplan.api.parameters import parameters_of
 from pullplan.api.schemas import Json, Schemas
+from pullplan.api.webhooks import Event, Message
 from pullplan.api.worksheets import XLSX
 from pullplan.settings import Settings
 
@@ -41,6 +42,7 @@ _TAGS = {
     "runs": "Long work: forecasts, plans and verifications are runs that are queued, computed and followed.",
     "forecasts": "Expected demand by product, region and bucket, with quantiles and measured accuracy.",
     "plans": "Which node makes what for which region, when and why; what falls short; and the proof.",
+    "webhooks": "Whom the service calls when a run has ended, by Standard Webhooks: signed, at least once, tried for three days.",
 }
 _DESCRIPTION = """\
 Pull-based production planning for networks of many small local plants.
@@ -221,7 +223,11 @@ def _operation(handler: HTTPRouteHandler, schemas: Schemas) -> Json:
     if body := _request_body(handler, schemas):
         operation["requestBody"] = body
     operation["security"] = [{"key": []}] if guard else []
-    creates = handler.http_methods == {"PUT"} and 428 in handler.opt.get("problems", ())
+    creates = (
+        handler.http_methods == {"PUT"}
+        and 428 in handler.opt.get("problems", ())
+        and handler.opt.get("creates", True)
+    )
     also = (201,) if creates else (200,) if handler.opt.get("waits") else handler.opt.get("also", ())
     responses = {
         str(status): _success(handler, status, schemas) for status in sorted({handler.status_code, *also})
@@ -237,6 +243,35 @@ def _operation(handler: HTTPRouteHandler, schemas: Schemas) -> Json:
         responses["304"] = {"$ref": "#/components/responses/NotModified"}
     operation["responses"] = dict(sorted(responses.items()))
     return operation
+
+
+def _webhook(event: str, schemas: Schemas) -> Json:
+    """Describe what a receiver of an event is sent, and what it should answer."""
+    kind, _, state = event.partition(".")
+    headers = ("webhook-id", "webhook-timestamp", "webhook-signature")
+    return {
+        "post": {
+            "operationId": f"tell{kind.title().replace('_', '')}{state.title()}",
+            "tags": ["webhooks"],
+            "summary": f"A run of kind {kind} {'was' if state == 'cancelled' else 'has'} {state}",
+            "description": "Signed as Standard Webhooks says. The same message may come twice, under the same `webhook-id`.",
+            "parameters": [
+                {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
+                for name in headers
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": schemas.add(Message)}},
+            },
+            "security": [],
+            "responses": {
+                "2XX": {
+                    "description": "Taken. Anything else, or nothing within ten seconds, and it is sent again later."
+                },
+                "410": {"description": "Never again: the webhook is disabled."},
+            },
+        }
+    }
 
 
 def _problem_responses(schemas: Schemas) -> Json:
@@ -290,6 +325,7 @@ def document() -> Json:
             "servers": [{"url": "/"}],
             "tags": [{"name": name, "description": words} for name, words in _TAGS.items()],
             "paths": paths,
+            "webhooks": {event: _webhook(event, schemas) for event in get_args(Event)},
             "components": {
                 "securitySchemes": {
                     "key": {

@@ -14,7 +14,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from pullplan.api import errors
 from pullplan.engine import errors as engine_errors
 from pullplan.engine.errors import LineProblem, PullplanError
-from pullplan.storage import buffer_proposals, keys, runs, schema
+from pullplan.storage import buffer_proposals, keys, runs, schema, webhooks
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -29,6 +29,7 @@ STATUS_BY_ERROR: dict[type[PullplanError], int] = {
     errors.IdempotencyKeyBusyError: 409,
     runs.RunEndedError: 409,
     keys.KeyRetiredError: 409,
+    webhooks.DeliveryWaitsError: 409,
     buffer_proposals.ProposalDecidedError: 409,
     errors.OwnKeyError: 409,
     errors.ReplanNotConfirmedError: 409,

@@ -21,7 +21,7 @@ def work(runs: int | None) -> None:
     """Compute runs from the queue until stopped; start as many as you want, on as many machines, over one database.
 
     Runs are computed in processes beside the worker. A worker that is stopped gives its runs back; one that is killed is
-    taken over when its lease (PULLPLAN_LEASE_SECONDS) is over.
+    taken over when its lease (PULLPLAN_LEASE_SECONDS) is over. Workers also send what webhooks are to be told.
     """
     settings = read_settings()
     telemetry.configure_logs(settings.log_level)
@@ -32,6 +32,7 @@ def work(runs: int | None) -> None:
             time_zone=settings.time_zone,
             log_level=settings.log_level,
             compute=settings.compute,
+            private_webhooks=settings.private_webhooks,
         )
         asyncio.run(
             compute_runs(

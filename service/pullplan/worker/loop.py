@@ -14,6 +14,7 @@ from pullplan.storage import database, queue
 from pullplan.storage.database import Connection, Pool
 from pullplan.storage.queue import Claimed
 from pullplan.worker.child import Child, Place, Terms, open_fork_server, warm_up
+from pullplan.worker.deliveries import AT_ONCE, Courier
 
 _POLL_SECONDS = 1.0
 _STATEMENT_SECONDS = 5.0
@@ -41,6 +42,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str
     log_level: str
     compute: str = "local"
+    private_webhooks: bool = False
 
     @property
     def acquire_seconds(self) -> float:
@@ -61,14 +63,20 @@ async def work(orders: Orders, *, runs_at_once: int, statement_cache: bool) -> N
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with database.opened_pool(
         orders.database_url,
-        max_connections=runs_at_once + 1,
+        max_connections=runs_at_once + 2,  # one renews leases, one is the deliveries'
         statement_cache=statement_cache,
         statement_timeout_seconds=_STATEMENT_SECONDS,
     ) as pool:
         worker = _Worker(orders, pool, runs_at_once)
+        courier = Courier(pool, may_be_private=orders.private_webhooks)
         tasks = [
             asyncio.create_task(task)
-            for task in (worker.listen(), *(worker.take_runs() for _ in range(runs_at_once)))
+            for task in (
+                worker.listen(),
+                *(worker.take_runs() for _ in range(runs_at_once)),
+                courier.listen(orders.database_url),
+                *(courier.deliver() for _ in range(AT_ONCE)),
+            )
         ]
         log.info("worker started", runs_at_once=runs_at_once)
         ending = asyncio.create_task(stopped.wait())
