@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,6 +19,7 @@ from tests.engine.instances import MONDAY, networks
 from tests.engine.oracle import is_close, is_proven
 from tests.engine.planned import stated
 
+from pullplan.engine.assignment import pricing, sampling
 from pullplan.engine.assignment.priced import assign_by_prices
 from pullplan.engine.assignment.pricing import price, price_short
 from pullplan.engine.assignment.solving import PRICED_FROM_NEEDS, assign, assign_whole
@@ -364,3 +366,23 @@ def test_a_process_with_another_hash_seed_finds_the_very_same_plan() -> None:
     }
     assert len(said) == 1
     assert len(said.pop()) > 1_000
+
+
+@pytest.mark.parametrize("seed", [4, 7])
+def test_a_price_that_a_sample_puts_far_too_low_is_found_without_beginning_anew(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+):
+    """A node has next to no capacity there: its price is twice to ten times what the sample says."""
+    sampled: list[object] = []
+
+    def search_samples(*given: Any) -> Any:
+        sampled.append(given)
+        return sampling.search_samples(*given)
+
+    monkeypatch.setattr(pricing, "search_samples", search_samples)
+    market = to_market(reference_instance(200, capacity_factor=1.25, seed=seed))
+    plan = pricing.price(market, n_stages=1)
+    assert plan is not None
+    assert len(sampled) == 1
+    cost = plan.lines.cost
+    assert cost.bound == pytest.approx(cost.value, rel=1e-9)

@@ -179,6 +179,14 @@ class Market:
         return Batches.of(self)
 
     @cached_property
+    def most_used(self) -> FloatArray:
+        """Take what one unit takes of each resource by the way that takes most: (n_resources,)."""
+        most = np.zeros(len(self.capacity) // self.n_starts)
+        for block in self.blocks:
+            most[block.rows] = np.maximum(most[block.rows], block.use.max(axis=0, initial=0.0))
+        return most
+
+    @cached_property
     def typical_cost(self) -> float:
         """Take the mean cost of some blocks' ways; 1 where all are free."""
         some = self.blocks[:: max(1, len(self.blocks) // TYPICAL_BLOCKS)]

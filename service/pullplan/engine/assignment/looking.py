@@ -74,6 +74,21 @@ class Settled:
 
 
 @dataclass(frozen=True)
+class Vicinity:
+    """Around which prices are looks to be readied, and how far around?"""
+
+    by_start: FloatArray
+    """(n_resources, n_starts)"""
+    width: float
+    """Needs that are further from a tie are settled."""
+    moving: FloatArray
+    """(n_resources,): by how much more than `width` tells a price may yet move, so that needs must be free to leave what
+    takes of it, and to come."""
+    early_weight: float
+    """What a bucket early costs."""
+
+
+@dataclass(frozen=True)
 class Look:
     """The smoothed dual at some prices: its slope (use, less capacity where that is counted) and curvature.
 
@@ -94,14 +109,16 @@ def sum_units(shard: Settled | NearPairs) -> float:
     return shard.sum_units()
 
 
-def settle(
-    shard: Sequence[Block], by_start: FloatArray, width: float, early_weight: float, number: IntArray
-) -> Settled | NearPairs:
-    """Ready a shard for looks near some prices, a bucket early costing so much."""
-    near = list_near(shard, by_start, width, number)
-    if near is not None:
-        return near
-    found = [search_block(block.weighed(early_weight), by_start, width, number) for block in shard]
+def settle(shard: Sequence[Block], near: Vicinity, number: IntArray) -> Settled | NearPairs:
+    """Ready a shard for looks near some prices."""
+    by_start = near.by_start
+    listed = list_near(shard, by_start, near.width, number, near.moving)
+    if listed is not None:
+        return listed
+    found = [
+        search_block(block.weighed(near.early_weight), by_start, near.width, number, near.moving)
+        for block in shard
+    ]
     margin = np.concatenate([np.empty(0), *(of_block for _, of_block in found)])
     return Settled([block for block, _ in found], int(number.max() + 1) * by_start.shape[1], margin)
 
@@ -111,6 +128,7 @@ def search_block(
     by_start: FloatArray,
     width: float,
     number: IntArray,
+    moving: FloatArray,
 ) -> tuple[SearchBlock, FloatArray]:
     """Round a block to float32 and settle what is further from a tie than `width`.
 
@@ -120,7 +138,8 @@ def search_block(
     priced, units, due = block.with_start(centre), block.units, block.due
     best, need = priced.argmin(axis=0), np.arange(len(due))
     priced -= priced[best, need]
-    is_open = (priced <= width).sum(axis=0) > 1
+    slack = block.use @ moving[block.rows]
+    is_open = (priced <= width + slack[best] + slack[:, None]).sum(axis=0) > 1
     settled, n_batches = ~is_open, centre.size
     settled_units = np.bincount(due[settled] * len(centre) + best[settled], units[settled], n_batches).astype(
         np.float64

@@ -176,18 +176,19 @@ class _Choices:
 
 
 def list_near(
-    blocks: Sequence[Block], by_start: FloatArray, width: float, number: IntArray
+    blocks: Sequence[Block], by_start: FloatArray, width: float, number: IntArray, moving: FloatArray
 ) -> NearPairs | None:
     """List the ways within a width of each need's cheapest; None where a table of all is looked at sooner.
 
-    Shapes: (n_resources, 1), (n_resources,)
+    Where a way or the cheapest uses what may yet cost more or less, by `moving`, the width is so much wider.
+    Shapes: (n_resources, 1), (n_resources,), (n_resources,)
     """
     if any(block.timing is not None for block in blocks):
         return None
     use = _use_of_ways(blocks, len(by_start))
     price = use @ by_start[:, 0]
     units = np.concatenate([np.empty(0), *(block.units for block in blocks)])
-    way, need, above = _near(blocks, price, width)
+    way, need, above = _near(blocks, price, width, use @ moving)
     n_near = np.bincount(need, minlength=len(units))
     if float((n_near**2).sum()) > CHOICES_A_CELL * sum(block.cost.size + CELLS_A_BLOCK for block in blocks):
         return None
@@ -209,10 +210,12 @@ def list_near(
     )
 
 
-def _near(blocks: Sequence[Block], price: FloatArray, width: float) -> tuple[IntArray, IntArray, FloatArray]:
+def _near(
+    blocks: Sequence[Block], price: FloatArray, width: float, moving: FloatArray
+) -> tuple[IntArray, IntArray, FloatArray]:
     """Find each need's ways within a width of its cheapest, and by how much they are dearer.
 
-    Ways and needs are numbered block by block: (n_ways,) → thrice (n_pairs,)
+    Ways and needs are numbered block by block: (n_ways,), (n_ways,) → thrice (n_pairs,)
     """
     ways, needs, aboves = [_NOTHING], [_NOTHING], [np.empty(0)]
     first_way = first_need = 0
@@ -220,7 +223,11 @@ def _near(blocks: Sequence[Block], price: FloatArray, width: float) -> tuple[Int
         n_ways, n_needs = block.cost.shape
         above = block.cost + price[first_way : first_way + n_ways, None]
         above -= above.min(axis=0)
-        at = np.flatnonzero(above <= width)
+        of_block = moving[first_way : first_way + n_ways]
+        if of_block.any():
+            at = np.flatnonzero(above <= width + of_block[above.argmin(axis=0)] + of_block[:, None])
+        else:
+            at = np.flatnonzero(above <= width)
         way, need = np.divmod(at, n_needs)
         way += first_way
         need += first_need

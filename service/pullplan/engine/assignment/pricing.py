@@ -34,6 +34,7 @@ from pullplan.engine.assignment.shortage import Shortage, least_shortage
 from pullplan.engine.assignment.smoothing import (
     MOST_LOOKS,
     PriceSearch,
+    Top,
     find_prices,
     row_prices,
     start_prices,
@@ -49,8 +50,11 @@ WIDTH_BLOCKS = 100
 """Of so many is measured how far apart costs are."""
 QUICK_COOLING = (1 / 300, 1 / 900, 1 / 3_000, 1 / 30_000)
 """From one temperature alone the next prices are not told ahead: a third of it is in reach, a tenth often was not."""
-QUICK_LOOKS = 16
+QUICK_LOOKS = 40
 """At each temperature: more are needed where prices of all are far from a sample's."""
+FAR_WIDTHS = 4.0
+MOVING_WIDTHS = (20.0, 80.0, 320.0)
+"""Of what is settled: where a sample's price of something scarce is far from what all pay, settled needs would let it rise without end."""
 SCARCE_WORTH = 0.8
 """Of the spread of costs, what capacity is worth for each unit: above, prices of all are far from a sample's. Measured
 over three seeds: 0.05 to 0.08 at 1.25 × mean use, 0.4 to 0.5 at 0.95, 1.2 at 0.90, 4 at 0.85."""
@@ -335,14 +339,15 @@ def _cool(
         if too_many(search.market, search.is_priced):
             return _Cooled(search, prices, last, fits=False)
         soft_width = 0.0 if last == np.inf else SOFT_WIDTHS * last
-        search.settle(prices, max(SETTLED_WIDTHS * temperature, soft_width))
+        width = max(SETTLED_WIDTHS * temperature, soft_width)
+        search.settle(prices, width)
         n_soft = n_needs if last == np.inf else search.count_soft(soft_width)
         search.watch.note(needs_settled=n_needs - n_soft)
         if not fits or (last < np.inf and not grew and n_soft <= needs_to_open(search.priced_market)):
             break
         ahead, soft = path.ahead(prices, temperature), Temperature(temperature, temperature)
         try:
-            top = find_prices(search, ahead, soft, most_looks)
+            top = _find_prices(search, prices, ahead, soft, most_looks=most_looks, width=width)
         except SearchStoppedError as stopped:
             raise SearchStoppedError(*stopped.row_prices, prices) from None
         prices, fits, last = top.prices, top.fits, temperature
@@ -350,6 +355,34 @@ def _cool(
         wider = search.pricing_limits(top.slope)
         search, grew = wider, wider is not search
     return _Cooled(search, prices, last, fits)
+
+
+def _find_prices(
+    search: PriceSearch,
+    centre: FloatArray,
+    ahead: FloatArray,
+    soft: Temperature,
+    *,
+    most_looks: int,
+    width: float,
+) -> Top:
+    """Climb from `ahead`; where a price goes far beyond what was settled at `centre`, settle less of what it decides."""
+    market = search.market
+    if market.n_starts > 1 or market.is_limit is not None:
+        return find_prices(search, ahead, soft, most_looks)
+    width_of_row = width / np.where(market.most_used > 0, market.most_used, np.inf)
+    far = FAR_WIDTHS * width_of_row
+    top = find_prices(search, ahead, soft, most_looks, (centre - far, centre + far))
+    is_moving = np.zeros(len(centre), dtype=bool)
+    for widths in MOVING_WIDTHS:
+        if top.left is None:
+            break
+        is_moving |= top.left
+        moving = np.where(is_moving, widths * width_of_row, 0.0)
+        search.settle(top.prices, width, moving=moving)
+        far = np.maximum(moving, FAR_WIDTHS * width_of_row)
+        top = find_prices(search, top.prices, soft, most_looks, (top.prices - far, top.prices + far))
+    return top
 
 
 def _cool_starts(cooled: _Cooled) -> _Found | None:

@@ -12,7 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pullplan.engine.assignment.blocks import Market
-from pullplan.engine.assignment.looking import Look, Temperature, count_soft, look_at_shard, settle, sum_units
+from pullplan.engine.assignment.looking import (
+    Look,
+    Temperature,
+    Vicinity,
+    count_soft,
+    look_at_shard,
+    settle,
+    sum_units,
+)
 from pullplan.engine.assignment.watching import SearchStoppedError, Watch
 from pullplan.engine.sharding import Held
 
@@ -44,6 +52,8 @@ class Top:
     slope: FloatArray
     """(n_rows,): use less capacity."""
     fits: bool
+    left: BoolArray | None = None
+    """(n_rows,): whose prices left what they were to be within; None: nobody's did."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +90,18 @@ class PriceSearch:
         over, limit = market.by_start(slope)[:, -1], market.by_start(market.capacity).sum(axis=1)
         return self.pricing(market.is_limit & (over > (NEARLY_USED_UP - 1) * limit))
 
-    def settle(self, prices: FloatArray, width: float, early_weight: float = 0.0) -> None:
-        """Add up, where they are held, the needs that are further from a tie than `width` at these prices."""
-        self.held.prepare(
-            settle, start_prices(self.market, prices), width, early_weight, numbered(self.is_priced)
-        )
+    def settle(
+        self,
+        prices: FloatArray,
+        width: float,
+        early_weight: float = 0.0,
+        moving: FloatArray | None = None,
+    ) -> None:
+        """Add up, where they are held, the needs that are further from a tie than `width` at these prices; see `Vicinity`."""
+        by_start = start_prices(self.market, prices)
+        moving = np.zeros(len(by_start)) if moving is None else moving
+        near = Vicinity(by_start, width, moving, early_weight)
+        self.held.prepare(settle, near, numbered(self.is_priced))
 
     def count_soft(self, width: float) -> int:
         """Count the needs whose second way is dearer by no more than a width."""
@@ -101,10 +118,11 @@ def find_prices(
     start: FloatArray,
     temperature: Temperature,
     most_looks: int = MOST_LOOKS,
+    within: tuple[FloatArray, FloatArray] | None = None,
 ) -> Top:
     """Climb to the smoothed dual's top; say as well whether use fits capacity there.
 
-    Prices are by row: of a store, of what is used up to each bucket.
+    Prices are by row: of a store, of what is used up to each bucket. Who leaves what they should be `within`, (n_rows,) each, stops there.
 
     Raises: SearchStoppedError with the prices by then.
     """
@@ -138,6 +156,10 @@ def find_prices(
                 break
             step *= min(0.7, max(0.1, rise / (rise - fall)))
         prices, look = trial, seen
+        if within is not None:
+            left = (prices < within[0]) | (prices > within[1])
+            if left.any():
+                return Top(np.clip(prices, *within), look.slope, fits=False, left=left)
 
 
 def _newton_direction(look: Look, free: BoolArray, priced: BoolArray, longest: float) -> FloatArray:
