@@ -52,7 +52,7 @@ QUICK_COOLING = (1 / 300, 1 / 900, 1 / 3_000, 1 / 30_000)
 """From one temperature alone the next prices are not told ahead: a third of it is in reach, a tenth often was not."""
 QUICK_LOOKS = 40
 """At each temperature: more are needed where prices of all are far from a sample's."""
-FAR_WIDTHS = 4.0
+FAR_WIDTHS = 2.0
 MOVING_WIDTHS = (20.0, 80.0, 320.0)
 """Of what is settled: where a sample's price of something scarce is far from what all pay, settled needs would let it rise without end."""
 SCARCE_WORTH = 0.8
