@@ -66,3 +66,10 @@ def test_every_command_in_the_readme_exists():
         "replay",
     }
     assert named <= set(COMMANDS)
+
+
+def test_every_attack_of_the_table_has_its_test():
+    tests = "".join(path.read_text() for path in (REPOSITORY / "tests").rglob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", README)
+    assert len(named) > 25
+    assert [name for name in named if f"def {name}(" not in tests] == []

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
+from pullplan.cli.service import Service
 from pullplan.storage import database, queue
 
 LEASE_SECONDS = 2.0
@@ -65,6 +67,41 @@ def mentioning(folder: Path) -> list[psutil.Process]:
 def computing_children(worker_pid: int) -> list[psutil.Process]:
     """List the processes that compute a worker's runs: the fork server's children."""
     return [grandchild for child in psutil.Process(worker_pid).children() for grandchild in child.children()]
+
+
+@contextmanager
+def calling(service: Service) -> Iterator[httpx.Client]:
+    """Call a service with its key."""
+    with httpx.Client(
+        base_url=service.url,
+        headers={"Authorization": f"Bearer {service.key}"},
+        timeout=40.0,
+        trust_env=False,
+    ) as client:
+        yield client
+
+
+def part(service: Service, words: str, *, number: int = 0) -> psutil.Process:
+    """Find a process of the service by its command line."""
+    return wait_until(
+        lambda: [p for p in tree(service.process.pid) if words in _command_line(p)], 10.0, words
+    )[number]
+
+
+def _command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it has ended a moment ago
+        return ""
+
+
+def api_process(service: Service) -> psutil.Process:
+    """Find the process that answers requests: granian's spawned child."""
+    return next(
+        p
+        for p in part(service, "pullplan.cli.http_server").children()
+        if "spawn_main" in " ".join(p.cmdline())
+    )
 
 
 @contextmanager

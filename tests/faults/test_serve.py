@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,16 @@ import httpx
 import psutil
 import pytest
 from tests.faults.conftest import seed
-from tests.faults.processes import LEASE_SECONDS, PLAN, none_alive, tree, wait_until
+from tests.faults.processes import (
+    LEASE_SECONDS,
+    PLAN,
+    api_process,
+    calling,
+    none_alive,
+    part,
+    tree,
+    wait_until,
+)
 
 from pullplan.cli.service import Service, running_service
 from pullplan.postgres import EmbeddedServer
@@ -34,17 +43,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield started
 
 
-@contextmanager
-def calling(service: Service) -> Iterator[httpx.Client]:
-    with httpx.Client(
-        base_url=service.url,
-        headers={"Authorization": f"Bearer {service.key}"},
-        timeout=40.0,
-        trust_env=False,
-    ) as client:
-        yield client
-
-
 def planned(client: httpx.Client) -> dict[str, Any]:
     """Ask for a plan and wait for it."""
     run = client.post("/v1/plans", json=PLAN, headers={"Prefer": "wait=30"}).json()
@@ -52,29 +50,6 @@ def planned(client: httpx.Client) -> dict[str, Any]:
         lambda: state if (state := client.get(f"/v1/runs/{run['run_id']}").json())["finished_at"] else None,
         30.0,
         "the plan's run",
-    )
-
-
-def part(service: Service, words: str, *, number: int = 0) -> psutil.Process:
-    """Find a process of the service by its command line."""
-    return wait_until(
-        lambda: [p for p in tree(service.process.pid) if words in _command_line(p)], 10.0, words
-    )[number]
-
-
-def _command_line(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:  # it has ended a moment ago
-        return ""
-
-
-def api_process(service: Service) -> psutil.Process:
-    """Find the process that answers requests: granian's spawned child."""
-    return next(
-        p
-        for p in part(service, "pullplan.cli.http_server").children()
-        if "spawn_main" in " ".join(p.cmdline())
     )
 
 
