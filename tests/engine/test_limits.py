@@ -65,7 +65,7 @@ def test_a_plan_inside_all_limits_is_the_best_there_is_and_the_checker_agrees(se
 
 
 @pytest.mark.long
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(seeds)
 def test_some_hundred_plans_inside_all_limits_are_the_best_there_are(seed: int) -> None:
     hold_to_the_oracle(seed)

@@ -96,10 +96,10 @@ def test_what_is_early_has_a_weight_also_where_starts_do_not_cool() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("n_buckets", [1, 2, 5])
 @pytest.mark.parametrize("share_slices", [1, 10])
-def test_a_few_hundred_networks_agree(n_buckets: int, share_slices: int) -> None:
-    n_free, n_held = assert_prices_agree(range(1000, 1060), n_buckets, share_slices)
-    assert n_free > 40
-    assert n_held > 15
+def test_many_networks_agree(n_buckets: int, share_slices: int) -> None:
+    n_free, n_held = assert_prices_agree(range(1000, 1030), n_buckets, share_slices)
+    assert n_free > 18
+    assert n_held > 5
 
 
 # --- a node of many goes offline ------------------------------------------------------------------------------------
