@@ -15,7 +15,7 @@ test: .venv/synced ## Every test that ends within minutes
 	$(PYTEST) -m "not long"
 
 test-long: .venv/synced ## The longer fault and load runs
-	$(PYTEST) -n 3 -m long
+	$(PYTEST) -m long
 
 check: .venv/synced ## Format, lint, types, import contracts, SQL lint, contract drift
 	$(BIN)/ruff format --check .
