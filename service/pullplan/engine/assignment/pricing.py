@@ -32,10 +32,9 @@ from pullplan.engine.assignment.sampling import (
 from pullplan.engine.assignment.share_limits import broken_limits, never_broken, too_many
 from pullplan.engine.assignment.shortage import Shortage, least_shortage
 from pullplan.engine.assignment.smoothing import (
-    MOST_LOOKS,
     PriceSearch,
-    Top,
     find_prices,
+    follow_prices,
     row_prices,
     start_prices,
 )
@@ -52,9 +51,6 @@ QUICK_COOLING = (1 / 300, 1 / 900, 1 / 3_000, 1 / 30_000)
 """From one temperature alone the next prices are not told ahead: a third of it is in reach, a tenth often was not."""
 QUICK_LOOKS = 40
 """At each temperature: more are needed where prices of all are far from a sample's."""
-FAR_WIDTHS = 2.0
-MOVING_WIDTHS = (20.0, 80.0, 320.0)
-"""Of what is settled: where a sample's price of something scarce is far from what all pay, settled needs would let it rise without end."""
 SCARCE_WORTH = 0.8
 """Of the spread of costs, what capacity is worth for each unit: above, prices of all are far from a sample's. Measured
 over three seeds: 0.05 to 0.08 at 1.25 × mean use, 0.4 to 0.5 at 0.95, 1.2 at 0.90, 4 at 0.85."""
@@ -251,7 +247,7 @@ def _search_quickly(
     elif market.n_starts == 1:
         prices = search_samples(market, width, GROWING_SAMPLES, search.watch)
         if prices is not None and not _is_scarce(market, prices, width):
-            found = _cool_to_starts(search, prices, width, QUICK_COOLING, QUICK_LOOKS)
+            found = _cool_to_starts(search, prices, width, QUICK_COOLING, is_quick=True)
             if found is not None:
                 return found
         cooling = SCARCE_COOLING
@@ -277,9 +273,11 @@ def _cool_to_starts(
     prices: FloatArray,
     width: float,
     cooling: Sequence[float],
-    most_looks: int = MOST_LOOKS,
+    *,
+    is_quick: bool = False,
 ) -> _Found | None:
-    cooled = _cool(search, prices, [width * share for share in cooling], Path(search.market), most_looks)
+    path = Path(search.market)
+    cooled = _cool(search, prices, [width * share for share in cooling], path, is_quick=is_quick)
     if not cooled.fits:
         return None
     if search.market.n_starts == 1:
@@ -330,7 +328,8 @@ def _cool(
     prices: FloatArray,
     temperatures: Sequence[float],
     path: Path,
-    most_looks: int = MOST_LOOKS,
+    *,
+    is_quick: bool = False,
 ) -> _Cooled:
     """Lower the temperature until no more needs are soft than the completion takes, and limits that bind are priced."""
     n_needs = int(search.market.first_need[-1])
@@ -347,7 +346,10 @@ def _cool(
             break
         ahead, soft = path.ahead(prices, temperature), Temperature(temperature, temperature)
         try:
-            top = _find_prices(search, prices, ahead, soft, most_looks=most_looks, width=width)
+            if is_quick:
+                top = follow_prices(search, prices, ahead, soft, most_looks=QUICK_LOOKS, width=width)
+            else:
+                top = find_prices(search, ahead, soft)
         except SearchStoppedError as stopped:
             raise SearchStoppedError(*stopped.row_prices, prices) from None
         prices, fits, last = top.prices, top.fits, temperature
@@ -355,34 +357,6 @@ def _cool(
         wider = search.pricing_limits(top.slope)
         search, grew = wider, wider is not search
     return _Cooled(search, prices, last, fits)
-
-
-def _find_prices(
-    search: PriceSearch,
-    centre: FloatArray,
-    ahead: FloatArray,
-    soft: Temperature,
-    *,
-    most_looks: int,
-    width: float,
-) -> Top:
-    """Climb from `ahead`; where a price goes far beyond what was settled at `centre`, settle less of what it decides."""
-    market = search.market
-    if market.n_starts > 1 or market.is_limit is not None:
-        return find_prices(search, ahead, soft, most_looks)
-    width_of_row = width / np.where(market.most_used > 0, market.most_used, np.inf)
-    far = FAR_WIDTHS * width_of_row
-    top = find_prices(search, ahead, soft, most_looks, (centre - far, centre + far))
-    is_moving = np.zeros(len(centre), dtype=bool)
-    for widths in MOVING_WIDTHS:
-        if top.left is None:
-            break
-        is_moving |= top.left
-        moving = np.where(is_moving, widths * width_of_row, 0.0)
-        search.settle(top.prices, width, moving=moving)
-        far = np.maximum(moving, FAR_WIDTHS * width_of_row)
-        top = find_prices(search, top.prices, soft, most_looks, (top.prices - far, top.prices + far))
-    return top
 
 
 def _cool_starts(cooled: _Cooled) -> _Found | None:

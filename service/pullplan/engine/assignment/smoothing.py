@@ -39,6 +39,9 @@ worth a lot."""
 SHORTEST_STEP = 2.0**-20
 OVERSHOT_SHARE = 0.2
 """A step may pass the top by so much of the slope that it began with."""
+FAR_WIDTHS = 2.0
+MOVING_WIDTHS = (20.0, 80.0, 320.0)
+"""Of what is settled: where a sample's price of something scarce is far from what all pay, settled needs would let it rise without end."""
 NEARLY_USED_UP = 0.97
 """Of a limit: prices look at what is nearer to it, since it may bind when all choose sharply."""
 
@@ -160,6 +163,32 @@ def find_prices(
             left = (prices < within[0]) | (prices > within[1])
             if left.any():
                 return Top(np.clip(prices, *within), look.slope, fits=False, left=left)
+
+
+def follow_prices(
+    search: PriceSearch,
+    centre: FloatArray,
+    ahead: FloatArray,
+    soft: Temperature,
+    *,
+    most_looks: int,
+    width: float,
+) -> Top:
+    """Climb from `ahead`; where a price goes far beyond what was settled at `centre`, settle less of what it decides."""
+    market = search.market
+    width_of_row = width / np.where(market.most_used > 0, market.most_used, np.inf)
+    far = FAR_WIDTHS * width_of_row
+    top = find_prices(search, ahead, soft, most_looks, (centre - far, centre + far))
+    is_moving = np.zeros(len(centre), dtype=bool)
+    for widths in MOVING_WIDTHS:
+        if top.left is None:
+            break
+        is_moving |= top.left
+        moving = np.where(is_moving, widths * width_of_row, 0.0)
+        search.settle(top.prices, width, moving=moving)
+        far = np.maximum(moving, FAR_WIDTHS * width_of_row)
+        top = find_prices(search, top.prices, soft, most_looks, (top.prices - far, top.prices + far))
+    return top
 
 
 def _newton_direction(look: Look, free: BoolArray, priced: BoolArray, longest: float) -> FloatArray:
