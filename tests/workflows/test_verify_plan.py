@@ -1,6 +1,9 @@
+import hashlib
+import zlib
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from tests.computing import computed
 from tests.seeding import AS_OF, demand, insert, network, stock
@@ -62,6 +65,43 @@ async def test_a_plan_that_was_made_and_stored_is_valid(connection: Connection, 
     for recomputed, stated in zip(found["stages"], stored["stages"], strict=True):
         assert recomputed["measure"] == stated["measure"]
         assert recomputed["value"] == pytest.approx(stated["value"], rel=1e-9, abs=1e-9)
+
+
+async def test_a_plan_stays_valid_once_facts_have_fields_that_were_unknown_when_it_was_stored(
+    connection: Connection, database_url: str
+):
+    plan_id = await planned(connection, database_url)
+    known = await stored_facts(connection, plan_id)
+    assert known.pop("usage_exclusions") == []
+    for product in known["products"]:
+        del product["shelf_life_days"]
+    then = msgspec.msgpack.encode(known)
+    await store_facts(connection, plan_id, then)
+    statement = "UPDATE plans SET snapshot_hash = $2 WHERE plan_id = $1"
+    await connection.execute(statement, plan_id, hashlib.sha256(then).hexdigest())
+    found = await verified(connection, database_url, plan_id)
+    assert found["findings"] == []
+
+
+async def test_facts_that_were_changed_where_they_are_stored_are_told(
+    connection: Connection, database_url: str
+):
+    plan_id = await planned(connection, database_url)
+    facts = await stored_facts(connection, plan_id)
+    facts["products"][0]["weight_kg"] += 1e-9
+    await store_facts(connection, plan_id, msgspec.msgpack.encode(facts))
+    found = await verified(connection, database_url, plan_id)
+    assert [finding["code"] for finding in found["findings"]] == ["snapshot_hash_wrong"]
+
+
+async def stored_facts(connection: Connection, plan_id: UUID) -> dict[str, Any]:
+    packed = await connection.fetchval("SELECT facts FROM plan_snapshots WHERE plan_id = $1", plan_id)
+    return msgspec.msgpack.decode(zlib.decompress(packed))
+
+
+async def store_facts(connection: Connection, plan_id: UUID, facts: bytes) -> None:
+    statement = "UPDATE plan_snapshots SET facts = $2 WHERE plan_id = $1"
+    await connection.execute(statement, plan_id, zlib.compress(facts))
 
 
 @pytest.mark.parametrize(

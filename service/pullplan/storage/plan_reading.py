@@ -43,6 +43,8 @@ class WholePlan(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     bucket_dates: Sequence[date]
     """(horizon_buckets,): each bucket's first day."""
+    facts_hash: str | None = None
+    """Of the facts as they are stored, where the plan was read back."""
 
 
 async def find_plan(

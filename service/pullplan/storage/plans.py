@@ -1,5 +1,6 @@
 """How is a plan stored with the facts it was made from, and read by callers?"""
 
+import hashlib
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,6 +56,8 @@ _ASSIGNMENT_COLUMNS = (
 )
 _AFTER_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 _BEFORE_ALL = datetime(1, 1, 2, tzinfo=UTC)
+_ENCODER = msgspec.msgpack.Encoder(order="deterministic")
+"""As the snapshot hash is made: it names the very bytes that are stored."""
 
 
 class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +108,7 @@ async def insert_head(
         *(plan.figures, r.wall_seconds, r.code_version, r.parent_plan_id, r.base_plan_id, plan.stability),
     )
     # Level 1 takes a third of the default's time, and a twentieth more room.
-    packed = zlib.compress(msgspec.msgpack.encode(facts), level=1)
+    packed = zlib.compress(_ENCODER.encode(facts), level=1)
     await connection.execute(SQL["insert_snapshot"], r.plan_id, packed)
 
 
@@ -195,8 +198,17 @@ async def find(connection: Connection, plan_id: UUID) -> asyncpg.Record | None:
 
 async def find_facts(connection: Connection, plan_id: UUID) -> PlanningFacts | None:
     """Unpack the facts that a plan was made from."""
+    found = await find_snapshot(connection, plan_id)
+    return None if found is None else found[0]
+
+
+async def find_snapshot(connection: Connection, plan_id: UUID) -> tuple[PlanningFacts, str] | None:
+    """Unpack the facts that a plan was made from, and hash what is stored: code that knows more fields hashes it alike."""
     packed = await connection.fetchval(SQL["find_snapshot"], plan_id)
-    return None if packed is None else msgspec.msgpack.decode(zlib.decompress(packed), type=PlanningFacts)
+    if packed is None:
+        return None
+    stored = zlib.decompress(packed)
+    return msgspec.msgpack.decode(stored, type=PlanningFacts), hashlib.sha256(stored).hexdigest()
 
 
 async def find_need(connection: Connection, plan_id: UUID, need_id: int) -> asyncpg.Record | None:

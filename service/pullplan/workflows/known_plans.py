@@ -49,11 +49,13 @@ class KnownPlans:
 
 async def read_back(connection: Connection, plan_id: UUID) -> WholePlan | None:
     """Read every row of a plan, and the facts that it was made from."""
-    facts = await plans.find_facts(connection, plan_id)
-    if facts is None:
+    found = await plans.find_snapshot(connection, plan_id)
+    if found is None:
         return None
+    facts, facts_hash = found
     days = DAYS_PER_BUCKET[facts.horizon.bucket]
     plan = await plan_reading.find_plan(connection, plan_id, facts, days_per_bucket=days)
     if plan is None:
         return None
-    return WholePlan(plan_id=plan_id, facts=facts, plan=plan, bucket_dates=bucket_dates(facts.horizon)[:-1])
+    dates = bucket_dates(facts.horizon)[:-1]
+    return WholePlan(plan_id=plan_id, facts=facts, facts_hash=facts_hash, plan=plan, bucket_dates=dates)

@@ -47,9 +47,10 @@ class Stored(msgspec.Struct, frozen=True):
 
     def check(self) -> Verification:
         """Hold the plan to its facts, and to its parent."""
-        if self.parent is None:
-            return check(self.whole.facts, self.whole.plan)
-        return check(self.whole.facts, self.whole.plan, self.parent.plan, self.parent.facts.horizon)
+        whole, parent = self.whole, self.parent
+        if parent is None:
+            return check(whole.facts, whole.plan, facts_hash=whole.facts_hash)
+        return check(whole.facts, whole.plan, parent.plan, parent.facts.horizon, facts_hash=whole.facts_hash)
 
 
 async def read_to_check(connection: Connection, plan_id: UUID, known: KnownPlans) -> Stored:

@@ -20,19 +20,29 @@ from pullplan.engine.model import Checked, Horizon, Plan, PlanningFacts, Verific
 
 
 def check(
-    facts: PlanningFacts, plan: Plan, parent: Plan | None = None, parent_horizon: Horizon | None = None
+    facts: PlanningFacts,
+    plan: Plan,
+    parent: Plan | None = None,
+    parent_horizon: Horizon | None = None,
+    *,
+    facts_hash: str | None = None,
 ) -> Verification:
     """Hold a plan to the facts that it was made from: cover, capacity, lines, loads, figures, proof and hashes.
 
     A re-plan is held to its parent as well. Needs are taken as they stand; whether they follow from demand, stock and
-    supply is not looked at.
+    supply is not looked at. `facts_hash` is that of the facts as they were stored, where other code may have stored
+    them, which knew fewer fields.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # absurd numbers are found, not warned of
-        return _check(facts, plan, parent, parent_horizon)
+        return _check(facts, plan, parent, parent_horizon, facts_hash)
 
 
 def _check(
-    facts: PlanningFacts, plan: Plan, parent: Plan | None, parent_horizon: Horizon | None
+    facts: PlanningFacts,
+    plan: Plan,
+    parent: Plan | None,
+    parent_horizon: Horizon | None,
+    facts_hash: str | None,
 ) -> Verification:
     report, judge, ground = Report(), Judge(), survey(facts)
     needs = read_needs(ground, plan.needs)
@@ -55,7 +65,7 @@ def _check(
     proof = Proof(stated, judge)
     report.add(proof.check())
     report.add(check_free(stated, judge))
-    report.add(check_hashes(facts, plan))
+    report.add(check_hashes(facts, plan, facts_hash))
     return Verification(
         valid=report.n_findings == 0,
         n_findings=report.n_findings,
