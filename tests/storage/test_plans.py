@@ -143,6 +143,20 @@ async def test_a_plan_says_what_it_is_and_what_it_was_made_from(connection: Conn
     assert await plans.find_facts(connection, plan_id) == FACTS
 
 
+@pytest.mark.parametrize("table", ["plan_needs", "plan_assignments"])
+async def test_rows_are_of_a_stored_plan_and_go_with_it(connection: Connection, table: str):
+    plan_id, other_id = await stored(connection), await stored(connection)
+    stray = (
+        f"INSERT INTO {table} SELECT (jsonb_populate_record(row, jsonb_build_object('plan_id', $2::uuid))).*"
+        f" FROM {table} AS row WHERE plan_id = $1"
+    )
+    with pytest.raises(asyncpg.ForeignKeyViolationError, match="not stored"):
+        await connection.execute(stray, plan_id, uuid4())
+    await connection.execute("DELETE FROM plans WHERE plan_id = $1", plan_id)
+    of_plans = await connection.fetch(f"SELECT DISTINCT plan_id FROM {table}")
+    assert [row["plan_id"] for row in of_plans] == [other_id]
+
+
 async def test_an_unknown_plan_is_not_found(connection: Connection):
     assert await plans.find(connection, uuid4()) is None
     assert await plans.find_facts(connection, uuid4()) is None
