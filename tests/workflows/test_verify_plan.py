@@ -96,7 +96,7 @@ async def test_facts_that_were_changed_where_they_are_stored_are_told(
 
 async def stored_facts(connection: Connection, plan_id: UUID) -> dict[str, Any]:
     packed = await connection.fetchval("SELECT facts FROM plan_snapshots WHERE plan_id = $1", plan_id)
-    return msgspec.msgpack.decode(zlib.decompress(packed))
+    return msgspec.msgpack.decode(zlib.decompress(packed), type=dict[str, Any])
 
 
 async def store_facts(connection: Connection, plan_id: UUID, facts: bytes) -> None:
