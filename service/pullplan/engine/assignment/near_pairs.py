@@ -6,7 +6,7 @@ looked at all together.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -128,7 +128,7 @@ class _Choices:
         ones, others = [_NOTHING], [_NOTHING]
         for n in np.unique(n_of_need).tolist():
             begin = first[n_of_need == n][:, None]
-            one, other = np.triu_indices(n, 1)
+            one, other = _twos(n)
             ones.append((begin + one).ravel())
             others.append((begin + other).ravel())
         one, other = np.concatenate(ones), np.concatenate(others)
@@ -258,6 +258,12 @@ def _use_of_ways(blocks: Sequence[Block], n_resources: int) -> csr_array:
     amount = [block.use[at] for block, at in zip(blocks, used, strict=True)]
     at = np.concatenate([_NOTHING, *way]), np.concatenate([_NOTHING, *resource])
     return csr_array((np.concatenate([np.empty(0), *amount]), at), shape=(int(n_ways.sum()), n_resources))
+
+
+@cache
+def _twos(n: int) -> tuple[IntArray, IntArray]:
+    """Take every two of so many."""
+    return np.triu_indices(n, 1)
 
 
 _NOTHING = np.empty(0, dtype=np.int64)
