@@ -199,19 +199,20 @@ def one_product(seed: int) -> tuple[PlanningFacts, list[Need]]:
     )  # fmt: skip
 
 
-def small_instance(seed: int) -> tuple[PlanningFacts, list[Need]]:
-    """Draw 300 needs: one product everywhere, or several over regions and buckets with a season."""
+def small_instance(
+    seed: int, shape: tuple[int, int, int, int] | None = None
+) -> tuple[PlanningFacts, list[Need]]:
+    """Draw 300 needs, or so many as a shape has: one product everywhere, or several over regions and buckets with a season."""
     chance = np.random.default_rng(seed)
-    n_products, n_regions, n_buckets, n_nodes = SMALL_SHAPES[seed % len(SMALL_SHAPES)]
+    n_products, n_regions, n_buckets, n_nodes = shape or SMALL_SHAPES[seed % len(SMALL_SHAPES)]
     factor = CAPACITY_FACTORS[chance.integers(len(CAPACITY_FACTORS))]
     nodes = chance.uniform(0, SIDE_KM, (n_nodes, 2))
     regions = chance.uniform(0, SIDE_KM, (n_regions, 2))
-    shape = (n_products, n_nodes)
-    is_made = chance.random(shape) < (1.0 if n_products == 1 else 0.5)
+    is_made = chance.random((n_products, n_nodes)) < (1.0 if n_products == 1 else 0.5)
     for product in np.flatnonzero(is_made.sum(axis=1) < 3):
         is_made[product, chance.choice(n_nodes, 3, replace=False)] = True
-    use = chance.uniform(0.5, 2, (n_products, 1)) * chance.uniform(0.8, 1.3, shape)
-    cost = chance.uniform(5, 50, (n_products, 1)) * chance.uniform(0.9, 1.2, shape)
+    use = chance.uniform(0.5, 2, (n_products, 1)) * chance.uniform(0.8, 1.3, is_made.shape)
+    cost = chance.uniform(5, 50, (n_products, 1)) * chance.uniform(0.9, 1.2, is_made.shape)
     weight_kg = chance.uniform(0.2, 3, n_products)
     season = 1 + 0.5 * np.sin(2 * np.pi * (np.arange(n_buckets) - 2) / 8) * (n_buckets > 1)
     units = chance.gamma(1, 20, (n_products, n_regions, n_buckets)) * season

@@ -5,13 +5,18 @@ from datetime import date, timedelta
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+from bench.lotting import small_instance
+from bench.whole_lots import best_with_lots
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.engine.instances import networks
 from tests.engine.planned import changed, plan_of, within_the_rules
 
+from pullplan.engine.assignment import assign
 from pullplan.engine.checker import check
+from pullplan.engine.lots import cut_into_lots
 from pullplan.engine.model import (
     Capability,
     Horizon,
@@ -29,10 +34,13 @@ from pullplan.engine.model import (
     Resource,
 )
 from pullplan.engine.netting import keep_books, reference_lead_days
+from pullplan.engine.options import build_options
 from pullplan.engine.plan import make_plan
 from pullplan.engine.stores import STORE, with_stores
 
 MONDAY = date(2024, 1, 1)
+SMALL, MIDDLE, LEAST = (1, 40, 1, 8), (4, 10, 1, 6), (2, 12, 1, 5)
+"""Products, regions, buckets, nodes."""
 
 
 def facts_of(ordered: float, stock: dict[str, float], **parameters: Any) -> PlanningFacts:
@@ -142,7 +150,7 @@ def test_what_is_sent_counts_for_no_share_and_sets_no_lead_time():
     ("ordered", "there", "node", "objective", "sent_units"),
     [
         (22.0, 10.0, "MILL", "nearest", 10.0),
-        # What is sent leaves whole lots to be made: more of it would leave a surplus.
+        # What is sent leaves 11 lots of 4 to be made: any more of it would leave a surplus of one of them.
         (47.53, 6.08, "MILL", "landed_cost", 3.53),
         (2.8, 2.8, "YARD", "landed_cost", 2.8),
     ],
@@ -202,3 +210,31 @@ def test_no_more_is_sent_than_lies_there_and_the_checker_says_so(network: Any, a
         ]
         found = check(msgspec.structs.replace(facts, resources=tuple(less)), changed(plan)).findings
         assert "over_capacity" in {finding.code for finding in found}
+
+
+@pytest.mark.parametrize("seed", range(9))
+def test_lots_beside_stores_cost_what_the_best_orders_of_all_cost(seed: int):
+    # Together the rest of all products just fits: who sends what from stock decides whether lots can be made.
+    facts, needs = small_instance(seed, (SMALL, MIDDLE, LEAST)[seed % 3])
+    chance = np.random.default_rng(seed)
+    units: dict[str, float] = defaultdict(float)
+    for need in needs:
+        units[need.product_code] += need.units
+    stock = [
+        NodeStock(
+            node_code=c.node_code,
+            product_code=c.product_code,
+            units=round(float(chance.gamma(1.0, 0.15) * units[c.product_code]), 2),
+        )
+        for c in facts.capabilities
+        if chance.random() < 0.5
+    ]
+    facts = with_stores(facts, stock)
+    best = best_with_lots(facts, needs, seconds=20.0, gap=1e-4)
+    options = build_options(facts, needs)
+    lots = cut_into_lots(options, assign(options))
+    assert lots is not None
+    assert best.is_proven
+    assert float(lots.solution.shortfall_units.sum()) == pytest.approx(best.short_units, abs=1e-6)
+    if best.short_units < 1e-6:  # else whose needs are short decides what the rest costs
+        assert best.bound * (1 - 1e-9) <= lots.values[-2] <= best.cost * (1 + 5e-4)

@@ -53,6 +53,61 @@ def hint_of_programme(problem: Problem, tables: Sequence[Table], free: FloatArra
 
     Shapes: `free` (n_resources, n_buckets), what their orders together may take
     """
+    programme = lay_out(problem, tables, free)
+    highs = programme.handed_over()
+    highs.run()
+    found = highs.getSolution()
+    size, share = np.zeros((2, len(problem.orders.capability)))
+    size[programme.order], share[programme.order] = programme.sizes_and_shares(np.array(found.col_value))
+    price = np.maximum(0.0, -np.array(found.row_dual)[-free.size :].reshape(free.shape))
+    stored = problem.options.capacities.is_stored
+    # What a store holds, it holds until the end of any bucket from then on.
+    price[stored] = np.cumsum(price[stored][:, ::-1], axis=1)[:, ::-1]
+    return Hint(size, share, price)
+
+
+@dataclass(frozen=True)
+class Programme:
+    """All orders of some products, each made or not, and who gets their units.
+
+    Columns: what serves whom, what stays short, units and share of every order. The last rows are of capacity.
+    """
+
+    order: IntArray
+    """(n_orders,): positions among all orders."""
+    taken: csr_array
+    """(n_orders, n_cells): which cells take of which order."""
+    matrix: csr_array
+    lower: FloatArray
+    upper: FloatArray
+    cost: FloatArray
+    column_upper: FloatArray
+
+    @property
+    def first_size(self) -> int:
+        """Say where the columns of orders' units begin."""
+        return len(self.cost) - 2 * len(self.order)
+
+    def sizes_and_shares(self, columns: FloatArray) -> FloatArray:
+        """Read units and shares of orders: (2, n_orders)."""
+        return columns[self.first_size : self.first_size + 2 * len(self.order)].reshape(2, -1)
+
+    def handed_over(self) -> highspy.Highs:
+        """Hand it to HiGHS."""
+        lp = lp_of(self.matrix, self.lower, self.upper)
+        lp.col_cost_, lp.col_upper_ = self.cost, self.column_upper
+        highs = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy's class has an untyped constructor
+        highs.silent()
+        highs.setOptionValue("threads", 1)
+        highs.passModel(lp)
+        return highs
+
+
+def lay_out(problem: Problem, tables: Sequence[Table], free: FloatArray) -> Programme:
+    """Write the programme down.
+
+    Shapes: `free` (n_resources, n_buckets), what orders together may take
+    """
     orders, rules = problem.orders, problem.rules
     order, cell_order, cell_column, cost, column_units, short = _join(problem, tables)
     n_orders, n_cells, n_columns = len(order), len(cost), len(column_units)
@@ -66,14 +121,13 @@ def hint_of_programme(problem: Problem, tables: Sequence[Table], free: FloatArra
     taken = csr_array((one, (cell_order, every_cell)), shape=(n_orders, n_cells))
     served = csr_array((one, (cell_column, every_cell)), shape=(n_columns, n_cells))
     made = csr_array((column_units[cell_column], (every_cell, cell_order)), shape=(n_cells, n_orders))
-    # Columns: what serves whom, what stays short, units and share of every order.
     matrix = block_array(
         [
             [served, eye_array(n_columns), None, None],
             [taken, None, -every_order, None],
             [-taken, None, None, diags_array(least)],
             [None, None, -every_order, diags_array(target)],
-            [None, None, every_order, diags_array(-np.maximum(wanted, target))],
+            [None, None, every_order, diags_array(-sizes.up(np.maximum(wanted, target)))],
             [eye_array(n_cells), None, None, -made],
             [None, None, room, room_of_setup],
         ],
@@ -82,25 +136,16 @@ def hint_of_programme(problem: Problem, tables: Sequence[Table], free: FloatArra
     upper = np.concatenate([column_units, np.zeros(matrix.shape[0] - n_columns - len(there)), there])
     lower = np.full(len(upper), -highspy.kHighsInf)
     lower[:n_columns] = column_units
-    programme = lp_of(matrix, lower, upper)
     surplus = orders.surplus_cost[order]
-    programme.col_cost_ = np.concatenate([cost - surplus[cell_order], short, surplus, np.zeros(n_orders)])
-    programme.col_upper_ = np.concatenate(
-        [np.full(n_cells + n_columns + n_orders, np.inf), np.ones(n_orders)]
+    return Programme(
+        order=order,
+        taken=taken,
+        matrix=matrix,
+        lower=lower,
+        upper=upper,
+        cost=np.concatenate([cost - surplus[cell_order], short, surplus, np.zeros(n_orders)]),
+        column_upper=np.concatenate([np.full(n_cells + n_columns + n_orders, np.inf), np.ones(n_orders)]),
     )
-    highs = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy's class has an untyped constructor
-    highs.silent()
-    highs.setOptionValue("threads", 1)
-    highs.passModel(programme)
-    highs.run()
-    found = highs.getSolution()
-    size, share = np.zeros((2, len(orders.capability)))
-    size[order], share[order] = np.array(found.col_value)[n_cells + n_columns :].reshape(2, n_orders)
-    price = np.maximum(0.0, -np.array(found.row_dual)[len(upper) - len(there) :].reshape(free.shape))
-    stored = problem.options.capacities.is_stored
-    # What a store holds, it holds until the end of any bucket from then on.
-    price[stored] = np.cumsum(price[stored][:, ::-1], axis=1)[:, ::-1]
-    return Hint(size, share, price)
 
 
 def _join(

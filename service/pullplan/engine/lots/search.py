@@ -15,9 +15,10 @@ from pullplan.engine.lots.hint import Hint, hint_of_programme, hint_of_relaxatio
 from pullplan.engine.lots.keeping import keep_only
 from pullplan.engine.lots.kept import Kept
 from pullplan.engine.lots.problem import Problem, Sized
-from pullplan.engine.lots.sizing import LEAST_SAVING_SHARE, size_orders
+from pullplan.engine.lots.sizing import LEAST_SAVING_SHARE, fill_orders, size_orders
 from pullplan.engine.lots.stopping import round_down
 from pullplan.engine.lots.ways import Table, tabulate
+from pullplan.engine.lots.whole import best_sizes
 from pullplan.engine.model import SearchProgress
 from pullplan.engine.options import Solution, left_for_new_work, runs
 
@@ -46,6 +47,8 @@ TOGETHER = 3
 """Products that are sized together again, at most."""
 HINT_CELLS = 30_000
 """Cells of all products' tables, at most, for a programme of all orders."""
+WHOLE_CELLS = 1_000
+"""The same, for one of whole lots."""
 UNLIKELY_SHARE = 0.05
 """An order of which the programme makes less is not made at first, nor in most rounds."""
 UNLIKELY_CLOSED_SHARE = 0.7
@@ -82,13 +85,17 @@ class Search:
         self._n_sized = 0
         self._n_chains = 0
         self.is_complete = True
+        self._is_best = False
+        """Nearly enough: nothing is to be won by sizing again."""
 
     def run(self) -> None:
         if self._is_fixed:
             self._first_of_kept()
         else:
             self._first()
-        if self._may_change and self.is_complete:
+            if self.is_complete and 0 < self._n_cells <= WHOLE_CELLS:
+                self._solve_whole()
+        if self._may_change and self.is_complete and not self._is_best:
             self._again()
 
     # --- what an earlier plan made ------------------------------------------------------------------------------
@@ -168,6 +175,32 @@ class Search:
                 self._put(product, round_down(self._problem, product, self._relaxation, own, self._left_free))
             else:
                 self._put(product, self._size(product, FIRST_PRICE_FACTOR, self._unlikely(product)))
+
+    def _solve_whole(self) -> None:
+        """Let HiGHS size all orders at once, and keep what is better."""
+        known = np.zeros(len(self._problem.orders.capability))
+        before = dict(self.sized)
+        for product, sized in before.items():
+            known[sized.order] = sized.size
+            self._take_out(product)
+        tables = [self._table(p) for p in self._products]
+        found = best_sizes(self._problem, tables, self._left_free, known, self._should_stop)
+        if found is not None:
+            for product, table in zip(self._products, tables, strict=True):
+                sized = fill_orders(self._problem, table, self._left_free, found.size[table.order])
+                self._put(product, sized)
+            value = self._value
+            self._is_best = found.is_best and value <= found.value + LEAST_SAVING_SHARE * abs(value)
+            if value < sum(sized.value for sized in before.values()):
+                return
+            for product in before:
+                self._take_out(product)
+        for product, sized in before.items():
+            self._put(product, sized)
+
+    @property
+    def _value(self) -> float:
+        return sum(sized.value for sized in self.sized.values())
 
     def _again(self) -> None:
         """Size products again, alone or together: those that lots leave short, then any."""

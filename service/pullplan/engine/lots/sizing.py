@@ -47,6 +47,15 @@ def size_orders(
     return _Sizing(problem, table, free, prices, closed).run()
 
 
+def fill_orders(problem: Problem, table: Table, free: FloatArray, size: FloatArray) -> Sized:
+    """Serve a product's needs from orders of given sizes, smaller where there is no room, or where what is left over spares a lot.
+
+    Shapes: `free` (n_resources, n_buckets), `size` (n_orders of the table,)
+    """
+    sizing = _Sizing(problem, table, free, np.zeros_like(free), size <= 0)
+    return sizing.fill(size)
+
+
 class _Sizing:
     def __init__(
         self,
@@ -104,6 +113,17 @@ class _Sizing:
         self._improve()
         size = self._round()
         return self._sized(size)
+
+    def fill(self, size: FloatArray) -> Sized:
+        """Let orders make no more than given sizes, and no less than they must."""
+        self._most = np.append(self._sizes.down(np.minimum(size, self._most[:-1])), np.inf)
+        self._is_open = self._most > 0
+        self._make_room()
+        for order in np.flatnonzero(self._is_open & (self._made < self._least * WHOLE)).tolist():
+            self._take_over(order, float(self._least[order] - self._made[order]))
+            if self._made[order] < self._least[order] * WHOLE:
+                self._close(order)
+        return self._sized(self._trim(np.where(self._is_open, self._most, 0.0)))
 
     # --- room -------------------------------------------------------------------------------------------------
 
@@ -257,9 +277,12 @@ class _Sizing:
     # --- whole lots -------------------------------------------------------------------------------------------
 
     def _round(self) -> FloatArray:
-        """Round all up, then take away what others have left over, those first that are least above a size."""
+        """Round all up, then take away what can be spared."""
         self._leave_gaps()
-        size = np.append(self._up(), np.inf)
+        return self._trim(np.append(self._up(), np.inf))
+
+    def _trim(self, size: FloatArray) -> FloatArray:
+        """Take away what others have left over, those first that are least above a size; and what there is no room for."""
         is_free = np.append(self._sizes.multiple == 0, False)
         self._round_down_all(size, is_free)
         at, _ = self._room.overload(size[:-1])
