@@ -15,7 +15,7 @@ from scipy.sparse import block_array, coo_array, csr_array, diags_array, eye_arr
 
 from pullplan.engine.assignment.stages import lp_of
 from pullplan.engine.lots.problem import Problem
-from pullplan.engine.lots.sizing import NEVER_SHARE
+from pullplan.engine.lots.shipping import NEVER_SHARE
 from pullplan.engine.lots.ways import Table
 from pullplan.engine.options import Solution
 

@@ -15,7 +15,8 @@ from pullplan.engine.lots.hint import Hint, hint_of_programme, hint_of_relaxatio
 from pullplan.engine.lots.keeping import keep_only
 from pullplan.engine.lots.kept import Kept
 from pullplan.engine.lots.problem import Problem, Sized
-from pullplan.engine.lots.sizing import LEAST_SAVING_SHARE, fill_orders, size_orders
+from pullplan.engine.lots.shipping import LEAST_SAVING_SHARE
+from pullplan.engine.lots.sizing import fill_orders, size_orders
 from pullplan.engine.lots.stopping import round_down
 from pullplan.engine.lots.ways import Table, tabulate
 from pullplan.engine.lots.whole import best_sizes
