@@ -44,6 +44,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """PULLPLAN_STATEMENT_CACHE: false behind pgbouncer before 1.21 in transaction mode."""
     requests_per_minute: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 60_000
     """PULLPLAN_REQUESTS_PER_MINUTE: of one key, where it has no limit of its own; 0: as many as it likes."""
+    jwt_issuer: str | None = None
+    """PULLPLAN_JWT_ISSUER: whose access tokens are accepted beside keys: their `iss`."""
+    jwt_audience: str | None = None
+    """PULLPLAN_JWT_AUDIENCE: for whom they are issued: their `aud`."""
+    jwt_keys: str | None = None
+    """PULLPLAN_JWT_KEYS: where the issuer's public keys are, as a JWK set: an https address, or a file."""
     cors_origins: str = ""
     """PULLPLAN_CORS_ORIGINS: whose pages may call from a browser: origins like https://shop.example.com, between commas; or *."""
     lease_seconds: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 15.0
@@ -62,6 +68,7 @@ _COMPUTE = re.compile(
     r"(?:local|(?:local:|dask://(?P<host>[^\s/:@]+|\[[0-9A-Fa-f:.]+\]):)(?P<number>[0-9]{1,5}))"
 )
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_KEYS_ADDRESS = re.compile(r"https://\S+|http://(?:localhost|127\.0\.0\.1|\[::1\])(?:[:/]\S*)?|(?:(?!://).)+")
 _VARIABLE_OF = {"database_url": "DATABASE_URL", "data_folder": "PULLPLAN_DATA"}
 
 
@@ -95,9 +102,27 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise SettingInvalidError(
             f"PULLPLAN_TIME_ZONE: {settings.time_zone!r} is no time zone; write one like Europe/Berlin"
         ) from None
+    _check_tokens(settings)
     _check_compute(settings.compute)
     _check_origins(settings.cors_origins)
     return settings
+
+
+def _check_tokens(settings: Settings) -> None:
+    """Raises: SettingInvalidError."""
+    fields = ("jwt_issuer", "jwt_audience", "jwt_keys")
+    given = [field for field in fields if getattr(settings, field) is not None]
+    if not given:
+        return
+    for field in fields:
+        if field not in given:
+            raise SettingInvalidError(
+                f"{_variable_of(field)}: {_variable_of(given[0])} is set, so this must be as well"
+            )
+    if _KEYS_ADDRESS.fullmatch(settings.jwt_keys or "") is None:
+        raise SettingInvalidError(
+            f"PULLPLAN_JWT_KEYS: {settings.jwt_keys!r} is neither a file nor an https address (http only on this machine)"
+        )
 
 
 def _check_origins(origins: str) -> None:

@@ -10,6 +10,7 @@ from pullplan.api import access
 from pullplan.api.access import CACHE_SECONDS, Keyring
 from pullplan.api.app import ROUTES
 from pullplan.api.errors import KeyRefusedError
+from pullplan.api.rate_limits import RateLimiter
 from pullplan.storage import database, keys
 
 pytestmark = pytest.mark.anyio
@@ -84,25 +85,25 @@ class _Clock:
 
 async def test_a_retired_key_is_refused_once_the_process_has_forgotten_it(pool, key_with):
     clock = _Clock()
-    keyring = Keyring(pool, clock)
+    keyring = Keyring(pool, clock, RateLimiter(0))
     text = await key_with("read")
-    caller = await keyring.identify(f"Bearer {text}")
+    caller = await keyring.identify(f"Bearer {text}", "203.0.113.7")
     async with database.lent(pool) as connection:
         await keys.retire(connection, caller.key_id, clock.now)
-    assert await keyring.identify(f"bearer {text}") == caller
+    assert await keyring.identify(f"bearer {text}", "203.0.113.7") == caller
     clock.now += timedelta(seconds=CACHE_SECONDS)
     with pytest.raises(KeyRefusedError):
-        await keyring.identify(f"Bearer {text}")
+        await keyring.identify(f"Bearer {text}", "203.0.113.7")
 
 
 async def test_a_remembered_key_still_expires_to_the_second(pool, key_with):
     clock = _Clock()
-    keyring = Keyring(pool, clock)
+    keyring = Keyring(pool, clock, RateLimiter(0))
     text = await key_with("read", expires_at=clock.now + timedelta(seconds=1))
-    await keyring.identify(f"Bearer {text}")
+    await keyring.identify(f"Bearer {text}", "203.0.113.7")
     clock.now += timedelta(seconds=1)
     with pytest.raises(KeyRefusedError):
-        await keyring.identify(f"Bearer {text}")
+        await keyring.identify(f"Bearer {text}", "203.0.113.7")
 
 
 async def test_a_write_is_audited_with_its_key(client, connection: database.Connection):

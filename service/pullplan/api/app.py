@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
@@ -57,6 +58,9 @@ from pullplan.settings import Settings, read_settings
 from pullplan.storage import database, run_news
 from pullplan.storage import keys as stored_keys
 from pullplan.storage.run_news import RunNews
+
+if TYPE_CHECKING:
+    from pullplan.api.tokens import TokenReader
 
 ROUTES = [
     *service.ROUTES,
@@ -126,8 +130,8 @@ async def _serving(app: Litestar) -> AsyncIterator[None]:
         max_connections=settings.pool_connections,
         statement_cache=settings.statement_cache,
     ) as pool:
-        keyring, news = Keyring(pool, present), RunNews()
-        limiter = RateLimiter(settings.requests_per_minute)
+        limiter, news = RateLimiter(settings.requests_per_minute), RunNews()
+        keyring = Keyring(pool, present, limiter, _tokens(settings))
         app.state.update(
             clock=present, metrics=Metrics(), pool=pool, keyring=keyring, limiter=limiter, news=news
         )
@@ -138,6 +142,14 @@ async def _serving(app: Litestar) -> AsyncIterator[None]:
         listening = asyncio.create_task(database.keep_listening(database_url, ears))
         yield
         listening.cancel()
+
+
+def _tokens(settings: Settings) -> "TokenReader | None":
+    if settings.jwt_issuer is None or settings.jwt_audience is None or settings.jwt_keys is None:
+        return None
+    from pullplan.api.tokens import TokenReader  # noqa: PLC0415 - 0.3 s that few deployments need wait for
+
+    return TokenReader(settings.jwt_issuer, settings.jwt_audience, settings.jwt_keys, present)
 
 
 def create_app(settings: Settings, database_url: str) -> Outer:

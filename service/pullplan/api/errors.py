@@ -65,15 +65,24 @@ class ScopeMissingError(PullplanError):
     code = "scope-missing"
 
 
+class KeySetAwayError(PullplanError):
+    """The identity provider does not say by which keys its tokens are checked."""
+
+    code = "key-set-away"
+
+
 class RateExceededError(PullplanError):
-    """The key has sent all the requests that it may send in a minute."""
+    """The key has sent all the requests that it may send in a minute; or an address too many keys that are unknown."""
 
     code = "rate-exceeded"
 
-    def __init__(self, limit: int, seconds: int) -> None:
-        super().__init__(
-            f"this key may send {limit} requests a minute; the next is accepted within {seconds} s"
-        )
+    def __init__(self, limit: int, seconds: int, policy: str = "key") -> None:
+        many = {
+            "key": f"this key may send {limit} requests a minute",
+            "refused": f"from this address {limit} keys and tokens a minute may be refused; those in use go on",
+        }
+        super().__init__(f"{many[policy]}; the next is accepted within {seconds} s")
+        self.policy = policy
         self.limit = limit
         self.seconds = seconds
 

@@ -75,6 +75,10 @@ class KeyShown(msgspec.Struct, kw_only=True):
     last_used_at: Instant | None
     """To about a minute."""
     retired_at: Instant | None
+    issuer: str | None
+    """Whose access tokens it stands for, by `PULLPLAN_JWT_ISSUER`; null: a key of pullplan's own."""
+    subject: str | None
+    """Whom those tokens speak for; what they may do each says itself. Retired, none of them is accepted."""
 
 
 class KeyMade(KeyShown, kw_only=True):

@@ -331,7 +331,7 @@ def document() -> Json:
                     "key": {
                         "type": "http",
                         "scheme": "bearer",
-                        "description": "A key, as `POST /v1/keys` or `pullplan keys create` shows it once.",
+                        "description": "A key, as `POST /v1/keys` or `pullplan keys create` shows it once; or, where the deployment names an identity provider, an access token of it (a signed JSON Web Token with scopes in `scope` or `scp`, and for the scope `node` the node in `pullplan_node`).",
                     }
                 },
                 "responses": {"NotModified": _NOT_MODIFIED, **_problem_responses(schemas)},

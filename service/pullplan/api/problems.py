@@ -29,6 +29,7 @@ STATUS_BY_ERROR: dict[type[PullplanError], int] = {
     errors.IdempotencyKeyBusyError: 409,
     runs.RunEndedError: 409,
     keys.KeyRetiredError: 409,
+    keys.KeyOfTokensError: 409,
     webhooks.DeliveryWaitsError: 409,
     buffer_proposals.ProposalDecidedError: 409,
     errors.OwnKeyError: 409,
@@ -50,6 +51,7 @@ STATUS_BY_ERROR: dict[type[PullplanError], int] = {
     engine_errors.AssignmentFailedError: 500,
     schema.MigrationFailedError: 500,
     engine_errors.DatabaseAwayError: 503,
+    errors.KeySetAwayError: 503,
     errors.SchemaOutdatedError: 503,
 }
 """One table: a test proves that no error of ours is missing."""

@@ -1,4 +1,4 @@
-"""How many requests may a key send, and how many are left?"""
+"""How many requests may a key send, and how many are left? And how many keys may an address guess?"""
 
 import math
 import time
@@ -12,7 +12,8 @@ from pullplan.api.conditional import RawHeaders
 from pullplan.api.errors import RateExceededError
 
 WINDOW_SECONDS = 60
-_POLICY = "key"
+REFUSED_PER_MINUTE = 300
+"""Keys and tokens from one address, each of which may cost a query, or the checking of a signature."""
 
 
 class RateLimiter:
@@ -33,16 +34,36 @@ class RateLimiter:
             return []
         item, key = RateLimitItemPerMinute(limit), key_id.hex
         allowed = await self._counter.hit(item, key)
-        reset_at, left = await self._counter.get_window_stats(item, key)
-        seconds = min(WINDOW_SECONDS, max(1, math.ceil(reset_at - time.time())))
+        left, seconds = await self._left(item, key)
         if not allowed:
             raise RateExceededError(limit, seconds)
-        return fields(limit, left, seconds)
+        return fields("key", limit, left, seconds)
+
+    async def check_guesses(self, address: str) -> None:
+        """Refuse to look at another key from an address of which too many were refused.
+
+        Raises: RateExceededError.
+        """
+        if not await self._counter.test(_REFUSED, address):
+            _, seconds = await self._left(_REFUSED, address)
+            raise RateExceededError(REFUSED_PER_MINUTE, seconds, "refused")
+
+    async def count_guess(self, address: str) -> None:
+        """Count a key that was refused."""
+        await self._counter.hit(_REFUSED, address)
+
+    async def _left(self, item: RateLimitItemPerMinute, key: str) -> tuple[int, int]:
+        """Tell how many are left, and in how many seconds there are more."""
+        reset_at, left = await self._counter.get_window_stats(item, key)
+        return left, min(WINDOW_SECONDS, max(1, math.ceil(reset_at - time.time())))
 
 
-def fields(limit: int, left: int, seconds: int) -> RawHeaders:
+_REFUSED = RateLimitItemPerMinute(REFUSED_PER_MINUTE, namespace="refused")
+
+
+def fields(policy: str, limit: int, left: int, seconds: int) -> RawHeaders:
     """Write the limit, and what is left of it, as header fields."""
     return [
-        (b"ratelimit-policy", f'"{_POLICY}";q={limit};w={WINDOW_SECONDS}'.encode()),
-        (b"ratelimit", f'"{_POLICY}";r={left};t={seconds}'.encode()),
+        (b"ratelimit-policy", f'"{policy}";q={limit};w={WINDOW_SECONDS}'.encode()),
+        (b"ratelimit", f'"{policy}";r={left};t={seconds}'.encode()),
     ]

@@ -31,6 +31,15 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     last_used_at: datetime | None
     retired_at: datetime | None
     requests_per_minute: int | None
+    issuer: str | None = None
+    subject: str | None = None
+    """Of tokens that an identity provider issues, whose text is never stored; None: a key of ours."""
+
+
+class KeyOfTokensError(PullplanError):
+    """Whom tokens speak for has no key that could be rotated."""
+
+    code = "key-of-tokens"
 
 
 class KeyRetiredError(PullplanError):
@@ -68,12 +77,14 @@ async def rotate(
 ) -> tuple[StoredKey, str]:
     """Make a key that may do what another one may, which ends by then at the latest.
 
-    Raises: ResourceUnknownError, KeyRetiredError.
+    Raises: ResourceUnknownError, KeyRetiredError, KeyOfTokensError.
     """
     row = await connection.fetchrow(SQL["find_for_update"], key_id)
     if row is None:
         raise ResourceUnknownError("key", key_id)
     old = msgspec.convert(dict(row), StoredKey)
+    if old.issuer is not None:
+        raise KeyOfTokensError(f"{old.name} sends tokens of {old.issuer}: they are renewed there")
     if old.retired_at is not None or (old.expires_at is not None and old.expires_at <= now):
         raise KeyRetiredError(f"the key {old.name} is retired or has expired; create a new one")
     await connection.execute(SQL["end_by"], key_id, old_ends_at)
@@ -107,6 +118,18 @@ async def find_by_digest(connection: Connection, key_sha256: bytes) -> StoredKey
     """Find a key, retired or not, by the SHA-256 of its text."""
     row = await connection.fetchrow(SQL["find_by_digest"], key_sha256)
     return msgspec.convert(dict(row), StoredKey) if row else None
+
+
+async def meet_subject(
+    connection: Connection, *, key_id: UUID, name: str, issuer: str, subject: str
+) -> StoredKey:
+    """Find whom a token speaks for, stored at the first one."""
+    # A digest of no text: nobody can send it.
+    digest = secrets.token_bytes(_SECRET_BYTES)
+    row = await connection.fetchrow(SQL["meet_subject"], key_id, name, digest, issuer, subject)
+    if row is None:  # another process has just stored it, not yet seen by this statement
+        row = await connection.fetchrow(SQL["meet_subject"], key_id, name, digest, issuer, subject)
+    return msgspec.convert(dict(row or {}), StoredKey)
 
 
 async def note_use(connection: Connection, key_id: UUID, used_at: datetime) -> None:
