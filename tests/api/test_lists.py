@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pullplan.api import lists
+from pullplan.api import lists, openapi
 from pullplan.api.errors import ContentInvalidError
 
 KEYS = st.tuples(
@@ -81,3 +81,36 @@ async def test_a_cursor_of_another_list_is_refused(client, cursor):
     answer = await client.get("/v1/runs", params={"cursor": cursor})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["code"] == "cursor-invalid"
+
+
+def _that_are_no_text() -> list[tuple[str, str]]:
+    """List every parameter of a list that is no text, with its path."""
+    return [
+        (path, parameter["name"])
+        for path, operations in openapi.document()["paths"].items()
+        for parameter in operations.get("get", {}).get("parameters", ())
+        if parameter["in"] == "query" and "{" not in path
+        and (parameter["schema"].get("type") != "string" or {"format", "enum"} & parameter["schema"].keys())
+    ]  # fmt: skip
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("null", ["null", "NULL"])
+async def test_null_is_no_value_of_a_parameter(client, null: str):
+    asked = _that_are_no_text()
+    assert len(asked) > 40
+    for path, name in asked:
+        answer = await client.get(path, params={name: null})
+        assert answer.status_code == 422, (path, name)
+        assert answer.json()["errors"][0]["field"] == name
+    assert (await client.get("/v1/lanes", params={"node_code": "null"})).json()[
+        "items"
+    ] == []  # a code like any other
+
+
+@pytest.mark.anyio
+async def test_a_parameter_that_is_none_is_refused_everywhere_as_the_document_says(client):
+    for path, operations in openapi.document()["paths"].items():
+        if "get" in operations and "{" not in path:
+            answer = await client.get(path, params={"no_such": "1"})
+            assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "no_such"), path

@@ -1,8 +1,10 @@
 """Is the committed document the code's, whole, and kept?"""
 
 import copy
+import re
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import yaml
 
@@ -162,3 +164,39 @@ def test_a_breaking_change_is_found(document):
         "Run no longer has state",
     ]
     assert breaking_changes(document, document) == []
+
+
+def _validator(document: dict[str, Any], schema: dict[str, Any]) -> Any:
+    return jsonschema_rs.validator_for(
+        {**schema, "components": document["components"]}, validate_formats=True
+    )
+
+
+def test_every_body_and_every_problem_has_examples_that_validate(document):
+    bodies = 0
+    for path, method, operation in _operations(document):
+        for form, content in operation.get("requestBody", {}).get("content", {}).items():
+            if "schema" in content and "contentMediaType" not in content["schema"]:
+                assert content.get("example") is not None, (method, path, form)
+                _validator(document, content["schema"]).validate(content["example"])
+                bodies += 1
+    assert bodies > 50
+    for name, response in document["components"]["responses"].items():
+        for content in response.get("content", {}).values():
+            assert content["examples"], name
+            for code, example in content["examples"].items():
+                _validator(document, content["schema"]).validate(example["value"])
+                assert (example["value"]["code"], f"Problem{example['value']['status']}") == (code, name)
+
+
+def test_every_link_gives_an_operation_all_that_its_path_needs(document):
+    named = {operation["operationId"]: path for path, _, operation in _operations(document)}
+    links = [
+        link
+        for _, _, operation in _operations(document)
+        for response in operation["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+    assert len(links) > 20
+    for link in links:
+        assert set(re.findall(r"\{(\w+)\}", named[link["operationId"]])) == set(link["parameters"]), link

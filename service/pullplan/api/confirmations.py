@@ -91,7 +91,7 @@ def refuse_held(plan: StoredPlan) -> None:
     operation_id="confirmReason",
     tags=["plans"],
     status_code=202,
-    opt={"problems": (409,), "waits": True},
+    opt={"problems": (409,), "result": "getConfirmation"},
 )
 async def start_confirmation(
     request: Request[Any, Any, Any],

@@ -119,7 +119,7 @@ SERIES = Table(forecasts.SERIES, SeriesRow, get_stored)
     operation_id="startForecast",
     tags=["forecasts"],
     status_code=202,
-    opt={"problems": (409,), "waits": True},
+    opt={"problems": (409,), "result": "getForecast"},
 )
 async def start_forecast(
     request: Request[Any, Any, Any],

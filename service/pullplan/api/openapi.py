@@ -26,11 +26,15 @@ from litestar.typing import FieldDefinition
 from pullplan.api import problems
 from pullplan.api.access import Require
 from pullplan.api.app import create_app
+from pullplan.api.examples import BODIES, as_lines
+from pullplan.api.links import link_runs
 from pullplan.api.parameters import parameters_of
+from pullplan.api.rows import CSV, NDJSON
 from pullplan.api.schemas import Json, Schemas
 from pullplan.api.webhooks import Event, Message
 from pullplan.api.worksheets import XLSX
 from pullplan.settings import Settings
+from pullplan.storage.runs import Run
 
 _METHODS = ("get", "put", "post", "delete")
 _TAGS = {
@@ -125,13 +129,17 @@ def _columns(row: Any) -> list[str]:
 
 def _request_body(handler: HTTPRouteHandler, schemas: Schemas) -> Json | None:
     data = handler.parsed_data_field
+    example: Any = BODIES.get(str(handler.operation_id))
     if data is not None:
-        return {"required": True, "content": {"application/json": {"schema": schemas.add(data.raw)}}}
+        return {
+            "required": True,
+            "content": {"application/json": {"schema": schemas.add(data.raw), "example": example}},
+        }
     row = handler.opt.get("bulk_body")
     if row is None:
         return None
     columns = ", ".join(f"`{name}`" for name in _columns(row))
-    lines = {"schema": {"type": "string"}}
+    lines = as_lines(example)
     return {
         "required": True,
         "description": f"A JSON array, or as many lines as there are: NDJSON of such objects, or CSV under a header of {columns}, \
@@ -140,9 +148,12 @@ Or an XLSX workbook of at most 50 MB with one filled sheet, under the same heade
 stored with them, a cell with an error is empty, instants are texts with their offset, and lines in problems are its rows. \
 Any of them may be packed: `Content-Encoding: gzip`.",
         "content": {
-            "application/json": {"schema": {"type": "array", "maxItems": 10_000, "items": schemas.add(row)}},
-            "application/x-ndjson": lines,
-            "text/csv": lines,
+            "application/json": {
+                "schema": {"type": "array", "maxItems": 10_000, "items": schemas.add(row)},
+                "example": example,
+            },
+            NDJSON: {"schema": {"type": "string"}, "example": lines[NDJSON]},
+            CSV: {"schema": {"type": "string"}, "example": lines[CSV]},
             XLSX: _WORKBOOK,
         },
     }
@@ -161,18 +172,23 @@ def _result_type(handler: HTTPRouteHandler) -> Any:
     return annotation
 
 
+def _event(schemas: Schemas) -> Json:
+    """Describe one of a run's server-sent events, as readers take a stream's schema before OpenAPI 3.2."""
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": schemas.add(Run)}
+    names = {"type": "string", "enum": ["progress", "end"]}
+    return {"type": "object", "required": ["event", "data"], "properties": {"event": names, "data": data}}
+
+
 def _success(handler: HTTPRouteHandler, status: int, schemas: Schemas) -> Json:
     answer: Json = {"description": HTTPStatus(status).phrase}
     media_type = str(handler.media_type or "application/json")
     result = _result_type(handler)
     if media_type == "text/event-stream":
-        answer["content"] = {media_type: {"schema": {"type": "string"}}}
+        answer["content"] = {media_type: {"schema": _event(schemas)}}
     elif result is not None and status != HTTPStatus.NO_CONTENT:
         answer["content"] = {"application/json": {"schema": schemas.add(result)}}
         if handler.opt.get("rows"):
-            answer["content"] |= {
-                form: {"schema": {"type": "string"}} for form in ("text/csv", "application/x-ndjson")
-            }
+            answer["content"] |= {form: {"schema": {"type": "string"}} for form in (CSV, NDJSON)}
             answer["content"][XLSX] = _WORKBOOK
     if status == HTTPStatus.ACCEPTED:
         answer["headers"] = {"Location": {"description": "The run.", "schema": {"type": "string"}}}
@@ -193,9 +209,7 @@ def _said_of(guard: Require | None) -> str:
 
 
 def _problem_statuses(handler: HTTPRouteHandler, operation: Json) -> list[int]:
-    statuses = {500, 503, *handler.opt.get("problems", ())}
-    if operation.get("parameters") or "requestBody" in operation:
-        statuses.add(422)
+    statuses = {422, 500, 503, *handler.opt.get("problems", ())}  # 422: a query parameter that is none
     if "requestBody" in operation:
         statuses.update(_BODY_PROBLEMS)
     if any(parameter["in"] == "path" for parameter in operation.get("parameters", ())):
@@ -228,7 +242,7 @@ def _operation(handler: HTTPRouteHandler, schemas: Schemas) -> Json:
         and 428 in handler.opt.get("problems", ())
         and handler.opt.get("creates", True)
     )
-    also = (201,) if creates else (200,) if handler.opt.get("waits") else handler.opt.get("also", ())
+    also = (201,) if creates else (200,) if "result" in handler.opt else handler.opt.get("also", ())
     responses = {
         str(status): _success(handler, status, schemas) for status in sorted({handler.status_code, *also})
     }
@@ -276,16 +290,27 @@ def _webhook(event: str, schemas: Schemas) -> Json:
 
 def _problem_responses(schemas: Schemas) -> Json:
     """Describe each status by the errors that have it."""
-    words: dict[int, list[str]] = defaultdict(list)
+    words: dict[int, dict[str, str]] = defaultdict(dict)
     for error, status in problems.STATUS_BY_ERROR.items():
-        words[status].append(f"- `{error.code}`: {' '.join((inspect.getdoc(error) or '').split())}")
-    words[500].append("- `internal-error`: Something failed that should not.")
-    words[503].append("- `database-busy`: The database was too busy to do this in time.")
+        words[status][error.code] = " ".join((inspect.getdoc(error) or "").split())
+    words[500]["internal-error"] = "Something failed that should not."
+    words[503]["database-busy"] = "The database was too busy to do this in time."
     responses: Json = {}
     for status in sorted(words):
+        of_status = sorted(words[status].items())
         responses[f"Problem{status}"] = {
-            "description": "\n".join([f"{HTTPStatus(status).phrase}.\n", *sorted(words[status])]),
-            "content": {problems.MEDIA_TYPE: {"schema": schemas.add(problems.Problem)}},
+            "description": "\n".join(
+                [f"{HTTPStatus(status).phrase}.\n", *(f"- `{code}`: {said}" for code, said in of_status)]
+            ),
+            "content": {
+                problems.MEDIA_TYPE: {
+                    "schema": schemas.add(problems.Problem),
+                    "examples": {
+                        code: {"value": msgspec.to_builtins(problems.worded(status, code, said, "/v1/plans"))}
+                        for code, said in of_status
+                    },
+                }
+            },
         }
         if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
             responses[f"Problem{status}"]["headers"] = {
@@ -311,8 +336,12 @@ def document() -> Json:
     app = create_app(Settings(data_folder=Path()), "postgresql://").app
     schemas = Schemas()
     paths: Json = {}
+    results: dict[str, str] = {}
     for path, method, handler in _routes(app):
         paths.setdefault(path, {})[method] = _operation(handler, schemas)
+        if "result" in handler.opt:
+            results[str(handler.operation_id)] = handler.opt["result"]
+    link_runs(paths, results)
     return schemas.resolve(
         {
             "openapi": "3.1.0",

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 from litestar import Request
 from litestar.di import Dependency
@@ -29,8 +29,20 @@ def _query_names(handler: HTTPRouteHandler) -> frozenset[str]:
     return frozenset(name for name, place, _, _ in parameters_of(handler) if place is ParamType.QUERY)
 
 
+@cache
+def _names_without_null(handler: HTTPRouteHandler) -> frozenset[str]:
+    """Name what the framework would read `null` as left out for: all that may be left out and is no text."""
+    return frozenset(
+        name
+        for name, place, field, _ in parameters_of(handler)
+        if place is ParamType.QUERY
+        and type(None) in (kinds := get_args(field.annotation))
+        and str not in kinds
+    )
+
+
 async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
-    """Refuse a query parameter that the resource doesn't have, or that is given twice: before anything is done.
+    """Refuse a query parameter that the resource doesn't have, that is given twice, or as `null`: before anything is done.
 
     Raises: ContentInvalidError.
     """
@@ -45,6 +57,11 @@ async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
         )
         for name, times in Counter(name for name, _ in request.query_params.multi_items()).items()
         if name not in known or times > 1
+    ]
+    problems += [
+        LineProblem(code="invalid", detail=f"{name}: null is no value, leave it out instead", field=name)
+        for name, text in request.query_params.multi_items()
+        if text.lower() == "null" and name in _names_without_null(request.route_handler)
     ]
     if problems:
         raise ContentInvalidError("; ".join(problem.detail for problem in problems[:5]), problems)

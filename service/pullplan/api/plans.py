@@ -198,7 +198,7 @@ def _unknown_code(policies: tuple[PullPolicy, ...], field: str, code: str) -> Li
     operation_id="startPlan",
     tags=["plans"],
     status_code=202,
-    opt={"problems": (409,), "waits": True},
+    opt={"problems": (409,), "result": "getPlan"},
 )
 async def start_plan(
     request: Request[Any, Any, Any],

@@ -56,7 +56,7 @@ EFFECTS = Table(policy_previews.EFFECTS, PolicyEffect, _get)
     operation_id="previewPolicies",
     tags=["network"],
     status_code=202,
-    opt={"waits": True},
+    opt={"result": "getPolicyPreview"},
 )
 async def start_preview(
     request: Request[Any, Any, Any],

@@ -86,6 +86,21 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Each refused field or line; at most the first hundred."""
 
 
+def worded(
+    status: int, code: str, detail: str, instance: str, problems: list[LineProblem] | None = None
+) -> Problem:
+    """Word a failure."""
+    return Problem(
+        type=f"urn:pullplan:problem:{code}",
+        title=code.replace("-", " ").capitalize(),
+        status=status,
+        detail=detail,
+        instance=instance,
+        code=code,
+        errors=(problems or [])[:100],
+    )
+
+
 def problem(
     request: Request[Any, Any, Any],
     *,
@@ -97,15 +112,8 @@ def problem(
 ) -> Response[Problem]:
     """Build the response of a failure."""
     request_id = request.scope.get("state", {}).get("request_id", "")
-    body = Problem(
-        type=f"urn:pullplan:problem:{code}",
-        title=code.replace("-", " ").capitalize(),
-        status=status,
-        detail=detail,
-        instance=quote(request.scope["path"]) + (f"#{request_id}" if request_id else ""),
-        code=code,
-        errors=(problems or [])[:100],
-    )
+    instance = quote(request.scope["path"]) + (f"#{request_id}" if request_id else "")
+    body = worded(status, code, detail, instance, problems)
     headers = dict(headers or {})
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))

@@ -67,7 +67,7 @@ class ShortfallRemedies(msgspec.Struct, kw_only=True):
     operation_id="findRemedies",
     tags=["plans"],
     status_code=202,
-    opt={"problems": (409,), "waits": True},
+    opt={"problems": (409,), "result": "getRemedies"},
 )
 async def start_remedy(
     request: Request[Any, Any, Any],

@@ -42,13 +42,13 @@ def _sheet_cell(value: Any) -> Any:
     return value if isinstance(value, date) and not isinstance(value, datetime) else _cell(value)
 
 
-def _encode_csv(rows: Sequence[Row]) -> bytes:
+def encode_csv(rows: Sequence[Row]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row.values()] for row in rows)
     return text.getvalue().encode()
 
 
-def _encode_ndjson(rows: Sequence[Row]) -> bytes:
+def encode_ndjson(rows: Sequence[Row]) -> bytes:
     return b"".join(msgspec.json.encode(dict(row)) + b"\n" for row in rows)
 
 
@@ -80,12 +80,12 @@ async def _listed(
 async def _as_csv(header: Sequence[str], chunks: AsyncIterator[Sequence[Row]]) -> AsyncIterator[bytes]:
     yield ",".join(header).encode() + b"\n"
     async for chunk in chunks:
-        yield _encode_csv(chunk)
+        yield encode_csv(chunk)
 
 
 async def _as_ndjson(chunks: AsyncIterator[Sequence[Row]]) -> AsyncIterator[bytes]:
     async for chunk in chunks:
-        yield _encode_ndjson(chunk)
+        yield encode_ndjson(chunk)
 
 
 async def _as_cells(chunks: AsyncIterator[Sequence[Row]]) -> AsyncIterator[Sequence[Sequence[Any]]]:

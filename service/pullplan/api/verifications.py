@@ -48,7 +48,7 @@ class StoredVerification(VerificationSummary, kw_only=True):
     operation_id="verifyPlan",
     tags=["plans"],
     status_code=202,
-    opt={"problems": (409,), "waits": True},
+    opt={"problems": (409,), "result": "getPlanVerification"},
 )
 async def verify_plan(
     request: Request[Any, Any, Any],

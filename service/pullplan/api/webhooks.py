@@ -40,7 +40,7 @@ Url = Annotated[
     msgspec.Meta(
         min_length=9,
         max_length=2000,
-        pattern=r"\A[hH][tT][tT][pP][sS]?://[A-Za-z0-9.\[\]:-]+(?:/[!-\"$-~]*)?\Z",
+        pattern=r"\A[hH][tT][tT][pP][sS]?://[A-Za-z0-9.\[\]:-]+(?:/[!-\x22$-~]*)?\Z",
         description="https://<host>, with a port and a path if need be; no user, no fragment.",
         examples=["https://erp.example.com/pullplan"],
     ),
