@@ -9,7 +9,7 @@ import pytest
 
 from pullplan.packaged_files import packaged
 
-REDOCLY = packaged("openapi").parent / ".cache" / "redocly" / "node_modules" / ".bin" / "redocly"
+REDOCLY = packaged("openapi").parent / ".cache" / "node" / "node_modules" / ".bin" / "redocly"
 
 
 def test_redocly_finds_nothing_in_the_committed_contract() -> None:
