@@ -56,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """PULLPLAN_LEASE_SECONDS: a run whose worker is silent for so long is taken over."""
     worker_runs: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     """PULLPLAN_WORKER_RUNS: runs that one worker computes at a time."""
+    idempotency_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 7
+    """PULLPLAN_IDEMPOTENCY_DAYS: so long a retry with the same Idempotency-Key gets the first answer again."""
     private_webhooks: bool = False
     """PULLPLAN_PRIVATE_WEBHOOKS: true lets webhooks have private addresses, and http: for networks without an outside."""
     compute: str = "local"

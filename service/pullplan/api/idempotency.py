@@ -21,7 +21,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=200,
         pattern=PRINTABLE_PATTERN,
-        description="Chosen by the caller, once for each thing to do: the same request sent again gets the first answer again.",
+        description="Chosen by the caller, once for each thing to do: the same request sent again gets the first answer again, for days (7, unless the deployment says otherwise).",
     ),
 ]
 

@@ -33,6 +33,7 @@ def work(runs: int | None) -> None:
             log_level=settings.log_level,
             compute=settings.compute,
             private_webhooks=settings.private_webhooks,
+            idempotency_days=settings.idempotency_days,
         )
         asyncio.run(
             compute_runs(

@@ -37,3 +37,9 @@ async def insert(connection: Connection, key_id: UUID, idempotency_key: str, ans
         SQL["insert"],
         *(key_id, idempotency_key, answer.request_sha256, answer.status_code, answer.headers, answer.body),
     )
+
+
+async def forget(connection: Connection, days: int, *, at_most: int) -> int:
+    """Forget the oldest answers that were given more than so many days ago; tell how many."""
+    forgotten: int = await connection.fetchval(SQL["forget"], days, at_most)
+    return forgotten

@@ -15,6 +15,7 @@ from pullplan.storage.database import Connection, Pool
 from pullplan.storage.queue import Claimed
 from pullplan.worker.child import Child, Place, Terms, open_fork_server, warm_up
 from pullplan.worker.deliveries import AT_ONCE, Courier
+from pullplan.worker.tidying import keep_tidy
 
 _POLL_SECONDS = 1.0
 _STATEMENT_SECONDS = 5.0
@@ -43,6 +44,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     compute: str = "local"
     private_webhooks: bool = False
+    idempotency_days: int = 7
 
     @property
     def acquire_seconds(self) -> float:
@@ -63,7 +65,7 @@ async def work(orders: Orders, *, runs_at_once: int, statement_cache: bool) -> N
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with database.opened_pool(
         orders.database_url,
-        max_connections=runs_at_once + 2,  # one renews leases, one is the deliveries'
+        max_connections=runs_at_once + 2,  # one renews leases, one is the deliveries' and the tidying's
         statement_cache=statement_cache,
         statement_timeout_seconds=_STATEMENT_SECONDS,
     ) as pool:
@@ -76,6 +78,7 @@ async def work(orders: Orders, *, runs_at_once: int, statement_cache: bool) -> N
                 *(worker.take_runs() for _ in range(runs_at_once)),
                 courier.listen(orders.database_url),
                 *(courier.deliver() for _ in range(AT_ONCE)),
+                keep_tidy(pool, orders.idempotency_days),
             )
         ]
         log.info("worker started", runs_at_once=runs_at_once)
