@@ -2,10 +2,11 @@
 
 import base64
 import binascii
+import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar.params import QueryParameter
@@ -69,6 +70,19 @@ def decode_cursor[K](cursor: str | None, key_type: type[K]) -> K | None:
             detail, [LineProblem(code="cursor-invalid", detail=detail, field="cursor")]
         ) from None
     return key
+
+
+def decode_sorted(cursor: str | None, sort: str | None, key_type: Any) -> Any:
+    """Read a cursor of a list in the order asked for; None begins it.
+
+    Raises: ContentInvalidError for a cursor that this list did not give out, or in another order.
+    """
+    if sort is None:
+        return decode_cursor(cursor, key_type)
+    said: Any = Literal.__getitem__(sort)
+    sorted_type: Any = tuple.__class_getitem__((said, *typing.get_args(key_type)))
+    key: Any = decode_cursor(cursor, sorted_type)
+    return None if key is None else key[1:]
 
 
 def page[T](rows: Sequence[T], limit: int, key: Callable[[T], Sequence[Any]]) -> Page[T]:

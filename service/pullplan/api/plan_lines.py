@@ -1,12 +1,12 @@
 """What does a plan say line by line: needs, assignments, shortfalls, prices and loads?"""
 
 from datetime import date
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
 
 from pullplan.api import lists
@@ -124,6 +124,53 @@ class LoadRow(msgspec.Struct, kw_only=True):
     used: float
 
 
+SORT = QueryParameter(
+    description="In this order instead, `-` for the largest or latest first; pages and whole tables alike. A cursor goes on in its own order only."
+)
+NeedSort = Annotated[
+    Literal[
+        "units",
+        "-units",
+        "assigned_units",
+        "-assigned_units",
+        "shortfall_units",
+        "-shortfall_units",
+        "bucket_date",
+        "-bucket_date",
+        "rank",
+        "-rank",
+    ]
+    | None,
+    SORT,
+]
+AssignmentSort = Annotated[
+    Literal[
+        "units",
+        "-units",
+        "distance_km",
+        "-distance_km",
+        "cost_per_unit",
+        "-cost_per_unit",
+        "distance_rank",
+        "-distance_rank",
+        "start_bucket_date",
+        "-start_bucket_date",
+        "arrival_bucket_date",
+        "-arrival_bucket_date",
+    ]
+    | None,
+    SORT,
+]
+ShortfallSort = Annotated[Literal["units", "-units", "need_bucket_date", "-need_bucket_date"] | None, SORT]
+ProductionOrderSort = Annotated[
+    Literal["units", "-units", "surplus_units", "-surplus_units", "start_bucket_date", "-start_bucket_date"]
+    | None,
+    SORT,
+]
+LoadSort = Annotated[
+    Literal["used", "-used", "capacity", "-capacity", "bucket_date", "-bucket_date"] | None, SORT
+]
+
 NEEDS = Table(plans.NEEDS, NeedRow, get_stored)
 ASSIGNMENTS = Table(plans.ASSIGNMENTS, AssignmentRow, get_stored)
 SHORTFALLS = Table(plans.SHORTFALLS, ShortfallRow, get_stored)
@@ -146,12 +193,21 @@ async def list_plan_needs(
     product_code: CodeFilter = None,
     region_code: CodeFilter = None,
     tier: TierFilter = None,
+    sort: NeedSort = None,
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[NeedRow]] | Stream:
     """Read what must arrive where and when, and how much of it is assigned; as CSV, NDJSON or XLSX the whole of it."""
     return await NEEDS.answer(
-        request, pool, plan_id, limit, cursor, product_code=product_code, region_code=region_code, tier=tier
+        request,
+        pool,
+        plan_id,
+        limit,
+        cursor,
+        sort,
+        product_code=product_code,
+        region_code=region_code,
+        tier=tier,
     )
 
 
@@ -170,12 +226,13 @@ async def list_plan_assignments(
     region_code: CodeFilter = None,
     node_code: CodeFilter = None,
     tier: TierFilter = None,
+    sort: AssignmentSort = None,
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[AssignmentRow]] | Stream:
     """Read which node makes what for which region, its rank by distance, and which nearer nodes were passed over and why; as CSV, NDJSON or XLSX the whole of it."""
     return await ASSIGNMENTS.answer(
-        request, pool, plan_id, limit, cursor,
+        request, pool, plan_id, limit, cursor, sort,
         product_code=product_code, region_code=region_code, node_code=node_code, tier=tier,
     )  # fmt: skip
 
@@ -194,12 +251,21 @@ async def list_plan_shortfalls(
     product_code: CodeFilter = None,
     region_code: CodeFilter = None,
     tier: TierFilter = None,
+    sort: ShortfallSort = None,
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[ShortfallRow]] | Stream:
     """Read what nobody makes, and what binds; as CSV, NDJSON or XLSX the whole of it."""
     return await SHORTFALLS.answer(
-        request, pool, plan_id, limit, cursor, product_code=product_code, region_code=region_code, tier=tier
+        request,
+        pool,
+        plan_id,
+        limit,
+        cursor,
+        sort,
+        product_code=product_code,
+        region_code=region_code,
+        tier=tier,
     )
 
 
@@ -216,12 +282,13 @@ async def list_plan_production_orders(
     plan_id: FromPath[UUID],
     product_code: CodeFilter = None,
     node_code: CodeFilter = None,
+    sort: ProductionOrderSort = None,
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[ProductionOrderRow]] | Stream:
     """Read the orders that gather assignments of products with lot rules, and the lots that each is cut into; as CSV, NDJSON or XLSX the whole of it."""
     return await PRODUCTION_ORDERS.answer(
-        request, pool, plan_id, limit, cursor, product_code=product_code, node_code=node_code
+        request, pool, plan_id, limit, cursor, sort, product_code=product_code, node_code=node_code
     )
 
 
@@ -256,11 +323,12 @@ async def list_plan_loads(
     pool: PoolOf,
     plan_id: FromPath[UUID],
     node_code: CodeFilter = None,
+    sort: LoadSort = None,
     limit: lists.Limit = 100,
     cursor: lists.Cursor = None,
 ) -> Response[lists.Page[LoadRow]] | Stream:
     """Read how much of each resource each bucket uses; as CSV, NDJSON or XLSX the whole of it."""
-    return await LOADS.answer(request, pool, plan_id, limit, cursor, node_code=node_code)
+    return await LOADS.answer(request, pool, plan_id, limit, cursor, sort, node_code=node_code)
 
 
 ROUTES = [

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import typing
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -110,7 +111,6 @@ class Table[T: msgspec.Struct]:
         self._listing = listing
         self._row_type = row_type
         self._check_owner = check_owner
-        self._key_type: Any = tuple.__class_getitem__(tuple(map(type, listing.start)))
 
     async def answer(
         self,
@@ -119,34 +119,41 @@ class Table[T: msgspec.Struct]:
         owner_id: UUID,
         limit: int,
         cursor: str | None,
+        sort: str | None = None,
         **filters: str | None,
     ) -> Response[lists.Page[T]] | Stream:
         """Answer in the form that the caller accepts: a page of JSON unless the whole is asked for.
 
         Raises: ResourceUnknownError when there is no such owner.
         """
+        listing = self._listing if sort is None else self._sorted(sort)
         form = accepted_form(request)
         if form is not None:
-            return await self._stream(pool, owner_id, filters, form)
-        after = lists.decode_cursor(cursor, self._key_type)
+            return await self._stream(pool, listing, owner_id, filters, form)
+        after = lists.decode_sorted(cursor, sort, tuple.__class_getitem__(tuple(map(type, listing.start))))
         async with database.lent(pool) as connection:
             rows = await listings.list_page(
-                connection, self._listing, owner_id, after=after, limit=limit + 1, **filters
+                connection, listing, owner_id, after=after, limit=limit + 1, **filters
             )
             if not rows:
                 await self._check_owner(connection, owner_id)
         # Not converted: the columns are the fields, and what the database gives is what was stored.
         items = [self._row_type(**row) for row in rows]
-        columns = self._listing.key
-        return Response(
-            lists.page(
-                items, limit, key=lambda row: ["" if (v := getattr(row, c)) is None else v for c in columns]
-            )
-        )
+        said = [] if sort is None else [sort]
+
+        def key(row: T) -> list[Any]:
+            return [*said, *("" if (v := getattr(row, column)) is None else v for column in listing.key)]
+
+        return Response(lists.page(items, limit, key=key))
+
+    def _sorted(self, sort: str) -> Listing:
+        column = sort.removeprefix("-")
+        kind = typing.get_type_hints(self._row_type)[column]
+        return listings.sorted_by(self._listing, column, kind, descending=sort != column)
 
     async def _stream(
-        self, pool: database.Pool, owner_id: UUID, filters: dict[str, str | None], form: str
+        self, pool: database.Pool, listing: Listing, owner_id: UUID, filters: dict[str, str | None], form: str
     ) -> Stream:
         async with database.lent(pool) as connection:
             await self._check_owner(connection, owner_id)
-        return streamed(_listed(pool, self._listing, owner_id, filters), self._row_type, form)
+        return streamed(_listed(pool, listing, owner_id, filters), self._row_type, form)
