@@ -57,7 +57,7 @@ ORDER BY need_id LIMIT $6;
 SELECT assignment_id, need_id, product_code, region_code, node_code, tier, need_bucket_date, start_bucket_date,
     arrival_bucket_date, units, coalesce(started_units, units) AS started_units, distance_km, cost_per_unit,
     distance_rank, passed_over,
-    CASE WHEN starts_with(node_code, '(stock)') THEN 'transfer' ELSE 'production' END AS kind
+    CASE WHEN starts_with(node_code, '(') THEN 'transfer' ELSE 'production' END AS kind
 FROM plan_assignments_of($1)
 WHERE assignment_id > $2
     AND ($3::text IS NULL OR product_code = $3) AND ($4::text IS NULL OR region_code = $4)
@@ -73,7 +73,7 @@ FROM plan_needs_of($1) WHERE need_id = $2;
 SELECT assignment_id, need_id, product_code, region_code, node_code, tier, need_bucket_date, start_bucket_date,
     arrival_bucket_date, units, coalesce(started_units, units) AS started_units, distance_km, cost_per_unit,
     distance_rank, passed_over,
-    CASE WHEN starts_with(node_code, '(stock)') THEN 'transfer' ELSE 'production' END AS kind, coalesce(told_in_plan_id, plan_id) AS told_in_plan_id
+    CASE WHEN starts_with(node_code, '(') THEN 'transfer' ELSE 'production' END AS kind, coalesce(told_in_plan_id, plan_id) AS told_in_plan_id
 FROM plan_assignments_of($1) WHERE assignment_id = $2;
 
 -- name: find_shortfall

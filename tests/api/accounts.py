@@ -41,26 +41,13 @@ async def items(client: httpx.AsyncClient, path: str, limit: int = 400) -> list[
 
 
 async def worked_out(
-    client: httpx.AsyncClient, plan_id: str
+    client: httpx.AsyncClient, plan: Row, accounts: "Accounts"
 ) -> dict[Cell, tuple[float, float | None, float | None]]:
     """Tell of each cell what is demanded, and how much of it stock and open supply give.
 
     Of tier `buffer` nothing is told: what targets want filled up is no signal's. None: it hangs on a target, as orders wait
     for work that no target needs. Weekly plans, in UTC.
     """
-    plan = (await client.get(f"/v1/plans/{plan_id}")).json()
-    names = ("stock-counts", "policies")
-    signals: list[Revisions] = []
-    for signal in await items(client, "/v1/demand-signals"):
-        path = f"/v1/demand-signals/{signal['source']}/{signal['external_id']}/history"
-        told = (await client.get(path)).json()["items"] if signal["revision"] > 1 else [signal]
-        signals.append(told)
-    supply: list[Revisions] = []
-    for line in await items(client, "/v1/open-supply"):
-        path = f"/v1/open-supply/{line['source']}/{line['external_id']}/history"
-        supply.append((await client.get(path)).json()["items"] if line["revision"] > 1 else [line])
-    counts, policies = [await items(client, f"/v1/{name}") for name in names]
-    accounts = Accounts(plan, signals, counts, supply, policies)
     means: dict[Pair, list[float]] = defaultdict(list)
     if plan["forecast_id"] is not None:
         for value in await items(client, f"/v1/forecasts/{plan['forecast_id']}/values"):
@@ -80,6 +67,22 @@ async def worked_out(
                     *(given if receipts_known else (None, None)),
                 )
     return cells
+
+
+async def read_accounts(client: httpx.AsyncClient, plan: Row) -> "Accounts":
+    """Read all that callers have told of demand, stock and supply."""
+    names = ("stock-counts", "policies")
+    signals: list[Revisions] = []
+    for signal in await items(client, "/v1/demand-signals"):
+        path = f"/v1/demand-signals/{signal['source']}/{signal['external_id']}/history"
+        told = (await client.get(path)).json()["items"] if signal["revision"] > 1 else [signal]
+        signals.append(told)
+    supply: list[Revisions] = []
+    for line in await items(client, "/v1/open-supply"):
+        path = f"/v1/open-supply/{line['source']}/{line['external_id']}/history"
+        supply.append((await client.get(path)).json()["items"] if line["revision"] > 1 else [line])
+    counts, policies = [await items(client, f"/v1/{name}") for name in names]
+    return Accounts(plan, signals, counts, supply, policies)
 
 
 def _due(units: dict[int, float], bucket: int) -> float:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.api.accounts import items, worked_out
+from tests.api.accounts import items, read_accounts, worked_out
 from tests.computing import computed
 from tests.seeding import AS_OF, demand, insert, network
 
@@ -64,6 +64,7 @@ class Book:
         self.counts: list[dict[str, Any]] = []
         self.supply: list[dict[str, Any]] = []
         self.node_counts: list[dict[str, Any]] = []
+        self.pool_km: float | None = None
         for product_code, region_code in PAIRS:
             pair = {"product_code": product_code, "region_code": region_code, "source": "erp"}
             name = f"{product_code}-{region_code}"
@@ -90,7 +91,7 @@ class Book:
                 self._supply(pair | {"external_id": f"supply-{name}-{n}"})
 
     def draw_more(self) -> None:
-        """Let products, regions and pairs pull in any of the ways there are, and count what lies at nodes."""
+        """Let products, regions and pairs pull in any of the ways there are, count what lies at nodes, and let neighbours share."""
         for number in range(self._chance.randrange(9)):
             count = {
                 "source": "wms",
@@ -100,6 +101,20 @@ class Book:
             count |= {"node_code": self._chance.choice(("MILL", "YARD", "DEPOT"))}
             count |= {"product_code": self._chance.choice(("BREAD", "CAKE", "ROLL"))}
             self.node_counts.append(count | {"on_hand_units": self._units() - 9, "blocked_units": 1.5})
+        self.pool_km = self._chance.choice((None, 2000.0, 2000.0))
+        there, short = self._chance.sample(("NORTH", "SOUTH", "WEST"), 2)
+        plenty = "ROLL", there
+        wanted = {"product_code": "ROLL", "region_code": short, "source": "erp", "external_id": "many"}
+        told = {"kind": "order", "units": 400.0, "occurred_at": at(-1), "due_date": day(9), "priority": 0}
+        self.signals.append(wanted | told)  # more than MILL can make
+        for product_code, region_code in PAIRS:
+            if (
+                product_code,
+                region_code,
+            ) == plenty or self._chance.random() < 0.1:  # more than anybody asks for
+                pair = {"product_code": product_code, "region_code": region_code, "source": "inventory"}
+                more = {"external_id": f"{product_code}-{region_code}", "counted_at": at(-0.5)}
+                self.counts.append(pair | more | {"on_hand_units": 500.0})
         names = ((p, r) for p in ("BREAD", "CAKE", "ROLL", "*") for r in ("NORTH", "SOUTH", "WEST", "*"))
         self.policies = [self._policy(*name) for name in names if self._chance.random() < 0.5]
 
@@ -188,7 +203,12 @@ async def planned_there(connection: Connection, url: str, client: httpx.AsyncCli
     await send(client, "/v1/stock-counts", book.counts)
     await send(client, "/v1/open-supply", book.supply)
     await send(client, "/v1/node-stock-counts", book.node_counts)
-    return await computed(connection, url, "plan", PlanRequest(as_of=AS_OF, horizon_buckets=4, verify=True))
+    return await computed(
+        connection,
+        url,
+        "plan",
+        PlanRequest(as_of=AS_OF, horizon_buckets=4, verify=True, pool_regions_within_km=book.pool_km),
+    )
 
 
 async def test_an_order_of_two_sources_is_two_orders_and_one_placed_past_its_day_is_demanded_at_once(
@@ -276,6 +296,7 @@ async def test_the_ledger_is_what_the_apis_other_answers_come_to(
     sources = dict.fromkeys(
         (
             *("from_stock_units", "from_supply_units", "from_buffer_units", "from_node_stock_units"),
+            "from_region_stock_units",
             "assigned_units",
             "shortfall_units",
         ),
@@ -316,39 +337,58 @@ async def there_by_count(client: httpx.AsyncClient) -> dict[Any, float]:
     return found
 
 
+async def lines_told_apart(client: httpx.AsyncClient, plan_id: str) -> list[dict[Any, float]]:
+    """Add up by cell what a plan makes, sends from nodes, and sends from other regions, last where that leaves."""
+    made, sent, received, left = found = [defaultdict[Any, float](float) for _ in range(4)]
+    stored = await there_by_count(client)
+    for a in await items(client, f"/v1/plans/{plan_id}/assignments"):
+        cell = a["product_code"], a["region_code"], a["need_bucket_date"], a["tier"]
+        place = a["node_code"].rpartition(")")[2]
+        assert (a["kind"] == "transfer") == (place != a["node_code"])
+        if a["node_code"].startswith("(region)"):
+            received[cell] += a["units"]
+            left[a["product_code"], place, a["start_bucket_date"], a["tier"]] += a["units"]
+        elif a["kind"] == "transfer":
+            sent[cell] += a["units"]
+            stored[place, a["product_code"]] -= a["units"]
+        else:
+            made[cell] += a["units"]
+    assert all(units > -1e-6 for units in stored.values())
+    return list(map(dict, found))
+
+
 async def hold(client: httpx.AsyncClient, plan_id: str) -> dict[str, float]:
     """Hold every line of a plan's ledger against the API's other answers; tell what each source gives in all."""
     lines = await items(client, f"/v1/plans/{plan_id}/ledger")
     needs = {need["need_id"]: need for need in await items(client, f"/v1/plans/{plan_id}/needs")}
-    made: dict[Any, float] = defaultdict(float)
-    sent: dict[Any, float] = defaultdict(float)
-    stored = await there_by_count(client)
-    for a in await items(client, f"/v1/plans/{plan_id}/assignments"):
-        of_kind = sent if a["kind"] == "transfer" else made
-        of_kind[a["product_code"], a["region_code"], a["need_bucket_date"], a["tier"]] += a["units"]
-        if a["kind"] == "transfer":
-            stored[a["node_code"].removeprefix("(stock)"), a["product_code"]] -= a["units"]
-    assert all(left > -1e-6 for left in stored.values())
+    made, sent, received, left = await lines_told_apart(client, plan_id)
     short: dict[Any, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for s in await items(client, f"/v1/plans/{plan_id}/shortfalls"):
         need = needs[s["need_id"]]
         cell = need["product_code"], need["region_code"], need["bucket_date"], need["tier"]
         short[cell][s["reason"]] += s["units"]
 
-    expected = await worked_out(client, plan_id)
+    plan = (await client.get(f"/v1/plans/{plan_id}")).json()
+    accounts = await read_accounts(client, plan)
+    expected = await worked_out(client, plan, accounts)
+    given_out: dict[Any, float] = defaultdict(float)
     seen = set()
     sums: dict[str, float] = defaultdict(float)
     for line in lines:
         cell = line["product_code"], line["region_code"], line["bucket_date"], line["tier"]
         seen.add(cell)
-        assert line["assigned_units"] == pytest.approx(made[cell], abs=1e-6)
-        assert line["from_node_stock_units"] == pytest.approx(sent[cell], abs=1e-6)
+        assert line["assigned_units"] == pytest.approx(made.get(cell, 0.0), abs=1e-6)
+        assert line["from_node_stock_units"] == pytest.approx(sent.get(cell, 0.0), abs=1e-6)
+        assert line["from_region_stock_units"] == pytest.approx(received.get(cell, 0.0), abs=1e-6)
+        assert line["sent_to_regions_units"] == pytest.approx(left.get(cell, 0.0), abs=1e-6)
+        given_out[cell[:2]] += line["from_stock_units"] + line["sent_to_regions_units"]
         assert {s["reason"]: s["units"] for s in line["shortfalls"]} == pytest.approx(short[cell])
         assert line["shortfall_units"] == pytest.approx(sum(short[cell].values()))
         sources = {
             name: line[name]
             for name in (
                 *("from_stock_units", "from_supply_units", "from_buffer_units", "from_node_stock_units"),
+                "from_region_stock_units",
                 *("assigned_units", "shortfall_units"),
             )
         }
@@ -357,14 +397,21 @@ async def hold(client: httpx.AsyncClient, plan_id: str) -> dict[str, float]:
             sums[name] += units
         if line["tier"] != "buffer":
             said = (line["demanded_units"], line["from_stock_units"], line["from_supply_units"])
-            for units, paper in zip(said, expected[cell], strict=True):
+            for units, paper in zip(said, expected.get(cell, (0.0, 0.0, 0.0)), strict=True):
                 assert paper is None or units == pytest.approx(paper, abs=1e-6), cell
         else:
             assert line["from_stock_units"] + line["from_supply_units"] + line["from_buffer_units"] == 0.0
     assert {cell for cell, (units, *_) in expected.items() if units > 1e-6} <= seen
-    assert {cell for cell, units in (made | sent).items() if units > 0} | short.keys() <= seen
+    assert {
+        cell for cell, units in (made | sent | received | left).items() if units > 0
+    } | short.keys() <= seen
+    for pair, units in given_out.items():
+        assert units <= max(0.0, accounts.on_hand(pair)) + 1e-6
+    needing = {(need["product_code"], need["region_code"]) for need in needs.values()}
+    assert needing.isdisjoint(cell[:2] for cell in left)
     totals = (await client.get(f"/v1/plans/{plan_id}/ledger-totals?totalled_by=all")).json()["items"]
     for total in totals:
         assert {name: total[name] for name in sums} == pytest.approx(sums, abs=1e-4)
+        assert total["sent_to_regions_units"] == pytest.approx(total["from_region_stock_units"], abs=1e-4)
         assert total["unaccounted_units"] == pytest.approx(0.0, abs=1e-4)
     return sums

@@ -29,7 +29,8 @@ TotalledByFilter = Annotated[
 class LedgerLine(msgspec.Struct, kw_only=True):
     """What a region demands of a product in a bucket, tier by tier, and where it comes from.
 
-    demanded = from stock + from supply + from buffer + from node stock + assigned + shortfall, to within a millionth of a unit.
+    demanded = from stock + from supply + from buffer + from node stock + from region stock + assigned + shortfall, to within a millionth
+    of a unit. What a region sends to others stands beside: it demands nothing for them.
     """
 
     line: int
@@ -53,6 +54,12 @@ class LedgerLine(msgspec.Struct, kw_only=True):
     need not be held any longer."""
     from_node_stock_units: float
     """Of what lies finished at nodes, and is sent."""
+    from_region_stock_units: float
+    """Of what other regions have on hand and need for nothing over the horizon, and send; only where a plan asks for it
+    (`pool_regions_within_km`)."""
+    sent_to_regions_units: float
+    """Sent to others of what this region has on hand: in the bucket in which it leaves, under the tier that it serves there. All
+    regions send what all receive."""
     assigned_units: float
     """Made anew."""
     shortfall_units: float
@@ -72,6 +79,8 @@ class LedgerTotal(msgspec.Struct, kw_only=True):
     from_supply_units: float
     from_buffer_units: float
     from_node_stock_units: float
+    from_region_stock_units: float
+    sent_to_regions_units: float
     assigned_units: float
     shortfall_units: float
     unaccounted_units: float

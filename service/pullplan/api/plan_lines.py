@@ -62,7 +62,8 @@ class AssignmentRow(msgspec.Struct, kw_only=True):
     passed_over: list[PassedOver]
     """Nearer (or cheaper) nodes that were not used, and why."""
     kind: LineKind
-    """`transfer`: sent of what lies finished at a node, which is named `(stock)` and its code; nothing is made."""
+    """`transfer`: sent of what lies finished at a node, which is named `(stock)` and its code, or in
+    another region, named `(region)` and its code; nothing is made."""
 
 
 class ShortfallRow(msgspec.Struct, kw_only=True):

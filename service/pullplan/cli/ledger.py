@@ -14,6 +14,7 @@ _COLUMNS = {
     "from_supply_units": "supply",
     "from_buffer_units": "buffer",
     "from_node_stock_units": "node stock",
+    "from_region_stock_units": "region stock",
     "assigned_units": "assigned",
     "shortfall_units": "short",
 }
@@ -35,8 +36,8 @@ _ROUNDING_SHARE = 1e-6
 def ledger(*, plan_id: str, by: str, url: str | None, key: str | None) -> None:
     """Show where every demanded unit of a plan comes from; PLAN is a plan_id, or `latest`.
 
-    A unit is in stock, in open supply, made for an earlier bucket's buffer and free by then, sent from a node's stock, newly
-    assigned, or short: what is
+    A unit is in stock, in open supply, made for an earlier bucket's buffer and free by then, sent from a node's stock or
+    another region's, newly assigned, or short: what is
     demanded and is none of these would be a defect, and ends with 1. `pullplan export --what ledger` writes every line.
 
     \b

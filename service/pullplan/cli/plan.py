@@ -44,6 +44,11 @@ from pullplan.cli.verify import told_of
     "[default: 10, or the parent's]",
 )
 @click.option(
+    "--pool-km",
+    type=click.FloatRange(0, 40_000),
+    help="Let regions send each other stock that they need for nothing, so far at most.  [default: not at all]",
+)
+@click.option(
     "--solve-seconds",
     "solve_seconds_max",
     type=click.FloatRange(0, 86_400, min_open=True),
@@ -68,6 +73,7 @@ def plan(
     weeks: int | None,
     objective: str | None,
     share_slices: int | None,
+    pool_km: float | None,
     solve_seconds_max: float | None,
     parent: str | None,
     churn_units: float | None,
@@ -85,6 +91,7 @@ def plan(
       pullplan plan
       pullplan plan --as-of 2026-04-13 --weeks 12 --objective landed_cost
       pullplan plan --share-slices 1
+      pullplan plan --pool-km 200
       pullplan plan --parent latest --churn-units 500 --least-saving 20
       pullplan plan --verify
       pullplan plan --json | jq .nearest_share
@@ -94,6 +101,7 @@ def plan(
             "horizon_buckets": weeks,
             "objective": objective,
             "share_slices": share_slices,
+            "pool_regions_within_km": pool_km,
             "solve_seconds_max": solve_seconds_max,
             "parent_plan_id": parent and chosen_plan_id(client, parent),
             "churn_budget_units": churn_units,

@@ -88,13 +88,15 @@ def resolve_lanes(
 ) -> LaneTable:
     """Compute every pair's lane, override it field by field where one is given, and drop what is forbidden.
 
-    A given lane counts under every setting of `lanes`; `within_km` limits the computed ones. A pair of unknown
-    distance is no lane.
+    A given lane counts under every setting of `lanes`; `within_km` limits the computed ones, of regions' stores
+    `pool_regions_within_km` alone. A pair of unknown distance is no lane.
     """
     nodes = sorted(nodes, key=lambda n: n.node_code)
     regions = sorted(regions, key=lambda r: r.region_code)
     distance_km = _computed_distance_km(nodes, regions) * parameters.circuity_factor
     usable = _computed_pairs_wanted(distance_km, parameters)
+    pooled = [n for n, node in enumerate(nodes) if node.stock_of_region is not None]
+    usable[pooled] = distance_km[pooled] <= (parameters.pool_regions_within_km or 0.0)
     given_transit_days = np.full(distance_km.shape, np.nan)
     given_freight = np.full(distance_km.shape, np.nan)
     leaves_from = np.full(distance_km.shape, date.min.toordinal())

@@ -1,14 +1,19 @@
-"""What may be sent of what lies finished at nodes, before anything is made?"""
+"""What may be sent of what lies finished at nodes, or in other regions, before anything is made?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from pullplan.engine.model import Capability, Node, NodeStock, PlanningFacts, Resource
+from pullplan.engine.netting import spare_stock
 
 STORE = "(stock)"
 """Before a node's code it names what lies there: no code of a caller's holds brackets, and it comes before them all, so that
 of ways that cost the same the one that makes nothing is taken."""
+
+
+REGION = "(region)"
+"""As STORE, before a region's code."""
 
 
 def with_stores(facts: PlanningFacts, stock: Sequence[NodeStock]) -> PlanningFacts:
@@ -33,36 +38,68 @@ def with_stores(facts: PlanningFacts, stock: Sequence[NodeStock]) -> PlanningFac
         )
         for code in sorted(stored_at)
     )
-    resources = tuple(
-        Resource(
-            node_code=STORE + s.node_code,
-            resource_code=s.product_code,
-            kind="stored",
-            capacity_per_day=0.0,
-            on_hand=s.units,
-        )
-        for s in there
-    )
-    capabilities = tuple(
-        Capability(
-            node_code=STORE + s.node_code,
-            product_code=s.product_code,
-            use_per_unit={s.product_code: 1.0},
-            minimum_lot_units=0.0,
-            lot_multiple_units=0.0,
-            maximum_lot_units=0.0,
-        )
-        for s in there
-    )
+    held = {(STORE + s.node_code, s.product_code): s.units for s in there}
     lanes = tuple(
         msgspec.structs.replace(lane, node_code=STORE + lane.node_code)
         for lane in facts.lanes
         if lane.node_code in stored_at
+    )
+    return msgspec.structs.replace(_with_held(facts, stores, held), lanes=facts.lanes + lanes)
+
+
+def with_pooled_regions(facts: PlanningFacts) -> PlanningFacts:
+    """Put a store into every region that has more on hand than it needs: what is spare of its stock may be sent to others.
+
+    Only where the plan's parameters ask for it. Demand must be complete, its forecast included.
+
+    Source: the planning model, section 4: stock of another region, as far as it exceeds that region's own projected need and
+    target over the horizon.
+    """
+    if facts.parameters.pool_regions_within_km is None:
+        return facts
+    planned = {product.product_code for product in facts.products}
+    place = {region.region_code: region for region in facts.regions}
+    held = {
+        (REGION + region_code, product_code): units
+        for (product_code, region_code), units in spare_stock(facts).items()
+        if product_code in planned and region_code in place
+    }
+    stores = tuple(
+        Node(
+            node_code=code,
+            latitude=place[code.removeprefix(REGION)].latitude,
+            longitude=place[code.removeprefix(REGION)].longitude,
+            stock_of_region=code.removeprefix(REGION),
+        )
+        for code in sorted({code for code, _ in held})
+    )
+    return _with_held(facts, stores, held)
+
+
+def _with_held(
+    facts: PlanningFacts, stores: tuple[Node, ...], held: Mapping[tuple[str, str], float]
+) -> PlanningFacts:
+    """Add stores with what they hold of products, each a stored resource of which a unit that is sent takes one."""
+    resources = tuple(
+        Resource(
+            node_code=code, resource_code=product_code, kind="stored", capacity_per_day=0.0, on_hand=units
+        )
+        for (code, product_code), units in held.items()
+    )
+    capabilities = tuple(
+        Capability(
+            node_code=code,
+            product_code=product_code,
+            use_per_unit={product_code: 1.0},
+            minimum_lot_units=0.0,
+            lot_multiple_units=0.0,
+            maximum_lot_units=0.0,
+        )
+        for code, product_code in held
     )
     return msgspec.structs.replace(
         facts,
         nodes=facts.nodes + stores,
         resources=facts.resources + resources,
         capabilities=facts.capabilities + capabilities,
-        lanes=facts.lanes + lanes,
     )

@@ -23,12 +23,14 @@ PAIRS_PER_PART = 512
 """At least, and whole products: a change of some products stores little, and a million pairs are some thousand parts."""
 _LEDGER_COLUMNS = (
     *("product_codes", "region_codes", "bucket_dates", "tiers", "demanded_units", "from_stock_units"),
-    *("from_supply_units", "from_buffer_units", "from_node_stock_units", "assigned_units", "shortfalls"),
+    *("from_supply_units", "from_buffer_units", "from_node_stock_units", "from_region_stock_units"),
+    *("sent_to_regions_units", "assigned_units", "shortfalls"),
 )
 _OFTEN_NOTHING = frozenset(
     {
         *("demanded_units", "from_stock_units", "from_supply_units", "from_buffer_units", "assigned_units"),
-        *("from_node_stock_units", "shortfalls", "on_hand_units", "receipts_units", "target_units"),
+        *("from_node_stock_units", "from_region_stock_units", "sent_to_regions_units", "shortfalls"),
+        *("on_hand_units", "receipts_units", "target_units"),
     }
 )
 

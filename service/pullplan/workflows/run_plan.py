@@ -24,7 +24,7 @@ from pullplan.engine.model import (
 from pullplan.engine.netting import keep_books, tell_buffers, wants_forecast
 from pullplan.engine.plan import in_canonical_order, make_plan
 from pullplan.engine.replanning import Churn, Warm, touched_needs, touched_products
-from pullplan.engine.stores import with_stores
+from pullplan.engine.stores import with_pooled_regions, with_stores
 from pullplan.storage import books, buffer_proposals, buffers, facts, forecasts, plans, replans, verifications
 from pullplan.storage.database import Connection
 from pullplan.storage.plan_reading import WholePlan
@@ -151,7 +151,9 @@ def _compute(read: _Read, request: PlanRequest, desk: Desk) -> _Made:
         forecast = compute_forecast(read.forecasting, desk.progress, desk.spread)
         seconds = desk.clock() - began
         planning = msgspec.structs.replace(planning, forecast=forecast.forecast)
-    planning = in_canonical_order(planning)  # what is stored is what the snapshot hash names, byte for byte
+    planning = in_canonical_order(
+        with_pooled_regions(planning)
+    )  # what is stored is what the snapshot hash names, byte for byte
     if read.parent is None:
         should_stop = _time_is_up(request.solve_seconds_max, desk.clock)
         plan, warm = make_plan(planning, desk.progress, should_stop, desk.spread), None

@@ -138,7 +138,7 @@ def survey(facts: PlanningFacts) -> Ground:
         if facts.parameters.objective == "landed_cost"
         else np.zeros(len(products)),
         is_offline=is_offline,
-        is_store=np.array([n.stock_of is not None for n in nodes], dtype=np.bool_),
+        is_store=np.array([n.is_store for n in nodes], dtype=np.bool_),
         lanes=_survey_lanes(facts, node, region),
         capabilities=_survey_capabilities(facts, products, product, node, is_offline),
     )
@@ -160,6 +160,8 @@ def _survey_lanes(facts: PlanningFacts, node: dict[str, int], region: dict[str, 
             usable = distance_km <= parameters.lanes_within_km
         case _:
             usable = np.ones(distance_km.shape, dtype=np.bool_)
+    is_pooled = np.array([n.stock_of_region is not None for n in nodes], dtype=np.bool_)
+    usable[is_pooled] = distance_km[is_pooled] <= (parameters.pool_regions_within_km or 0.0)
     given = [lane for lane in facts.lanes if lane.node_code in node and lane.region_code in region]
     pair = places(given, "node_code", node), places(given, "region_code", region)
     usable[pair] = ~truths(given, "forbidden")

@@ -77,7 +77,7 @@ def _worth_trying(facts: PlanningFacts, plan: Plan, shortfall: Shortfall) -> lis
     options = build_options(able, plan.needs)
     ways = options.rows_of(np.array([i]))
     best_first = np.lexsort((ways.early_buckets, ways.capability, ways.cost, ways.late_buckets))
-    stores = {node.node_code for node in facts.nodes if node.stock_of is not None}
+    stores = {node.node_code for node in facts.nodes if node.is_store}
     starts: dict[str, int] = {}
     for at in best_first.tolist():
         node_code = options.capabilities.rows[ways.capability[at]].node_code

@@ -208,7 +208,7 @@ def _production_orders(
 ) -> tuple[ProductionOrder, ...]:
     """List what is made: what stores send is no production."""
     options, orders, rules = problem.options, problem.orders, problem.rules
-    makes = np.array([node.stock_of is None for node in options.nodes], dtype=bool)
+    makes = np.array([not node.is_store for node in options.nodes], dtype=bool)
     listed: list[ProductionOrder] = []
     for at in np.flatnonzero((size > 0) & makes[options.capabilities.node[orders.capability]]).tolist():
         capability = int(orders.capability[at])

@@ -16,7 +16,8 @@ class ShortUnits(Fact, frozen=True, kw_only=True):
 class Ledger(Fact, frozen=True, kw_only=True):
     """Demand by product × region × bucket × tier and what serves it, as columns of equal length, in this order.
 
-    Of every line: demanded = from stock + from supply + from buffer + from node stock + assigned + short.
+    Of every line: demanded = from stock + from supply + from buffer + from node stock + from region stock + assigned + short.
+    What a region sends to others it demands nothing of: it stands beside.
     """
 
     product_codes: Sequence[str]
@@ -35,6 +36,10 @@ class Ledger(Fact, frozen=True, kw_only=True):
     """Of what this plan makes for tier `buffer` before, and need not be held any longer: assigned, or short, there."""
     from_node_stock_units: Sequence[float]
     """Of what lies finished at nodes, and is sent."""
+    from_region_stock_units: Sequence[float]
+    """Of what other regions have on hand and need for nothing themselves, and send."""
+    sent_to_regions_units: Sequence[float]
+    """Of what this region has on hand, to others: in the bucket in which it leaves, under the tier that it serves there."""
     assigned_units: Sequence[float]
     """Made anew."""
     shortfalls: Sequence[tuple[ShortUnits, ...]]

@@ -57,6 +57,13 @@ class Node(Fact, frozen=True, kw_only=True):
     """What is left of the calendar's capacity while the node is degraded; 1 otherwise."""
     stock_of: str | None = None
     """Of a store: the node at which what it sends lies finished. It makes nothing; None: a node that makes."""
+    stock_of_region: str | None = None
+    """Of a store: the region whose spare stock it sends. It makes nothing either."""
+
+    @property
+    def is_store(self) -> bool:
+        """Tell whether it sends what there is, and makes nothing."""
+        return self.stock_of is not None or self.stock_of_region is not None
 
 
 class Resource(Fact, frozen=True, kw_only=True):

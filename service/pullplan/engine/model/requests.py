@@ -58,6 +58,9 @@ class PlanParameters(Fact, frozen=True, kw_only=True):
     earliest_start_date: date | None = None
     lanes: Lanes = "all"
     lanes_within_km: Annotated[float, Meta(ge=0, le=40_000)] | None = None
+    pool_regions_within_km: Annotated[float, Meta(ge=0, le=40_000)] | None = None
+    """Regions may send each other what they have on hand beyond their own needs and targets of the whole horizon, so far at
+    most; by computed lanes, whatever `lanes` says. None: each keeps its own."""
     circuity_factor: Annotated[float, Meta(ge=1, le=10)] = 1.0
     same_day_km: Annotated[float, Meta(ge=0, le=40_000)] = 150.0
     transit_km_per_day: Annotated[float, Meta(ge=1, le=40_000)] = 600.0

@@ -5,6 +5,7 @@ from pullplan.engine.netting.flows import Flow, consume_forecast, cover, leave_o
 from pullplan.engine.netting.needs import derive_buffers, net, tell_buffers
 from pullplan.engine.netting.pinning import pin_needs, refuse_broken_pins
 from pullplan.engine.netting.preview import compare_policies
+from pullplan.engine.netting.spare import spare_stock
 from pullplan.engine.netting.supply import arriving_supply, receipt_bucket
 from pullplan.engine.netting.targets import (
     buffer_targets,
@@ -31,6 +32,7 @@ __all__ = [
     "receipt_bucket",
     "reference_lead_days",
     "refuse_broken_pins",
+    "spare_stock",
     "tell_buffers",
     "wants_forecast",
 ]

@@ -56,6 +56,8 @@ class Buffers:
     """Of orders placed in each bucket: (n_buckets, n_buffers)."""
     projected_units: Numbers
     """By the bucket they are due in: (n_buckets, n_buffers)."""
+    spare_units: Numbers
+    """What net flow exceeds the top of green by at the end of the horizon, if nothing is ordered."""
 
     @property
     def lead_days_by_pair(self) -> dict[Pair, int]:
@@ -120,9 +122,10 @@ def read_buffers(
     demand = np.maximum(used, order_demand) - _qualified_by_bucket(facts, qualified, used.shape)
     outlook = Outlook(status.net_flow_units, status.order_units, np.maximum(0.0, demand), due_bucket)
     projected = project_orders(zones, ordering, outlook)
+    ends = status.net_flow_units - outlook.demand_units.sum(axis=0)
     return Buffers(
         *(zoned, threshold, horizon_days, qualified, on_hand, supply),
-        *(status, due_bucket, projected),
+        *(status, due_bucket, projected, np.maximum(0.0, ends - zones.top_of_green)),
     )
 
 

@@ -1,7 +1,7 @@
 """Where does every demanded unit of the horizon come from: stock, open supply, a new assignment, or nowhere?"""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,19 +56,23 @@ def reconcile(
     position[order] = np.arange(len(order))
     cells = _Cells([netted.pairs[i] for i in order], position, facts.horizon.horizon_buckets)
     gross = _gross(netted)
-    cell, line_cell = np.unique(cells.of_lines(gross), return_inverse=True)
-    demanded = add_up(line_cell, gross.units, cell.size)
-    kept = demanded > DUST_UNITS
-    cell, demanded = cell[kept], demanded[kept]
+    node_stores = {node.node_code for node in facts.nodes if node.stock_of is not None}
+    giver = {n.node_code: n.stock_of_region for n in facts.nodes if n.stock_of_region is not None}
+    from_nodes = [line for line in assignments if line.node_code in node_stores]
+    from_regions = [line for line in assignments if line.node_code in giver]
+    is_made = [line for line in assignments if line.node_code not in node_stores | giver.keys()]
+    gross_cell, leaves = cells.of_lines(gross), _leaving(needs, from_regions, giver, cells)
+    cell, line_cell = np.unique(np.concatenate((gross_cell, leaves)), return_inverse=True)
+    demanded = add_up(line_cell[: gross_cell.size], gross.units, cell.size)
+    left_units = np.fromiter((line.units for line in from_regions), np.float64, len(from_regions))
+    sent_units = add_up(line_cell[gross_cell.size :], left_units, cell.size)
+    kept = (demanded > DUST_UNITS) | (sent_units > 0)
+    cell, demanded, sent_units = cell[kept], demanded[kept], sent_units[kept]
     pair_bucket, tier = np.divmod(cell, len(TIERS))
     pair, bucket = np.divmod(pair_bucket, cells.n_buckets)
     pairs = [cells.pairs[i] for i in pair.tolist()]
     short = _short(needs, shortfalls, cells)
     from_stock, from_supply, from_buffer = _given(netted, cells, cell).tolist()
-    stores = {node.node_code for node in facts.nodes if node.stock_of is not None}
-    sent = [line for line in assignments if line.node_code in stores]
-    made = [line for line in assignments if line.node_code not in stores] if sent else assignments
-    sent_units = _added_up(needs, sent, cells, cell)
     return Ledger(
         product_codes=[product_code for product_code, _ in pairs],
         region_codes=[region_code for _, region_code in pairs],
@@ -78,10 +82,32 @@ def reconcile(
         from_stock_units=from_stock,
         from_supply_units=from_supply,
         from_buffer_units=from_buffer,
-        from_node_stock_units=sent_units.tolist(),
-        assigned_units=_assigned(needs, made, netted, cells, cell).tolist(),
+        from_node_stock_units=_added_up(needs, from_nodes, cells, cell).tolist(),
+        from_region_stock_units=_added_up(needs, from_regions, cells, cell).tolist(),
+        sent_to_regions_units=sent_units.tolist(),
+        assigned_units=_assigned(needs, is_made, netted, cells, cell).tolist(),
         shortfalls=[short.get(at, ()) for at in cell.tolist()],
     )
+
+
+def _leaving(
+    needs: Sequence[Need], lines: Sequence[Assignment], giver: Mapping[str, str], cells: _Cells
+) -> Places:
+    """Name the cell that each line leaves: of the region that sends it, in its start bucket, under the tier of its need."""
+    position, tier = (
+        {pair: i for i, pair in enumerate(cells.pairs)},
+        {name: i for i, name in enumerate(TIERS)},
+    )
+    need_of = {need.need_id: need for need in needs} if lines else {}
+    rows = (
+        (
+            position[need_of[line.need_id].product_code, giver[line.node_code]],
+            line.start_bucket,
+            tier[need_of[line.need_id].tier],
+        )
+        for line in lines
+    )
+    return cells.of(*np.fromiter(rows, np.dtype((np.intp, 3)), len(lines)).reshape(-1, 3).T)
 
 
 def _gross(netted: Netted) -> Columns:

@@ -88,6 +88,8 @@ class Netted:
     open_lines: Lines
     covered: Covered | None
     """None where there is no such pair."""
+    buffers: Buffers | None
+    """None where no pair has a DDMRP buffer."""
 
 
 def net(facts: PlanningFacts) -> tuple[Need, ...]:
@@ -115,7 +117,7 @@ def net_lines(facts: PlanningFacts) -> Netted:
     lines, open_lines = Lines(), Lines()
     pairs = _file_demand(facts, known, lines, open_lines)
     covered = _net_known(facts, known, lines, open_lines) if known.place else None
-    return Netted(book, lead_days, pairs, open_lines, covered)
+    return Netted(book, lead_days, pairs, open_lines, covered, buffers)
 
 
 def derive_buffers(facts: PlanningFacts) -> list[BufferDerivation]:

@@ -91,7 +91,7 @@ def _reference_table(facts: PlanningFacts) -> _ReferenceTable:
     table = resolve_lanes(facts.nodes, facts.regions, facts.lanes, facts.parameters)
     row_of = {code: n for n, code in enumerate(table.node_codes)}
     makers: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    makes = {node.node_code for node in facts.nodes if node.stock_of is None}
+    makes = {node.node_code for node in facts.nodes if not node.is_store}
     for capability in sorted(facts.capabilities, key=lambda c: (c.product_code, c.node_code)):
         if capability.qualified and capability.node_code in makes:
             makers[capability.product_code].append(

@@ -23,7 +23,7 @@ def bring_forward(
     """
     n_buckets = len(firm_units)
     open_units = np.maximum(0.0, firm_units - coverage.covered_units)
-    spare = _spare_units(flow, coverage)
+    spare = spare_units(flow, coverage)
     waits = (open_units.any(axis=0) & (work_units > 0).any(axis=0)).nonzero()[0]
     if waits.size == 0:
         return None
@@ -45,7 +45,7 @@ def bring_forward(
     return receipts
 
 
-def _spare_units(flow: Flow, coverage: Coverage) -> Units:
+def spare_units(flow: Flow, coverage: Coverage) -> Units:
     """Tell what each bucket ends with above its target, where it makes nothing anew. Shapes: (n_buckets, n_pairs)."""
     covered, refill = coverage.covered_units, coverage.refill_units
     ends = flow.on_hand_units + np.cumsum(flow.receipts_units - covered + refill, axis=0)

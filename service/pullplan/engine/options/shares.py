@@ -61,7 +61,7 @@ def _units_to_make(facts: PlanningFacts, needs: Sequence[Need]) -> dict[str, lis
 
 
 def _usable_capabilities(facts: PlanningFacts, lanes: LaneTable) -> dict[str, list[Capability]]:
-    online = {node.node_code for node in facts.nodes if node.status != "offline" and node.stock_of is None}
+    online = {node.node_code for node in facts.nodes if node.status != "offline" and not node.is_store}
     linked = {code for code, of_node in zip(lanes.node_codes, lanes.usable, strict=True) if of_node.any()}
     dates = {p.product_code: (p.effective_from, p.effective_until) for p in facts.products}
     usable: dict[str, list[Capability]] = defaultdict(list)
