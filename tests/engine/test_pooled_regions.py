@@ -27,7 +27,8 @@ from pullplan.engine.model import (
 )
 from pullplan.engine.netting import keep_books, net, spare_stock
 from pullplan.engine.plan import in_canonical_order, make_plan
-from pullplan.engine.stores import REGION, with_pooled_regions
+from pullplan.engine.stores import REGION
+from pullplan.engine.stores import with_pooled_regions as put_stores
 
 HOMES = {"NORTH": 50.0, "SOUTH": 49.0, "WEST": 45.0}
 """By latitude: SOUTH is 111 km from NORTH, and WEST 556 km."""
@@ -70,6 +71,10 @@ def facts_of(
     )
 
 
+def pooled(facts: PlanningFacts) -> PlanningFacts:
+    return put_stores(facts, spare_stock(facts))
+
+
 def units_by_node(facts: PlanningFacts) -> dict[str, float]:
     facts = in_canonical_order(facts)
     plan = make_plan(facts)
@@ -80,9 +85,9 @@ def units_by_node(facts: PlanningFacts) -> dict[str, float]:
 def test_what_a_neighbour_needs_for_nothing_is_sent_before_anything_is_made_farther_away():
     orders, stock = [("NORTH", 1, 50.0), ("SOUTH", 3, 10.0)], {"SOUTH": 40.0, "WEST": 90.0}
     facts = facts_of(orders, stock, mill=53.0, pool_regions_within_km=200.0)
-    pooled = with_pooled_regions(facts)
-    assert units_by_node(pooled) == {REGION + "SOUTH": 30.0, "MILL": 20.0}
-    ledger = keep_books(pooled, make_plan(pooled)).ledger
+    facts = pooled(facts)
+    assert units_by_node(facts) == {REGION + "SOUTH": 30.0, "MILL": 20.0}
+    ledger = keep_books(facts, make_plan(facts)).ledger
     rows = list(zip(ledger.region_codes, ledger.buckets, ledger.tiers, strict=True))
     north, left, south = (rows.index((r, b, "order")) for r, b in (("NORTH", 1), ("SOUTH", 1), ("SOUTH", 3)))
     assert len(rows) == 3
@@ -105,19 +110,19 @@ def test_it_is_made_where_nobody_asks_for_stock_of_others_or_that_is_too_far_or_
     mill: float, parameters: Any
 ):
     facts = facts_of([("NORTH", 1, 20.0)], {"SOUTH": 40.0}, mill, **parameters)
-    assert units_by_node(with_pooled_regions(facts)) == {"MILL": 20.0}
+    assert units_by_node(pooled(facts)) == {"MILL": 20.0}
 
 
 def test_stock_that_costs_only_its_way_is_cheaper_than_what_is_made_nearby():
     facts = facts_of(
         [("NORTH", 1, 20.0)], {"SOUTH": 40.0}, objective="landed_cost", pool_regions_within_km=200.0
     )
-    assert units_by_node(with_pooled_regions(facts)) == {REGION + "SOUTH": 20.0}
+    assert units_by_node(pooled(facts)) == {REGION + "SOUTH": 20.0}
 
 
 def test_given_lanes_alone_do_not_keep_regions_from_their_neighbours():
     facts = facts_of([("NORTH", 1, 20.0)], {"SOUTH": 40.0}, lanes="given_only", pool_regions_within_km=200.0)
-    assert units_by_node(with_pooled_regions(facts)) == {REGION + "SOUTH": 20.0}
+    assert units_by_node(pooled(facts)) == {REGION + "SOUTH": 20.0}
 
 
 def test_what_is_still_to_come_is_not_sent():
@@ -210,7 +215,7 @@ def test_without_its_spare_stock_a_region_needs_what_it_needed(facts: PlanningFa
 @settings(max_examples=60, deadline=None)
 @given(books_of_regions())
 def test_every_unit_of_stock_is_given_out_once_and_what_leaves_arrives(facts: PlanningFacts):
-    facts = in_canonical_order(with_pooled_regions(facts))
+    facts = in_canonical_order(pooled(facts))
     plan = make_plan(facts)
     assert check(facts, plan).findings == ()
     books = keep_books(facts, plan)

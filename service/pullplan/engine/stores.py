@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from pullplan.engine.model import Capability, Node, NodeStock, PlanningFacts, Resource
-from pullplan.engine.netting import spare_stock
 
 STORE = "(stock)"
 """Before a node's code it names what lies there: no code of a caller's holds brackets, and it comes before them all, so that
@@ -47,21 +46,17 @@ def with_stores(facts: PlanningFacts, stock: Sequence[NodeStock]) -> PlanningFac
     return msgspec.structs.replace(_with_held(facts, stores, held), lanes=facts.lanes + lanes)
 
 
-def with_pooled_regions(facts: PlanningFacts) -> PlanningFacts:
-    """Put a store into every region that has more on hand than it needs: what is spare of its stock may be sent to others.
-
-    Only where the plan's parameters ask for it. Demand must be complete, its forecast included.
+def with_pooled_regions(facts: PlanningFacts, spare_units: Mapping[tuple[str, str], float]) -> PlanningFacts:
+    """Put a store into every region that has more on hand than it needs, by product and region: others may be sent of it.
 
     Source: the planning model, section 4: stock of another region, as far as it exceeds that region's own projected need and
     target over the horizon.
     """
-    if facts.parameters.pool_regions_within_km is None:
-        return facts
     planned = {product.product_code for product in facts.products}
     place = {region.region_code: region for region in facts.regions}
     held = {
         (REGION + region_code, product_code): units
-        for (product_code, region_code), units in spare_stock(facts).items()
+        for (product_code, region_code), units in spare_units.items()
         if product_code in planned and region_code in place
     }
     stores = tuple(

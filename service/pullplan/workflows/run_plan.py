@@ -21,7 +21,7 @@ from pullplan.engine.model import (
     PlanParameters,
     PlanRequest,
 )
-from pullplan.engine.netting import keep_books, tell_buffers, wants_forecast
+from pullplan.engine.netting import keep_books, spare_stock, tell_buffers, wants_forecast
 from pullplan.engine.plan import in_canonical_order, make_plan
 from pullplan.engine.replanning import Churn, Warm, touched_needs, touched_products
 from pullplan.engine.stores import with_pooled_regions, with_stores
@@ -151,9 +151,8 @@ def _compute(read: _Read, request: PlanRequest, desk: Desk) -> _Made:
         forecast = compute_forecast(read.forecasting, desk.progress, desk.spread)
         seconds = desk.clock() - began
         planning = msgspec.structs.replace(planning, forecast=forecast.forecast)
-    planning = in_canonical_order(
-        with_pooled_regions(planning)
-    )  # what is stored is what the snapshot hash names, byte for byte
+    planning = with_pooled_regions(planning, spare_stock(planning))
+    planning = in_canonical_order(planning)  # what is stored is what the snapshot hash names, byte for byte
     if read.parent is None:
         should_stop = _time_is_up(request.solve_seconds_max, desk.clock)
         plan, warm = make_plan(planning, desk.progress, should_stop, desk.spread), None

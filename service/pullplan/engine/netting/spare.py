@@ -11,7 +11,9 @@ from pullplan.engine.netting.waiting import spare_units
 
 
 def spare_stock(facts: PlanningFacts) -> dict[Pair, float]:
-    """Tell what each product × region has on hand beyond all that it needs itself over the horizon, by its units.
+    """Tell what each product × region has on hand beyond all that it needs itself over the horizon.
+
+    Nothing where the plan's parameters don't ask for it. Demand must be complete, its forecast included.
 
     Spare is what stock gives to none of the region's own demand, as far as every bucket keeps its target without it and makes
     nothing anew; of a DDMRP buffer also only what net flow exceeds the top of green by at the end of the horizon. Without it
@@ -19,6 +21,8 @@ def spare_stock(facts: PlanningFacts) -> dict[Pair, float]:
 
     Source: the planning model, section 4, the last paragraph.
     """
+    if facts.parameters.pool_regions_within_km is None:
+        return {}
     netted = net_lines(facts)
     if netted.covered is None:
         return {}
