@@ -114,3 +114,17 @@ async def test_a_parameter_that_is_none_is_refused_everywhere_as_the_document_sa
         if "get" in operations and "{" not in path:
             answer = await client.get(path, params={"no_such": "1"})
             assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "no_such"), path
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("number", ["0.5", "1700000000", "1e9"])
+async def test_a_number_is_no_instant(client, number: str):
+    instants = [
+        (path, parameter["name"])
+        for path, operations in openapi.document()["paths"].items()
+        for parameter in operations.get("get", {}).get("parameters", ())
+        if parameter["schema"].get("format") == "date-time" and "{" not in path
+    ]
+    assert len(instants) > 15
+    for path, name in instants:
+        assert (await client.get(path, params={name: number})).status_code == 422, (path, name)

@@ -135,13 +135,16 @@ def vast() -> bytes:
         (b"product_code\nRUM\n", 400, "no XLSX workbook"),
         (workbook([HEADER])[:200], 400, "no XLSX workbook"),
         (workbook([]), 400, "no sheet of the workbook has a filled cell"),
+        (workbook([[" "]]), 422, "line 1 must be a header"),
+        (workbook([["\n"], [" "]]), 422, "line 1 must be a header"),
+        (workbook([[""]]), 400, "no sheet of the workbook has a filled cell"),
         (workbook([HEADER], [HEADER]), 400, "this one has 'Sheet1', 'Sheet2'"),
         (workbook([[], ["source", "units", "amount"]]), 422, "line 2 must be a header"),
         (workbook([HEADER, [*order(1)[:7], date(2026, 3, 1)]]), 422, "write an instant as RFC 3339 with an offset"),
         (vast(), 413, "takes more than 1024 MB"),
         (b"PK" + b"0" * XLSX_BYTES_MAX, 413, "a workbook may have 52428800 bytes"),
     ],
-    ids=["text", "torn", "empty", "two", "header", "instant", "vast", "large"],
+    ids=["text", "torn", "empty", "blank", "blanks", "nothing", "two", "header", "instant", "vast", "large"],
 )  # fmt: skip
 async def test_what_is_no_such_sheet_is_refused_in_words(
     network: httpx.AsyncClient, body: bytes, status: int, words: str

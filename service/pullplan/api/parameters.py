@@ -1,6 +1,7 @@
 """Which parameters does a handler take, and is one given that it doesn't?"""
 
 from collections import Counter
+from datetime import datetime
 from functools import cache
 from typing import Any, get_args
 
@@ -41,8 +42,24 @@ def _names_without_null(handler: HTTPRouteHandler) -> frozenset[str]:
     )
 
 
+@cache
+def _names_of_instants(handler: HTTPRouteHandler) -> frozenset[str]:
+    """Name what the framework would read a number for, as seconds since 1970."""
+    return frozenset(
+        name for name, _, field, _ in parameters_of(handler) if datetime in get_args(field.annotation)
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
-    """Refuse a query parameter that the resource doesn't have, that is given twice, or as `null`: before anything is done.
+    """Refuse a query parameter that the resource doesn't have, that is given twice, as `null`, or as a number for an instant: before anything is done.
 
     Raises: ContentInvalidError.
     """
@@ -62,6 +79,13 @@ async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
         LineProblem(code="invalid", detail=f"{name}: null is no value, leave it out instead", field=name)
         for name, text in request.query_params.multi_items()
         if text.lower() == "null" and name in _names_without_null(request.route_handler)
+    ]
+    problems += [
+        LineProblem(
+            code="invalid", detail=f"{name}: write an instant as RFC 3339 does, with an offset", field=name
+        )
+        for name, text in request.query_params.multi_items()
+        if _is_number(text) and name in _names_of_instants(request.route_handler)
     ]
     if problems:
         raise ContentInvalidError("; ".join(problem.detail for problem in problems[:5]), problems)

@@ -58,7 +58,7 @@ def only_sheet(body: bytes) -> CalamineSheet:
         raise _RefusedError("the workbook asks for a password: save it without one") from None
     except CalamineError as error:
         raise _RefusedError(f"the body is no XLSX workbook that can be read: {error}") from None
-    filled = [sheet for sheet in sheets if sheet.start is not None]
+    filled = [sheet for sheet in sheets if next(rows_of(sheet), None)]
     if len(filled) > 1:
         named = ", ".join(repr(sheet.name) for sheet in filled)
         raise _RefusedError(f"send a workbook with one filled sheet; this one has {named}")
