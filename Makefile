@@ -3,7 +3,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest -q -n 2 --dist worksteal
 
-.PHONY: help demo test test-long check format openapi migration-hashes bench bench-peers image lock clean
+.PHONY: help demo test test-long operations check format openapi migration-hashes bench bench-peers image lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -16,6 +16,9 @@ test: .venv/synced ## Every test that ends within minutes
 
 test-long: .venv/synced ## The longer fault and load runs
 	$(PYTEST) -m long
+
+operations: .venv/synced ## How often schemathesis got 2xx from each operation of the contract
+	$(BIN)/pytest -q -s tests/contract/test_schemathesis.py
 
 check: .venv/synced ## Format, lint, types, import contracts, SQL lint, contract drift
 	$(BIN)/ruff format --check .
