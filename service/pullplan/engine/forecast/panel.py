@@ -115,6 +115,8 @@ def forecast_with_grounds(
                 backtest=backtests.get(pair, ()),
             )
         )
+    region_sizes = dict(pool.region_sizes)
+    del made, pool
     series = assemble_series(drafts)
     forecast = Forecast(
         first_bucket_date=dates[0],
@@ -130,7 +132,7 @@ def forecast_with_grounds(
         bias_ratio=bias_ratio,
         widths={c: (float(w[0]), float(w[1])) for c, w in zip(panel.classes, widths.T, strict=True)},
         usual_scores=scores,
-        region_sizes=dict(pool.region_sizes),
+        region_sizes=region_sizes,
         products=_products(panel),
     )
     return forecast, tuple(grounds), total_forecasts(series, panel, agreed), knowledge
@@ -170,7 +172,8 @@ def forecast_established(panel: Panel, widths: Units, say: Say) -> tuple[dict[Pa
     }
     made = {}
     for i, pair in enumerate(panel.pairs):
-        paths = spoken.paths[i]
+        # A copy of its own is given back once its series is assembled; a part of all paths would keep them all.
+        paths = spoken.paths[i].copy()
         if not np.isfinite(paths).all() or not paths.shape[0]:
             paths = deviation_paths(panel.units[i], panel.n_steps)
         made[pair] = Projection(
@@ -196,16 +199,18 @@ class Draft:
     accuracy: Accuracy
 
 
-def assemble_series(drafts: Sequence[Draft]) -> list[SeriesForecast]:
-    """Put quantiles around means, some hundred series at a time: what is held meanwhile is bounded.
+def assemble_series(drafts: list[Draft]) -> list[SeriesForecast]:
+    """Put quantiles around means, some hundred series at a time, and let go of their drafts: none is left.
 
     Shapes: drafts and result (n_series,)
     """
-    return [
-        series
-        for first in range(0, len(drafts), _BLOCK_SERIES)
-        for series in _assemble_block(drafts[first : first + _BLOCK_SERIES])
-    ]
+    made: list[SeriesForecast] = []
+    drafts.reverse()
+    while drafts:
+        block = drafts[-_BLOCK_SERIES:][::-1]
+        del drafts[-_BLOCK_SERIES:]
+        made += _assemble_block(block)
+    return made
 
 
 def _assemble_block(drafts: Sequence[Draft]) -> list[SeriesForecast]:
