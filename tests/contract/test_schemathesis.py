@@ -245,6 +245,7 @@ def test_schemathesis_finds_nothing_and_every_operation_succeeds(
             "COUNTED_IN": str(counted),
             "URL": open_service.url,
             "KEY": open_service.key,
+            "DISCARDED": own["discardBufferProposal"]["path.proposal_id"],
         },
         capture_output=True,
         text=True,

@@ -33,8 +33,12 @@ def workbook(context: Any, value: Any) -> bytes:  # noqa: ARG001
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:  # noqa: ARG001 - the names are the library's
-    """Start a run to be cancelled: one that was made before has ended long since."""
-    if case.operation.definition.raw["operationId"] == "cancelRun" and case.path_parameters:
+    """Start a run to be cancelled, as one that was made before has ended long since; discard what is not accepted."""
+    if not case.path_parameters:
+        return
+    if case.operation.definition.raw["operationId"] == "discardBufferProposal":
+        case.path_parameters["proposal_id"] = os.environ["DISCARDED"]
+    if case.operation.definition.raw["operationId"] == "cancelRun":
         headers = {"Authorization": f"Bearer {os.environ['KEY']}"}
         run = httpx.post(f"{os.environ['URL']}/v1/forecasts", json={}, headers=headers).json()
         case.path_parameters["run_id"] = run["run_id"]

@@ -193,7 +193,7 @@ def books_of_regions(draw: st.DrawFn) -> PlanningFacts:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(books_of_regions())
 def test_without_its_spare_stock_a_region_needs_what_it_needed(facts: PlanningFacts):
     spare = spare_stock(facts)

@@ -212,7 +212,7 @@ def test_no_more_is_sent_than_lies_there_and_the_checker_says_so(network: Any, a
         assert "over_capacity" in {finding.code for finding in found}
 
 
-@pytest.mark.parametrize("seed", range(9))
+@pytest.mark.parametrize("seed", range(6))
 def test_lots_beside_stores_cost_what_the_best_orders_of_all_cost(seed: int):
     # Together the rest of all products just fits: who sends what from stock decides whether lots can be made.
     facts, needs = small_instance(seed, (SMALL, MIDDLE, LEAST)[seed % 3])
