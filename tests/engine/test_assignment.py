@@ -24,7 +24,7 @@ from pullplan.engine.options import build_options
 small = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@pytest.mark.parametrize("n_networks", [50, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("n_networks", [20, pytest.param(100, marks=pytest.mark.long)])
 def test_every_stage_is_as_small_as_an_independent_programme_finds(n_networks: int) -> None:
     """Whole, and by prices where they assign; that programme holds earlier stages by rows, and so to 1e-4 at worst."""
 

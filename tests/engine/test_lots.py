@@ -441,7 +441,7 @@ def ruled_networks(draw: st.DrawFn) -> PlanningFacts:
     )
 
 
-@pytest.mark.parametrize("n_networks", [25, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("n_networks", [12, pytest.param(60, marks=pytest.mark.long)])
 def test_any_network_gets_a_feasible_certified_plan_of_whole_lots(n_networks: int):
     @given(ruled_networks())
     @settings(max_examples=n_networks, deadline=None)

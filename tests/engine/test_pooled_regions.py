@@ -193,7 +193,7 @@ def books_of_regions(draw: st.DrawFn) -> PlanningFacts:
     )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(books_of_regions())
 def test_without_its_spare_stock_a_region_needs_what_it_needed(facts: PlanningFacts):
     spare = spare_stock(facts)
@@ -212,7 +212,7 @@ def test_without_its_spare_stock_a_region_needs_what_it_needed(facts: PlanningFa
     assert {region_code for _, region_code in spare}.isdisjoint(n.region_code for n in needs)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(books_of_regions())
 def test_every_unit_of_stock_is_given_out_once_and_what_leaves_arrives(facts: PlanningFacts):
     facts = in_canonical_order(pooled(facts))

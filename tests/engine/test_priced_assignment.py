@@ -170,7 +170,7 @@ def assert_equal_stages(options: Options, solution: Solution) -> None:
 
 
 @pytest.mark.parametrize(
-    "seeds", [range(50), pytest.param(range(50, 1_100), marks=pytest.mark.long)], ids=len
+    "seeds", [range(25), pytest.param(range(25, 1_050), marks=pytest.mark.long)], ids=len
 )
 def test_random_networks_are_as_good_as_the_whole_programme_stage_by_stage(seeds: range) -> None:
     n_priced = 0
