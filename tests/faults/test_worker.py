@@ -168,7 +168,7 @@ def test_a_worker_survives_an_outage_of_its_database(tmp_path: Path):
         server.stop()
 
 
-N_KILLED = 8
+N_KILLED = 6
 
 
 @pytest.mark.long
