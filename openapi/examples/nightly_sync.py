@@ -2,13 +2,14 @@
 
 PULLPLAN_URL=http://127.0.0.1:8000 PULLPLAN_KEY=pp_… python nightly_sync.py export/ assignments.csv
 
-Run it again as often as you like: what is known is not stored twice, and a day has one plan.
+Run it again as often as you like: what is known is not stored twice, and the same files make one plan a day.
 """
 
 import hashlib
 import os
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -81,7 +82,8 @@ def main() -> None:
     folder, target = map(Path, sys.argv[1:])
     key = {"Authorization": f"Bearer {os.environ['PULLPLAN_KEY']}"}
     with httpx.Client(base_url=os.environ["PULLPLAN_URL"], headers=key, timeout=120) as service:
-        plan = planned(service, f"nightly-{send(service, folder)}")
+        sent = send(service, folder)
+        plan = planned(service, f"nightly-{datetime.now(UTC):%Y-%m-%d}-{sent}")
         fetch(service, plan, target)
     print(f"{plan} is in {target}")
 

@@ -26,12 +26,12 @@ DEFAULT_POLICY: Row = {
 }
 
 
-async def items(client: httpx.AsyncClient, path: str, limit: int = 400) -> list[Row]:
+async def items(client: httpx.AsyncClient, path: str, limit: int = 400, **params: str) -> list[Row]:
     """Read a list page by page."""
     found: list[Row] = []
     cursor: dict[str, Any] = {}
     while True:
-        answer = await client.get(path, params={"limit": limit, **cursor})
+        answer = await client.get(path, params={"limit": limit, **params, **cursor})
         assert answer.status_code == 200, answer.text
         page = answer.json()
         found += page["items"]

@@ -78,6 +78,12 @@ async def test_a_token_may_do_what_it_says(anonymous, key, algorithm):
     assert (refused.status_code, refused.json()["code"]) == (403, "scope-missing")
 
 
+async def test_clocks_may_differ_by_a_little(anonymous):
+    now = int(time.time())
+    for text in (token(exp=now - LEEWAY_SECONDS // 2), token(nbf=now + LEEWAY_SECONDS // 2)):
+        assert (await anonymous.get("/v1/me", headers=bearer(text))).status_code == 200
+
+
 async def test_a_token_for_a_node_sees_that_node_alone(anonymous, key_with):
     admin = bearer(await key_with("admin"))
     for code in ("ULM", "BONN"):

@@ -132,6 +132,21 @@ def test_what_is_still_to_come_is_not_sent():
     assert spare_stock(msgspec.structs.replace(facts, open_supply=(line,))) == {("BREAD", "SOUTH"): 4.0}
 
 
+def test_who_is_left_with_just_its_minimum_is_not_filled_up_to_its_maximum():
+    policy = PullPolicy(policy="minimum_maximum", minimum_stock_units=15.0, maximum_stock_units=40.0)
+    for units in range(2_000, 30_000, 197):
+        facts = facts_of([("WEST", 1, 7.3), ("WEST", 2, 0.17), ("WEST", 3, 2.41)], {"WEST": units / 100})
+        parameters = PlanParameters(pool_regions_within_km=2000.0)
+        facts = msgspec.structs.replace(facts, policies=(policy,), parameters=parameters)
+        spare = spare_stock(facts).get(("BREAD", "WEST"), 0.0)
+        [there] = facts.stock
+        left = (msgspec.structs.replace(there, count_units=there.count_units - spare),)
+        if spare > 0:
+            assert [
+                need for need in net(msgspec.structs.replace(facts, stock=left)) if need.region_code == "WEST"
+            ] == []
+
+
 POLICIES = st.sampled_from(
     [
         PullPolicy(policy="make_to_order"),

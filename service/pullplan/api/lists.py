@@ -6,7 +6,7 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from litestar.params import QueryParameter
@@ -65,11 +65,13 @@ def decode_cursor[K](cursor: str | None, key_type: type[K]) -> K | None:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         key: K = msgspec.json.decode(raw, type=key_type)
     except (ValueError, binascii.Error, msgspec.MsgspecError):
-        detail = "cursor: give next_cursor of this same list, unchanged"
-        raise ContentInvalidError(
-            detail, [LineProblem(code="cursor-invalid", detail=detail, field="cursor")]
-        ) from None
+        raise _not_given_out() from None
     return key
+
+
+def _not_given_out() -> ContentInvalidError:
+    detail = "cursor: give next_cursor of this same list, unchanged"
+    return ContentInvalidError(detail, [LineProblem(code="cursor-invalid", detail=detail, field="cursor")])
 
 
 def decode_sorted(cursor: str | None, sort: str | None, key_type: Any) -> Any:
@@ -79,10 +81,13 @@ def decode_sorted(cursor: str | None, sort: str | None, key_type: Any) -> Any:
     """
     if sort is None:
         return decode_cursor(cursor, key_type)
-    said: Any = Literal.__getitem__(sort)
-    sorted_type: Any = tuple.__class_getitem__((said, *typing.get_args(key_type)))
+    sorted_type: Any = tuple.__class_getitem__((str, *typing.get_args(key_type)))
     key: Any = decode_cursor(cursor, sorted_type)
-    return None if key is None else key[1:]
+    if key is None:
+        return None
+    if key[0] != sort:
+        raise _not_given_out()
+    return key[1:]
 
 
 def page[T](rows: Sequence[T], limit: int, key: Callable[[T], Sequence[Any]]) -> Page[T]:

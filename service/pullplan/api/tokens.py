@@ -119,7 +119,7 @@ class TokenReader:
             name=next((name for name in names if isinstance(name, str) and name), subject)[:200],
             scopes=scopes,
             node_code=node_code,
-            expires_at=datetime.fromtimestamp(int(claims["exp"]), UTC),
+            expires_at=datetime.fromtimestamp(int(claims["exp"]) + LEEWAY_SECONDS, UTC),
         )
 
     async def _key_set(self, now: datetime, kept: timedelta) -> KeySet:

@@ -49,16 +49,11 @@ def best_sizes(
     programme = lay_out(problem, tables, free)
     highs = programme.handed_over()
     _WholeLots(problem, tables, programme, highs).begin_with(known)
-    cheapest = sum(
-        float(np.where(np.isfinite(least), least, 0.0) @ table.units)
-        for table in tables
-        for least in (table.cost.min(axis=0, initial=np.inf),)
-    )
     highs.setOptionValue("primal_feasibility_tolerance", FEASIBILITY_TOLERANCE)
     highs.setOptionValue("mip_feasibility_tolerance", FEASIBILITY_TOLERANCE)
     highs.setOptionValue("mip_max_nodes", MOST_NODES)
     highs.setOptionValue("mip_rel_gap", 0.0)
-    highs.setOptionValue("mip_abs_gap", GAP_SHARE * cheapest)
+    highs.setOptionValue("mip_abs_gap", GAP_SHARE * sum(map(_cheapest, tables)))
     stopped = []
 
     def ask(event: Any) -> None:
@@ -78,6 +73,12 @@ def best_sizes(
     return Whole(size, float(highs.getInfo().objective_function_value), is_best)
 
 
+def _cheapest(table: Table) -> float:
+    """Add up what all units cost at their cheapest orders, those that no order can serve nothing."""
+    least = table.cost.min(axis=0, initial=np.inf)
+    return float(np.where(np.isfinite(least), least, 0.0) @ table.units)
+
+
 def _without_rounding(sizes: Sizes, units: FloatArray) -> FloatArray:
     """Take away what HiGHS's tolerance adds to sizes, or takes from them."""
     multiple = np.where(sizes.multiple > 0, sizes.multiple, 1.0)
@@ -94,8 +95,8 @@ class _WholeLots:
     ) -> None:
         self._programme, self._highs = programme, highs
         self._sizes = problem.rules.of(problem.orders.capability[programme.order])
-        may_begin_empty = self._sizes.minimum if problem.make_minimum else 0.0
-        self._most_surplus = np.maximum(self._sizes.multiple, may_begin_empty)
+        of_minimum = self._sizes.minimum if problem.make_minimum else 0.0
+        self._most_surplus = np.maximum(self._sizes.multiple, of_minimum)
         self._integers: dict[int, tuple[int, float]] = {}
         """Which columns are whole numbers: of which order, and for how many units they stand; 0: whether it is made."""
         for order in range(len(programme.order)):

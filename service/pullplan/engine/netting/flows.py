@@ -8,6 +8,8 @@ import numpy.typing as npt
 type Units = npt.NDArray[np.float64]
 type Places = npt.NDArray[np.intp]
 
+DUST_UNITS = 5e-7
+"""What floating point and a dying series' smoothed forecast leave behind; a millionth of a unit is a need."""
 PAIRS_AT_ONCE = 8192
 """Some dozen columns of so many stay in a core's cache."""
 
@@ -121,7 +123,8 @@ def _cover_some(flow: Flow, into: Coverage, *, least_refill: float) -> None:
         there -= stock
         level = target
         if flow.fill_up_to_units is not None:
-            is_below = projected - (demand - covered) < target
+            # Who has just the minimum, but for the rounding of sums, is not below it.
+            is_below = projected - (demand - covered) < target - DUST_UNITS
             level = np.where(is_below, np.maximum(target, flow.fill_up_to_units), target)
         np.subtract(level, projected, out=refill)
         np.maximum(refill, least_refill, out=refill)

@@ -8,9 +8,9 @@ import numpy as np
 
 from pullplan.engine.demand import Pair
 from pullplan.engine.model import TIERS, Assignment, Ledger, Need, PlanningFacts, Shortfall, ShortUnits
-from pullplan.engine.netting.flows import Places, Units, add_up, split_cover
+from pullplan.engine.netting.flows import DUST_UNITS, Places, Units, add_up, split_cover
 from pullplan.engine.netting.needs import BUFFER, Netted
-from pullplan.engine.netting.ordering import DUST_UNITS, Columns
+from pullplan.engine.netting.ordering import Columns
 
 PINNED = TIERS.index("pinned")
 

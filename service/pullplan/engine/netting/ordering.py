@@ -8,10 +8,7 @@ import numpy as np
 
 from pullplan.engine.demand import Pair
 from pullplan.engine.model import TIERS, Need, PlanningFacts, Tier
-from pullplan.engine.netting.flows import Places, Units
-
-DUST_UNITS = 5e-7
-"""What floating point and a dying series' smoothed forecast leave behind; a millionth of a unit is a need."""
+from pullplan.engine.netting.flows import DUST_UNITS, Places, Units
 
 
 class Columns(NamedTuple):

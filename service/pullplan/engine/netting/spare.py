@@ -1,16 +1,11 @@
 """What of its stock does a region need for nothing?"""
 
-from collections import defaultdict
-from collections.abc import Mapping
-
-import msgspec
 import numpy as np
 
 from pullplan.engine.demand import Pair
 from pullplan.engine.model import PlanningFacts
-from pullplan.engine.netting.flows import split_cover
-from pullplan.engine.netting.needs import net, net_lines
-from pullplan.engine.netting.ordering import DUST_UNITS
+from pullplan.engine.netting.flows import DUST_UNITS, split_cover
+from pullplan.engine.netting.needs import net_lines
 from pullplan.engine.netting.waiting import spare_units
 
 
@@ -38,28 +33,4 @@ def spare_stock(facts: PlanningFacts) -> dict[Pair, float]:
         place = {pair: i for i, pair in enumerate(netted.pairs)}
         at = [place[pair] for pair in netted.buffers.zoned.pairs]
         spare[at] = np.minimum(spare[at], netted.buffers.spare_units)
-    found = {netted.pairs[i]: float(spare[i]) for i in np.flatnonzero(spare > DUST_UNITS).tolist()}
-    needing_more = _whose_needs_change(facts, found)
-    return {pair: units for pair, units in found.items() if pair not in needing_more}
-
-
-def _whose_needs_change(facts: PlanningFacts, spare: Mapping[Pair, float]) -> set[Pair]:
-    """Net once more without what is spare: who then needs anything else, at a threshold by a rounding, keeps its stock."""
-    if not spare:
-        return set()
-    left = tuple(
-        msgspec.structs.replace(
-            position,
-            count_units=position.count_units - spare.get((position.product_code, position.region_code), 0.0),
-        )
-        for position in facts.stock
-    )
-    with_all, without = _needs_by_pair(facts), _needs_by_pair(msgspec.structs.replace(facts, stock=left))
-    return {pair for pair in spare if with_all.get(pair) != without.get(pair)}
-
-
-def _needs_by_pair(facts: PlanningFacts) -> dict[Pair, list[tuple[int, str]]]:
-    needs = defaultdict[Pair, list[tuple[int, str]]](list)
-    for need in net(facts):
-        needs[need.product_code, need.region_code].append((need.bucket, need.tier))
-    return needs
+    return {netted.pairs[i]: float(spare[i]) for i in np.flatnonzero(spare > DUST_UNITS).tolist()}
