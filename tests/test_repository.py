@@ -189,6 +189,7 @@ def _build(source: Path, target: str, into: Path) -> Path:
     return built
 
 
+@pytest.mark.long
 def test_a_wheel_from_the_source_package_carries_sql_and_contract(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     for path in _committed_files():

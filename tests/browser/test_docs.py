@@ -52,6 +52,7 @@ def service(tmp_path: Path) -> Iterator[str]:
         process.wait(30)
 
 
+@pytest.mark.long
 def test_the_documentation_shows_every_operation_without_an_error_or_another_host(
     service: str, tmp_path: Path
 ):

@@ -15,7 +15,7 @@ from tests.engine.test_lots import network, planned
 from pullplan.engine.assignment import assign
 from pullplan.engine.certificate import stage_values
 from pullplan.engine.checker import check
-from pullplan.engine.lots import cut_into_lots, search
+from pullplan.engine.lots import cut_into_lots, search, whole
 from pullplan.engine.lots.flow import Flow
 from pullplan.engine.model import PlanningFacts, SearchProgress
 from pullplan.engine.netting import net
@@ -155,20 +155,27 @@ def crowded() -> PlanningFacts:
     )
 
 
+@pytest.fixture
+def short_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole, "MOST_NODES", 20)  # when it is stopped is asked here, not how far it gets
+
+
+@pytest.mark.usefixtures("short_search")
 def test_a_search_for_lots_that_is_stopped_keeps_the_best_so_far():
     options = build_options(facts := crowded(), net(facts))
     relaxation = assign(options)
-    whole = cut_into_lots(options, relaxation)
-    assert whole is not None
-    assert whole.solution.is_complete
+    unstopped = cut_into_lots(options, relaxation)
+    assert unstopped is not None
+    assert unstopped.solution.is_complete
     for n_asked in (0, 1, 6, 8):
         stopped = cut_into_lots(options, relaxation, should_stop=after(n_asked))
         assert stopped is not None
         assert not stopped.solution.is_complete
-        assert stopped.values[0] >= whole.values[0]
+        assert stopped.values[0] >= unstopped.values[0]
         assert stopped.production_orders
 
 
+@pytest.mark.usefixtures("short_search")
 def test_a_plan_whose_lots_were_stopped_at_once_is_feasible_and_says_so():
     facts = crowded()
     heard: list[str] = []

@@ -140,7 +140,7 @@ def seasonal_network(
 
 def test_random_seasonal_networks_are_as_good_as_the_whole_programme_stage_by_stage() -> None:
     n_priced = n_early = 0
-    for seed in range(48):
+    for seed in range(24):
         facts, needs = seasonal_network(seed, load=(0.5, 0.7, 0.8, 0.9)[seed % 4], n_buckets=1 + seed % 8)
         options = build_options(facts, needs)
         solution = assign_by_prices(options)
@@ -150,8 +150,8 @@ def test_random_seasonal_networks_are_as_good_as_the_whole_programme_stage_by_st
             assert_equal_stages(options, solution)
             n_early += certify(options, solution)[-1].value > 0
             assert check(facts, stated(facts, options, solution)).findings == ()
-    assert n_priced > 40
-    assert n_early > 20
+    assert n_priced > 20
+    assert n_early > 10
 
 
 def test_plans_that_cost_nothing_are_started_as_late_as_can_be() -> None:

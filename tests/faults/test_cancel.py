@@ -92,6 +92,7 @@ def left_of(runs: Queue, run_id: Any) -> int:
     return found
 
 
+@pytest.mark.long
 def test_a_long_run_is_cancelled_at_once_whatever_it_is_at(
     runs: Queue, working: subprocess.Popen[bytes], database_url: str
 ):

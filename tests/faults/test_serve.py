@@ -78,6 +78,7 @@ def test_keys_are_made_beside_a_running_service(service: Service):
         assert client.post("/v1/plans", json=PLAN, headers=own).status_code == 403
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("whose", ["the process that answers", "its parent", "the worker"])
 def test_a_process_that_is_killed_is_started_again(service: Service, whose: str):
     killed = {
@@ -129,6 +130,7 @@ def last_503(seen: list[tuple[float, int, str | None]]) -> float:
     return max(at for at, status, _ in seen if status == 503)
 
 
+@pytest.mark.long
 def test_a_killed_service_leaves_no_process_and_no_port_and_the_next_one_starts(tmp_path: Path):
     with running_service(tmp_path / "data", environment=ENVIRONMENT) as service:
         port = httpx.URL(service.url).port

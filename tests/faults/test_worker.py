@@ -82,6 +82,7 @@ def test_a_child_that_stored_its_run_computes_the_next_one_unless_it_is_gone(
     wait_until(lambda: none_alive(second), 2.0, "the end of a child that met an error")
 
 
+@pytest.mark.long
 def test_a_run_whose_child_always_dies_fails_after_three_attempts_and_says_so(
     runs: Queue, working: subprocess.Popen[bytes]
 ):
