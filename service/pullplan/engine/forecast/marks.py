@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET
-from pullplan.engine.demand import History, Units, fill_missing, median_of_known, middle_of_ordered
+from pullplan.engine.demand import History, Units, fill_missing, median_of_known
 from pullplan.engine.forecast.season import SEASONS
 from pullplan.engine.model import ForecastFacts, Mark
 
@@ -95,17 +95,29 @@ def find_outliers(units: Units, period: int) -> NDArray[np.bool_]:
 
 def _stands_out(units: Units) -> NDArray[np.bool_]:
     """Find what lies far above the median of its neighbours. Shapes: (n_series, n_buckets) to the same."""
+    n_known, n_positive = _counted_around(~np.isnan(units)), _counted_around(units > 0)
+    lowest = np.min(units, axis=1, keepdims=True, initial=np.inf, where=units > 0)
+    # A median above nothing is at least half the lowest demand: few are high enough for their neighbours to be looked at.
+    high = (
+        (n_known > NEIGHBOURS)
+        & (n_known - n_positive <= n_known // 2)
+        & (units > OUTLIER_FACTOR * lowest / 2)
+    )
     padded = np.pad(units, ((0, 0), (NEIGHBOURS, NEIGHBOURS)), constant_values=np.nan)
-    windows = np.sort(np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1, axis=1), axis=2)
-    median = middle_of_ordered(windows)
-    n_known = (~np.isnan(windows)).sum(axis=2)
-    high = (n_known > NEIGHBOURS) & (median > 0) & (units > OUTLIER_FACTOR * median)
-    # Few are so high that the rest has to be looked at.
-    around, median = windows[high], median[high]
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1, axis=1)[high]
+    median = median_of_known(around)
     deviation = _DEVIATION_OF_NORMAL * median_of_known(np.abs(around - median[:, None]))
     deviation = np.maximum(deviation, _LEAST_DEVIATION_SHARE * median)
-    high[high] = units[high] > median + OUTLIER_DEVIATIONS * deviation
+    high[high] = units[high] > np.maximum(OUTLIER_FACTOR * median, median + OUTLIER_DEVIATIONS * deviation)
     return high
+
+
+def _counted_around(holds: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Count by bucket where it holds of it and its neighbours. Shapes: (n_series, n_buckets) to the same."""
+    padded = np.pad(holds, ((0, 0), (NEIGHBOURS + 1, NEIGHBOURS)))
+    until = np.cumsum(padded, axis=1)
+    counts: NDArray[np.intp] = until[:, 2 * NEIGHBOURS + 1 :] - until[:, : -2 * NEIGHBOURS - 1]
+    return counts
 
 
 def _lone(high: NDArray[np.bool_], units: Units, period: int) -> NDArray[np.bool_]:
