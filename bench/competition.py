@@ -12,7 +12,7 @@ import numpy as np
 from bench.figure import figure
 from bench.scores import symmetric_error
 
-from pullplan.engine.demand import classify_demand
+from pullplan.engine.demand import classes_of
 from pullplan.engine.forecast.panel import forecast_established
 from pullplan.engine.forecast.season import Season
 from pullplan.engine.forecast.tournament import forecast_from, replay_trials, run_tournament
@@ -58,7 +58,7 @@ def _errors(series: list[Any]) -> list[float]:
         row[longest - len(one.x) :] = one.x
     pairs = [(one.sn, "") for one in series]
     panel = run_tournament(
-        pairs, units, [classify_demand(row) for row in units], Season(series[0].period),
+        pairs, units, classes_of(units), Season(series[0].period),
         n_steps=series[0].h, n_scored_steps=series[0].h, profile="thorough", progress=lambda _stage, _share: None,
     )  # fmt: skip
     say = partial(forecast_from, panel)

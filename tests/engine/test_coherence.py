@@ -24,6 +24,7 @@ from pullplan.engine.model import (
     DailyUnits,
     Forecast,
     ForecastFacts,
+    ForecastProfile,
     Horizon,
     Promotion,
     TotalForecast,
@@ -117,6 +118,21 @@ def test_a_steady_product_leads_its_wavering_regions(shifting: Any) -> None:
     assert product.method != "bottom_up"
     assert product.method_scores[product.method] == min(product.method_scores.values()) < 0.9
     assert np.array(product.mean_units) == pytest.approx(400.0, rel=0.01)
+
+
+@pytest.mark.parametrize(("profile", "compares"), [("quick", False), ("thorough", True)])
+def test_products_are_forecast_as_a_whole_only_where_enough_of_the_past_can_be_played_again(
+    profile: ForecastProfile, compares: bool
+) -> None:
+    draw = np.random.default_rng(3)
+    panel = {("A", region): draw.poisson(20, N_WEEKS) for region in "NSE"}
+    stages: list[str] = []
+    facts = facts_of(panel, profile=profile)
+    forecast, _, totals, _ = forecast_with_grounds(facts, lambda stage, _share: stages.append(stage))
+    assert ("products" in stages) == compares
+    assert_adds_up(forecast, totals)
+    (product,) = [t for t in totals if t.totalled_by == "product"]
+    assert bool(product.method_scores) == compares
 
 
 def test_a_total_whose_regions_cancel_out_is_surer_than_what_they_add_up_to(shifting: Any) -> None:

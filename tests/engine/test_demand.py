@@ -15,7 +15,7 @@ from pullplan.engine.demand import (
     AVERAGE_INTERVAL_LIMIT,
     SQUARED_VARIATION_LIMIT,
     bucket_history,
-    classify_demand,
+    classes_of,
     history_basis,
     on_hand_units,
     resolve_policy,
@@ -218,7 +218,7 @@ def test_no_order_of_the_signals_changes_history_and_no_unit_is_made(rows: list[
     ],
 )
 def test_demand_is_classed_by_interval_and_variation(units: list[float], demand_class: str) -> None:
-    assert classify_demand(np.array(units, dtype=float)) == demand_class
+    assert classes_of(np.array([units], dtype=float)) == [demand_class]
 
 
 def test_the_class_limits_are_the_published_ones(shared: Path) -> None:

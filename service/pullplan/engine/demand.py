@@ -1,8 +1,10 @@
 """What was demanded of a product × region in each complete bucket, and what kind of demand is it?"""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,9 +181,9 @@ def _told_before(facts: ForecastFacts, end: date) -> dict[Basis, _Signals]:
 
 def _signals_before(signals: DailyUnits, end: date) -> _Signals:
     n = len(signals.days)
-    numbering: dict[Pair, int] = {}
+    numbering: defaultdict[Pair, int] = defaultdict(count().__next__)
     columns = zip(signals.product_codes, signals.region_codes, strict=True)
-    numbers = np.fromiter((numbering.setdefault(pair, len(numbering)) for pair in columns), np.intp, n)
+    numbers = np.fromiter(map(numbering.__getitem__, columns), np.intp, n)
     days = np.fromiter(map(date.toordinal, signals.days), np.intp, n)
     units = np.array(signals.units, dtype=float)
     order = np.lexsort((units, days, numbers))
@@ -274,18 +276,22 @@ def middle_of_ordered(ordered: Units) -> Units:
     return middle
 
 
-def classify_demand(units: Units) -> DemandClass:
-    """Name the kind of demand of one series by its average interval and the variation of its non-zero sizes.
+def classes_of(units: Units) -> list[DemandClass]:
+    """Name the kind of demand of every series by its average interval and the variation of its non-zero sizes.
 
-    Shapes: units (n_buckets,), NaN ignored
+    Shapes: units (n_series, n_buckets), NaN ignored, result (n_series,)
     Source: Syntetos, Boylan & Croston, JORS 56 (2005) 495-503; `new` is our own class for too little history.
     """
-    known = units[~np.isnan(units)]
-    sizes = known[known > 0]
-    if known.size < LEAST_BUCKETS or sizes.size < LEAST_NON_ZERO_BUCKETS:
-        return "new"
-    frequent = known.size / sizes.size < AVERAGE_INTERVAL_LIMIT
-    steady = (sizes / sizes.mean()).var() < SQUARED_VARIATION_LIMIT
-    if frequent:
-        return "smooth" if steady else "erratic"
-    return "intermittent" if steady else "lumpy"
+    demanded = units > 0
+    n_known, n_sizes = (~np.isnan(units)).sum(axis=1), demanded.sum(axis=1)
+    is_new = (n_known < LEAST_BUCKETS) | (n_sizes < LEAST_NON_ZERO_BUCKETS)
+    n_sizes = np.maximum(1, n_sizes)
+    mean = units.sum(axis=1, where=demanded) / n_sizes
+    apart = units / np.where(is_new, 1.0, mean)[:, None] - 1.0
+    steady = np.square(apart).sum(axis=1, where=demanded) / n_sizes < SQUARED_VARIATION_LIMIT
+    frequent = n_known / n_sizes < AVERAGE_INTERVAL_LIMIT
+    usual = np.where(
+        frequent, np.where(steady, "smooth", "erratic"), np.where(steady, "intermittent", "lumpy")
+    )
+    classes: list[DemandClass] = np.where(is_new, "new", usual).tolist()
+    return classes

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pullplan.engine.demand import Pair, Units
 from pullplan.engine.forecast.adjustments import scaled_alike
 from pullplan.engine.forecast.models import ASTRAY_FACTOR
-from pullplan.engine.forecast.tournament import Panel, Spoken, forecast_from
+from pullplan.engine.forecast.tournament import Panel, Spoken, forecast_from, tried_origins
 from pullplan.engine.model import CoherenceMethod, DemandClass
 
 
@@ -106,6 +106,11 @@ def members_by_product(pairs: Sequence[Pair], classes: Sequence[DemandClass]) ->
         if demand_class != "new":
             rows[product_code].append(i)
     return {code: np.array(of_code, dtype=np.intp) for code, of_code in rows.items() if len(of_code) > 1}
+
+
+def can_compare(origins: Sequence[int], n_steps: int) -> bool:
+    """Tell whether enough of the past can be played again for any method to be compared: else regions simply add up."""
+    return len(tried_origins(np.array(origins, dtype=np.intp), n_steps)) >= LEAST_COMPARED_ORIGINS
 
 
 class Coherence:

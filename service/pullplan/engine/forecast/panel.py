@@ -10,11 +10,12 @@ import msgspec
 import numpy as np
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates
-from pullplan.engine.demand import History, Pair, Units, bucket_history, classify_demand
+from pullplan.engine.demand import History, Pair, Units, bucket_history, classes_of
 from pullplan.engine.forecast.accuracy import measured, panel_accuracy, scales_of, tally_of
 from pullplan.engine.forecast.adjustments import adjusted_mean, scaled_alike
+from pullplan.engine.forecast.backtest import backtest_origins
 from pullplan.engine.forecast.calibration import stretched
-from pullplan.engine.forecast.coherence import Coherence, members_by_product, total_units
+from pullplan.engine.forecast.coherence import Coherence, can_compare, members_by_product, total_units
 from pullplan.engine.forecast.grounds import candidates_of, history_grounds, past_forecasts, usual_scores
 from pullplan.engine.forecast.marks import mark_history
 from pullplan.engine.forecast.newcomers import Pool, Projection
@@ -65,7 +66,7 @@ def forecast_with_grounds(
     history = recent_history(bucket_history(facts))
     marked = mark_history(history, facts)
     units = marked.used
-    classes = [classify_demand(row) for row in units]
+    classes = classes_of(units)
     compete = partial(
         run_tournament,
         season=SEASONS[history.bucket],
@@ -75,14 +76,15 @@ def forecast_with_grounds(
         spread=spread,
     )
     hear = progress or (lambda _stage, _share: None)
-    families = members_by_product(history.pairs, classes)
+    origins = backtest_origins(units.shape[1], facts.n_steps, SEASONS[history.bucket].period, facts.profile)
+    families = members_by_product(history.pairs, classes) if can_compare(origins, facts.n_steps) else {}
     products = None
     if families:
         in_all = np.stack([total_units(units[rows]) for rows in families.values()])
         products = compete(
             [(product_code, "") for product_code in families],
             in_all,
-            [classify_demand(row) for row in in_all],
+            classes_of(in_all),
             progress=lambda _stage, share: hear("products", share),
         )
     panel = compete(history.pairs, units, classes, progress=hear)

@@ -20,7 +20,7 @@ from pullplan.engine.demand import (
     Pair,
     Units,
     bucket_history,
-    classify_demand,
+    classes_of,
     contradicts,
 )
 from pullplan.engine.forecast.accuracy import measured, scales_of, tally_of
@@ -126,7 +126,7 @@ class Refresh:
             (s.product_code, s.region_code): _Kept(s, g)
             for s, g in zip(base.forecast.series, base.grounds, strict=True)
         }
-        self._classes = [classify_demand(row) for row in marked.used]
+        self._classes = classes_of(marked.used)
         self._accuracies: dict[Pair, Accuracy] = {}
         self._told: dict[Pair, Grounds] = {}
         self._whole_products = {p.product_code: p.is_whole for p in base.knowledge.products}

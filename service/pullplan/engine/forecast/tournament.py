@@ -132,8 +132,8 @@ def run_tournament(
     )
     is_regular = np.array([c in REGULAR_CLASSES for c in kept_classes], dtype=bool)
     names = [
-        candidate_names(profile, is_regular=bool(kind), silent_for_long=is_silent_for_long(row))
-        for row, kind in zip(kept, is_regular, strict=True)
+        candidate_names(profile, is_regular=kind, silent_for_long=not kind and is_silent_for_long(row))
+        for row, kind in zip(kept, is_regular.tolist(), strict=True)
     ]
     fields: list[Field] = []
     places: dict[int, tuple[Field, int]] = {}
@@ -284,12 +284,12 @@ def replay_trials(panel: Panel, say: Say) -> tuple[Trials, Units]:
     kinds = np.array([sorted(set(panel.classes)).index(c) for c in panel.classes], dtype=np.intp)
     floored = np.array([c not in REGULAR_CLASSES for c in panel.classes], dtype=bool)
     finished = [origins + panel.n_steps <= origin for origin in origins]
-    proven = [k for k, f in enumerate(finished) if f.sum() >= LEAST_FINISHED_ORIGINS]
-    asked = (proven or list(range(origins.size))) if panel.pairs else []
+    asked = tried_origins(origins, panel.n_steps) if panel.pairs else []
+    is_proven = bool(asked) and _is_proven(finished[asked[0]])
     trials = Trials.none(len(panel.pairs), origins[asked], n_scored)
     tried: dict[int, TriedBand] = {}
     for at, k in enumerate(asked):
-        spoken = say(finished[k] & bool(proven), k)
+        spoken = say(finished[k] & is_proven, k)
         actual = panel.units[:, origins[k] : origins[k] + n_scored]
         band = spoken.band()[..., :n_scored]
         known = [tried[j] for j in tried if finished[k][j]]
@@ -300,6 +300,19 @@ def replay_trials(panel: Panel, say: Say) -> tuple[Trials, Units]:
         trials.naives[:, at] = seasonal_naives(panel.units, int(origins[k]), n_scored, panel.season.period)
         trials.quantiles[:, :, at] = shown
     return trials, band_scales(list(tried.values()), kinds, floored=floored)
+
+
+def tried_origins(origins: NDArray[np.intp], n_steps: int) -> list[int]:
+    """Number the origins that are played again: those by which enough others had finished; all where none is such a one.
+
+    Shapes: origins (n_origins,), rising
+    """
+    proven = [k for k, origin in enumerate(origins) if _is_proven(origins + n_steps <= origin)]
+    return proven or list(range(origins.size))
+
+
+def _is_proven(finished: NDArray[np.bool_]) -> bool:
+    return bool(finished.sum() >= LEAST_FINISHED_ORIGINS)
 
 
 def seasonal_naives(units: Units, origin: int, n_steps: int, period: int) -> Units:
