@@ -186,7 +186,10 @@ def _signals_before(signals: DailyUnits, end: date) -> _Signals:
     numbers = np.fromiter(map(numbering.__getitem__, columns), np.intp, n)
     days = np.fromiter(map(date.toordinal, signals.days), np.intp, n)
     units = np.array(signals.units, dtype=float)
-    order = np.lexsort((units, days, numbers))
+    moments = numbers * (int(days.max(initial=0)) + 1) + days
+    order = np.argsort(moments, kind="stable")
+    if (np.diff(moments[order]) == 0).any():
+        order = np.lexsort((units, moments))
     order = order[days[order] < end.toordinal()]
     present, local = np.unique(numbers[order], return_inverse=True)
     every = tuple(numbering)

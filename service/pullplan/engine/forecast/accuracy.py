@@ -90,11 +90,15 @@ def scales_of(units: Units, period: int) -> Scales:
     """
     missing = np.isnan(units)
     scales = Scales(np.full(units.shape[0], np.nan), np.full(units.shape[0], np.nan))
-    whole = np.flatnonzero(~missing.any(axis=1))
-    for first in range(0, whole.size, _BLOCK_SERIES):
-        rows = whole[first : first + _BLOCK_SERIES]
-        scales.absolute[rows], scales.square[rows] = _changes(units[rows], period)
-    for i in np.flatnonzero(missing.any(axis=1)).tolist():
+    # Those that begin in the same bucket and are known from there on are measured side by side.
+    starts = np.logical_and.accumulate(missing, axis=1).sum(axis=1)
+    is_whole = missing.sum(axis=1) == starts
+    for start in np.unique(starts[is_whole]).tolist():
+        alike = np.flatnonzero(is_whole & (starts == start))
+        for first in range(0, alike.size, _BLOCK_SERIES):
+            rows = alike[first : first + _BLOCK_SERIES]
+            scales.absolute[rows], scales.square[rows] = _changes(units[rows, start:], period)
+    for i in np.flatnonzero(~is_whole).tolist():
         ((scales.absolute[i],), (scales.square[i],)) = _changes(units[i][~missing[i]][None], period)
     return scales
 

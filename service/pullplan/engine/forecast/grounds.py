@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pullplan.engine.calendar import DAYS_PER_BUCKET
 from pullplan.engine.demand import History, Units
 from pullplan.engine.forecast.accuracy import Trials
-from pullplan.engine.forecast.backtest import UNTRIED_SCORE, Field, Standing, rank_candidates
+from pullplan.engine.forecast.backtest import UNTRIED_SCORE
 from pullplan.engine.forecast.tournament import Panel, score_name
 from pullplan.engine.model import Bucket, Candidate, Grounds, Mark, PastForecast
 
@@ -25,77 +25,83 @@ def history_grounds(
 
     Shapes: demanded and used (n_buckets,), marks bucket to mark
     """
-    known = np.flatnonzero(~np.isnan(demanded))
-    if known.size == 0:
+    known = ~np.isnan(demanded)
+    if not known.any():
         return Grounds()
-    start = int(known[0])
+    start = int(known.argmax())
     history = _known(demanded[start:])
     return Grounds(
         history_first_date=first_date + timedelta(days=start * DAYS_PER_BUCKET[bucket]),
         history_units=history,
         history_used_units=_known(used[start:]) if marks else history,
-        history_marks=tuple(map(marks.get, range(start, demanded.size))),
+        history_marks=tuple(map(marks.get, range(start, demanded.size))) if marks else (None,) * len(history),
     )
 
 
 def _known(units: Units) -> tuple[float | None, ...]:
-    if np.isnan(units).any():
-        return tuple(None if math.isnan(value) else value for value in units.tolist())
-    return tuple(units.tolist())
+    values = units.tolist()
+    # A sum is a number only where all are.
+    return (
+        tuple(None if math.isnan(value) else value for value in values)
+        if math.isnan(sum(values))
+        else tuple(values)
+    )
 
 
 def candidates_of(panel: Panel) -> list[tuple[Candidate, ...]]:
     """Rank every series' candidates over all origins; those that failed stand last, with the cause."""
-    every = np.ones(panel.origins.size, dtype=bool)
     ranked: list[tuple[Candidate, ...]] = [()] * len(panel.pairs)
-    for field in panel.fields:
-        standing = rank_candidates(
-            field, every, panel.n_scored_steps, stretches_per_origin=panel.stretches_per_origin
+    for field, standing in zip(panel.fields, panel.standings, strict=True):
+        n_able = np.isfinite(standing.score).sum(axis=1)
+        columns = (
+            field.rows,
+            n_able,
+            standing.order,
+            standing.score,
+            standing.bias_share,
+            standing.is_biased,
         )
-        order = standing.order
-        for at, row in enumerate(field.rows):
-            able = [int(c) for c in order[at] if np.isfinite(standing.score[at, c])]
-            failed = sorted(field.failures[at].items())
+        rows = zip(*(column.tolist() for column in columns), field.failures, strict=True)
+        for row, n, order, scores, biases, is_biased, failures in rows:
+            # Who can't be chosen comes last.
             ranked[row] = (
-                *(_candidate(field, standing, at, c) for c in able),
-                *(Candidate(model=name, failure=cause) for name, cause in failed),
+                *(_candidate(field.names[c], scores[c], biases[c], is_biased[c]) for c in order[:n]),
+                *(Candidate(model=name, failure=cause) for name, cause in sorted(failures.items())),
             )
     return ranked
 
 
 def usual_scores(panel: Panel) -> dict[str, float]:
     """Tell what each kind's candidates scored in the mean over its series."""
-    every = np.ones(panel.origins.size, dtype=bool)
     return {
         score_name(name, is_regular=field.is_regular): float(score)
-        for field in panel.fields
-        for name, score in zip(
-            field.names,
-            rank_candidates(
-                field, every, panel.n_scored_steps, stretches_per_origin=panel.stretches_per_origin
-            ).usual,
-            strict=True,
-        )
+        for field, standing in zip(panel.fields, panel.standings, strict=True)
+        for name, score in zip(field.names, standing.usual, strict=True)
     }
 
 
-def _candidate(field: Field, standing: Standing, at: int, c: int) -> Candidate:
-    score, bias = float(standing.score[at, c]), float(standing.bias_share[at, c])
+def _candidate(name: str, score: float, bias_share: float, is_biased: bool) -> Candidate:
     return Candidate(
-        model=field.names[c],
+        model=name,
         score=score if score < UNTRIED_SCORE / 2 else None,
-        bias_share=None if np.isnan(bias) else bias,
-        is_biased=bool(standing.is_biased[at, c]),
+        bias_share=None if math.isnan(bias_share) else bias_share,
+        is_biased=is_biased,
     )
 
 
 def past_forecasts(trials: Trials, history: History) -> list[tuple[PastForecast, ...]]:
     """Keep the latest trials of every series that do not overlap, in order of time. Shapes: result (n_series,)."""
     dates = [history.date_of(origin) for origin in trials.origins.tolist()]
+    n_steps = trials.forecasts.shape[2]
     is_drawn = np.isfinite(trials.quantiles).all(axis=(0, 3)).tolist()
+    apart_of: dict[bytes, list[int]] = {}
     kept = []
     for row, is_tried in enumerate(trials.is_tried):
-        apart = _apart(np.flatnonzero(is_tried), trials)
+        # Most series are tried at the same origins.
+        known = is_tried.tobytes()
+        if known not in apart_of:
+            apart_of[known] = _apart(np.flatnonzero(is_tried), trials.origins, n_steps)
+        apart = apart_of[known]
         means, bands = trials.forecasts[row, apart].tolist(), trials.quantiles[:, row, apart].tolist()
         kept.append(
             tuple(
@@ -106,12 +112,11 @@ def past_forecasts(trials: Trials, history: History) -> list[tuple[PastForecast,
     return kept
 
 
-def _apart(tried: NDArray[np.intp], trials: Trials) -> list[int]:
+def _apart(tried: NDArray[np.intp], origins: NDArray[np.intp], n_steps: int) -> list[int]:
     """Choose the latest origins that lie a horizon apart, in order of time."""
-    n_steps = trials.forecasts.shape[2]
     apart: list[int] = []
     for k in reversed(tried.tolist()):
-        is_free = not apart or trials.origins[k] + n_steps <= trials.origins[apart[-1]]
+        is_free = not apart or origins[k] + n_steps <= origins[apart[-1]]
         if is_free and len(apart) < MOST_PAST_FORECASTS:
             apart.append(k)
     return apart[::-1]

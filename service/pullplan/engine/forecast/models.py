@@ -201,13 +201,14 @@ def _median(members: Sequence[Units]) -> Units:
 
 
 def _say_levels(name: str, asked: Sequence[_Asked], paths: Units) -> None:
-    """Write what a model that knows a level alone says of each history. Shapes: paths (n_origins, n_steps)."""
-    model, n_steps = _STATELESS[name], paths.shape[1]
-    for one in asked:
-        paths[one.origin] = model.forecast(y=one.history, h=n_steps)["mean"] if one.highest > 0.0 else 0.0
-    # Such a path is flat.
-    if not all(abs(paths.item(one.origin, 0)) <= ASTRAY_FACTOR * one.highest for one in asked):
-        raise ArithmeticError(_ASTRAY)
+    """Write what a model that knows a level alone says of each history: a flat path. Shapes: paths (n_origins, n_steps)."""
+    forecast = _STATELESS[name].forecast
+    levels = [forecast(y=one.history, h=1)["mean"].item() if one.highest > 0.0 else 0.0 for one in asked]
+    for one, level in zip(asked, levels, strict=True):
+        # Nor is it within any range where it is no number.
+        if not abs(level) <= ASTRAY_FACTOR * one.highest:
+            raise ArithmeticError(_ASTRAY)
+    paths[[one.origin for one in asked]] = np.array(levels)[:, None]
 
 
 def _run_along(name: str, asked: Sequence[_Asked], paths: Units, *, refits_last: bool) -> None:

@@ -53,11 +53,13 @@ class Pool:
         """Gather them; `region_sizes` is what a whole panel told, where these are some products of it."""
         self._n_steps = n_steps
         self._by_product: dict[str, dict[str, Projection]] = defaultdict(dict)
+        self._levels_of: dict[str, dict[str, float]] = defaultdict(dict)
         for (product_code, region_code), series in sorted(established.items()):
             self._by_product[product_code][region_code] = series
+            self._levels_of[product_code][region_code] = float(series.mean.mean())
         self._usual = {
-            product_code: float(np.mean([s.mean.mean() for s in regions.values()]))
-            for product_code, regions in self._by_product.items()
+            product_code: float(np.mean([*levels.values()]))
+            for product_code, levels in self._levels_of.items()
         }
         regions = {region_code for _, region_code in established}
         self.region_sizes = region_sizes or {code: self._measured_size(code) for code in sorted(regions)}
@@ -109,8 +111,8 @@ class Pool:
 
         Shapes: (3,), a low, a middle and a high one, equally likely
         """
-        others = self._by_product[product_code]
-        sizes = np.array([s.mean.mean() / self._size_of(r) for r, s in others.items() if s.mean.any()])
+        others = self._levels_of[product_code]
+        sizes = np.array([level / self._size_of(r) for r, level in others.items() if level > 0])
         scatter = float(np.std(np.log(sizes), ddof=1)) if sizes.size > 1 else 0.0
         sigma = (1 - certainty) * max(scatter, _LEAST_SCATTER)
         levels: Units = np.exp(sigma * np.array([-_OUTER_LEVEL, 0.0, _OUTER_LEVEL]))
@@ -122,9 +124,9 @@ class Pool:
     def _measured_size(self, region_code: str) -> float:
         """Compare what a region takes of its established products to what regions usually take of them."""
         taken = usual = 0.0
-        for product_code, regions in self._by_product.items():
-            if region_code in regions:
-                taken += float(regions[region_code].mean.mean())
+        for product_code, levels in self._levels_of.items():
+            if region_code in levels:
+                taken += levels[region_code]
                 usual += self._usual[product_code]
         return float(np.clip(taken / usual, 1 / SIZE_LIMIT, SIZE_LIMIT)) if usual > 0 else 1.0
 

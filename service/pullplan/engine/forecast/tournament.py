@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pullplan.engine.demand import Pair, Units
 from pullplan.engine.forecast.accuracy import LEVELS, Trials
-from pullplan.engine.forecast.backtest import Field, backtest_origins, pick, rank_candidates
+from pullplan.engine.forecast.backtest import Field, Standing, backtest_origins, pick, rank_candidates
 from pullplan.engine.forecast.calibration import TriedBand, band_scales, stretched
 from pullplan.engine.forecast.chunks import cut_into_chunks, run_chunk
 from pullplan.engine.forecast.models import HISTORIC_MEAN, candidate_names, seasonal_naive
@@ -58,6 +59,20 @@ class Panel:
         """Which share of a horizon lies between two origins: neighbouring ones see much the same demand."""
         spacing = int(self.origins[1] - self.origins[0]) if self.origins.size > 1 else self.n_steps
         return min(1.0, spacing / self.n_steps)
+
+    @cached_property
+    def standings(self) -> tuple[Standing, ...]:
+        """What all origins together say of each field's candidates."""
+        return self.standings_by(np.ones(self.origins.size, dtype=bool))
+
+    def standings_by(self, finished: NDArray[np.bool_]) -> tuple[Standing, ...]:
+        """Rank each field's candidates by what some origins say. Shapes: finished (n_origins,), result (n_fields,)."""
+        return tuple(
+            rank_candidates(
+                field, finished, self.n_scored_steps, stretches_per_origin=self.stretches_per_origin
+            )
+            for field in self.fields
+        )
 
 
 @dataclass(frozen=True)
@@ -232,14 +247,13 @@ def forecast_from(
     means = np.empty((n_series, panel.n_steps))
     then = np.empty((n_series, int(finished.sum()), panel.n_steps))
     actuals = np.empty_like(then)
-    for field in panel.fields:
-        chosen = rank_candidates(
-            field, finished, panel.n_scored_steps, stretches_per_origin=panel.stretches_per_origin
-        ).order[:, 0]
+    standings = panel.standings if finished.all() else panel.standings_by(finished)
+    for field, standing in zip(panel.fields, standings, strict=True):
+        chosen = standing.order[:, 0]
         said = pick(field.forecasts, chosen)
         means[field.rows], then[field.rows] = said[:, origin], said[:, :-1][:, finished]
         actuals[field.rows] = field.actuals[:, finished]
-        for row, c in zip(field.rows, chosen, strict=True):
+        for row, c in zip(field.rows.tolist(), chosen.tolist(), strict=True):
             models[row] = field.names[c]
     if bias_ratio is None:
         bias_ratio = _bias_ratio(actuals[..., : panel.n_scored_steps], then[..., : panel.n_scored_steps])
@@ -281,7 +295,7 @@ def replay_trials(panel: Panel, say: Say) -> tuple[Trials, Units]:
     Shapes: trials of the panel's series, and the band's factors for now (2, n_series)
     """
     origins, n_scored = panel.origins, panel.n_scored_steps
-    kinds = np.array([sorted(set(panel.classes)).index(c) for c in panel.classes], dtype=np.intp)
+    kinds = np.unique(panel.classes, return_inverse=True)[1]
     floored = np.array([c not in REGULAR_CLASSES for c in panel.classes], dtype=bool)
     finished = [origins + panel.n_steps <= origin for origin in origins]
     asked = tried_origins(origins, panel.n_steps) if panel.pairs else []
