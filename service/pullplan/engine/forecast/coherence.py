@@ -7,6 +7,7 @@ the regions' own means, and every total is their sum.
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from hierarchicalforecast.methods import MinTrace
@@ -156,8 +157,7 @@ class Coherence:
                     self._heard[number][origin] = self._judge(family, self._products, origin, said)
                 self.agreed.choices[family.product_code] = choice
         self.agreed.means_by_origin[origin] = means
-        agreed = scaled_alike(spoken.paths.transpose(1, 0, 2), spoken.means, means).transpose(1, 0, 2)
-        return Spoken(spoken.models, means, agreed, spoken.errors, spoken.bias_ratio)
+        return replace(spoken, means=means, draw=partial(_agreed_paths, spoken, means))
 
     def _choose(self, number: int, past: Sequence[_Heard], now: Said) -> Choice:
         """Compare methods where they had spoken; adding up stays unless another has plainly been better.
@@ -195,6 +195,12 @@ class Coherence:
         actual = self._history(family, products, slice(begin, begin + self._panel.n_scored_steps))
         squares = {method: _squared_errors(actual, means) for method, means in said.means.items()}
         return _Heard(squares, said.failures)
+
+
+def _agreed_paths(spoken: Spoken, means: Units, rows: slice) -> Units:
+    """Scale what is drawn as the means were. Shapes: means (n_series, n_steps), result as Draw."""
+    drawn = spoken.draw(rows).transpose(1, 0, 2)
+    return scaled_alike(drawn, spoken.means[rows], means[rows]).transpose(1, 0, 2)
 
 
 def _squared_errors(actual: Units, means: Units) -> Units:

@@ -1,7 +1,7 @@
 """What can be said of a pair with too little history of its own?"""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,19 +24,25 @@ _N_PATHS = 40
 _OUTER_LEVEL = 1.5**0.5
 
 
-@dataclass(frozen=True)
+def given(paths: Units) -> Callable[[], Units]:
+    """Draw what is drawn already."""
+    return lambda: paths
+
+
+@dataclass(frozen=True, slots=True)
 class Projection:
     """A series' forecast before people adjust it.
 
-    `widths` are the factors by which p10 and p90 move away from p50; `is_whole` where the unit is a piece.
+    `draw` draws its error paths, `widths` are the factors by which p10 and p90 move away from p50; `is_whole` where the
+    unit is a piece.
 
-    Shapes: mean (n_steps,), paths (n_paths, n_steps), widths (2,)
+    Shapes: mean (n_steps,), drawn (n_paths, n_steps), widths (2,)
     """
 
     model: str
     fallback_reason: str | None
     mean: Units
-    paths: Units
+    draw: Callable[[], Units]
     widths: Units = field(default_factory=lambda: np.ones(2))
     is_whole: bool = False
 
@@ -74,16 +80,16 @@ class Pool:
         if own_mean <= 0 and known.size >= LEAST_BUCKETS:
             # Silence that has lasted is an answer, whatever other regions take.
             reason = f"nothing was demanded of this pair in {known.size} buckets of history"
-            return Projection("Zero", reason, np.zeros(self._n_steps), np.zeros((1, self._n_steps)))
+            return Projection("Zero", reason, np.zeros(self._n_steps), given(np.zeros((1, self._n_steps))))
         if not others or self._usual[pair[0]] <= 0:
             flat = np.full(self._n_steps, own_mean)
             if own_mean <= 0:
                 reason = "nothing was ever demanded of this pair, and no other region tells about the product"
-                return Projection("Zero", reason, flat, np.zeros((1, self._n_steps)))
+                return Projection("Zero", reason, flat, given(np.zeros((1, self._n_steps))))
             reason = f"{_too_little(known)}, and no other region tells about the product"
             enough = known.size >= LEAST_BUCKETS
             paths = deviation_paths(known, self._n_steps) if enough else _wide_paths(flat)
-            return Projection("OwnMean", reason, flat, paths)
+            return Projection("OwnMean", reason, flat, given(paths))
         size = self._size_of(pair[1])
         shape = size * np.mean([s.mean for s in others.values()], axis=0)
         weight = known.size / (known.size + POOL_BUCKETS)
@@ -91,7 +97,7 @@ class Pool:
         factor = own_mean / shape.mean()
         mean = shape * (factor**weight if factor > 0 else 1 - weight)
         demanded = np.concatenate(
-            [(s.mean + s.paths) / self._size_of(region_code) for region_code, s in others.items()]
+            [(s.mean + s.draw()) / self._size_of(region_code) for region_code, s in others.items()]
         )
         demanded = np.maximum(0.0, demanded)
         picks = np.linspace(0, demanded.shape[0] - 1, _N_PATHS).astype(int)
@@ -103,7 +109,7 @@ class Pool:
         widths = np.maximum(1.0, np.mean([s.widths for s in others.values()], axis=0))
         is_whole = all(s.is_whole for s in others.values())
         return Projection(
-            "PooledMean", reason, mean, demanded * scale - mean, widths=widths, is_whole=is_whole
+            "PooledMean", reason, mean, given(demanded * scale - mean), widths=widths, is_whole=is_whole
         )
 
     def _levels(self, product_code: str, *, certainty: float) -> Units:

@@ -20,7 +20,7 @@ from pullplan.engine.forecast.grounds import candidates_of, history_grounds, pas
 from pullplan.engine.forecast.marks import mark_history
 from pullplan.engine.forecast.newcomers import Pool, Projection
 from pullplan.engine.forecast.season import SEASONS
-from pullplan.engine.forecast.spread import band_around, deviation_paths, offsets_of
+from pullplan.engine.forecast.spread import BLOCK_SERIES, DrawnInTurn, band_around, offsets_of
 from pullplan.engine.forecast.totals import total_forecasts
 from pullplan.engine.forecast.tournament import Panel, Progress, Say, replay_trials, run_tournament
 from pullplan.engine.model import (
@@ -37,9 +37,6 @@ from pullplan.engine.model import (
     TotalForecast,
 )
 from pullplan.engine.sharding import Spread, here
-
-# So many series are assembled at once.
-_BLOCK_SERIES = 256
 
 # What older history tells is no longer true.
 MOST_BUCKETS: dict[Bucket, int] = {"day": 364, "week": 260}
@@ -172,24 +169,22 @@ def forecast_established(panel: Panel, widths: Units, say: Say) -> tuple[dict[Pa
         for field in panel.fields
         for row, failed in zip(field.rows, field.failures, strict=True)
     }
-    made = {}
-    for i, pair in enumerate(panel.pairs):
-        # A copy of its own is given back once its series is assembled; a part of all paths would keep them all.
-        paths = spoken.paths[i].copy()
-        if not np.isfinite(paths).all() or not paths.shape[0]:
-            paths = deviation_paths(panel.units[i], panel.n_steps)
-        made[pair] = Projection(
+    drawn = DrawnInTurn(spoken.draw, panel.units)
+    made = {
+        pair: Projection(
             spoken.models[i],
             _fallback_reason(failures[i]),
             spoken.means[i],
-            paths,
+            partial(drawn.of, i),
             widths=widths[:, i],
             is_whole=bool(panel.is_whole[i]),
         )
+        for i, pair in enumerate(panel.pairs)
+    }
     return made, spoken.bias_ratio
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A series before quantiles are put around its mean, which people have adjusted. Shapes: mean (n_steps,)."""
 
@@ -209,25 +204,32 @@ def assemble_series(drafts: list[Draft]) -> list[SeriesForecast]:
     made: list[SeriesForecast] = []
     drafts.reverse()
     while drafts:
-        block = drafts[-_BLOCK_SERIES:][::-1]
-        del drafts[-_BLOCK_SERIES:]
+        block = drafts[-BLOCK_SERIES:][::-1]
+        del drafts[-BLOCK_SERIES:]
         made += _assemble_block(block)
     return made
 
 
 def _assemble_block(drafts: Sequence[Draft]) -> list[SeriesForecast]:
     """Assemble those with as many paths side by side."""
+    paths = [draft.raw.draw() for draft in drafts]
     by_count: dict[int, list[int]] = defaultdict(list)
-    for i, draft in enumerate(drafts):
-        by_count[draft.raw.paths.shape[0]].append(i)
-    made = {i: series for alike in by_count.values() for i, series in _assemble_alike(drafts, alike)}
+    for i, drawn in enumerate(paths):
+        by_count[drawn.shape[0]].append(i)
+    made = {
+        i: series
+        for alike in by_count.values()
+        for i, series in _assemble_alike(drafts, alike, np.stack([paths[i] for i in alike], axis=1))
+    }
     return [made[i] for i in range(len(drafts))]
 
 
-def _assemble_alike(drafts: Sequence[Draft], alike: Sequence[int]) -> Iterator[tuple[int, SeriesForecast]]:
+def _assemble_alike(
+    drafts: Sequence[Draft], alike: Sequence[int], raw_paths: Units
+) -> Iterator[tuple[int, SeriesForecast]]:
+    """Shapes: alike (n,), raw_paths (n_paths, n, n_steps)."""
     raws = [drafts[i].raw for i in alike]
     means, raw_means = np.stack([drafts[i].mean for i in alike]), np.stack([raw.mean for raw in raws])
-    raw_paths = np.stack([raw.paths for raw in raws], axis=1)
     paths = scaled_alike(raw_paths, raw_means, means).transpose(1, 0, 2)
     offsets = scaled_alike(offsets_of(raw_means, raw_paths), raw_means, means)
     widths = np.stack([raw.widths for raw in raws], axis=1)

@@ -28,7 +28,7 @@ from pullplan.engine.forecast.adjustments import adjusted_mean
 from pullplan.engine.forecast.grounds import candidates_of, history_grounds, past_forecasts
 from pullplan.engine.forecast.marks import MarkedHistory, mark_history
 from pullplan.engine.forecast.models import LEVELS, MEDIANS, REFIT_GROWTH, candidate_names, run_candidates
-from pullplan.engine.forecast.newcomers import Pool, Projection
+from pullplan.engine.forecast.newcomers import Pool, Projection, given
 from pullplan.engine.forecast.panel import (
     Draft,
     adjustments_by_pair,
@@ -216,12 +216,12 @@ class Refresh:
         made_of = np.divide(before.mean, then, out=np.ones_like(then), where=then > _LEAST_UNITS)
         # Steps that lie beyond what the base says are made the most of as its last one was.
         mean = now * made_of[np.minimum(np.arange(now.size) + self._n_ended, now.size - 1)]
-        paths = before.paths
+        paths = before.draw()
         if not is_regular and before.mean.mean() > _LEAST_UNITS:
             paths = (paths + before.mean) * (mean.mean() / before.mean.mean()) - mean
         if not paths.shape[0]:
             paths = deviation_paths(row, mean.size)
-        return replace(self._with_widths(before, kept.series, demand_class), mean=mean, paths=paths)
+        return replace(self._with_widths(before, kept.series, demand_class), mean=mean, draw=given(paths))
 
     def _said(self, kept: _Kept, row: Units, names: Sequence[str], asked: tuple[int, int]) -> Units:
         """Ask the last of some models what it says at two ends of a history. Shapes: (2, n_steps), NaN where it fails."""
@@ -309,13 +309,13 @@ class Refresh:
         ]
         if not rows:
             return {}
-        means = np.array([made[self._history.pairs[i]].mean for i in rows])
-        phase = self._season.period if self._season.period <= self._facts.n_steps else 1
-        drawn = demand_paths(self._marked.used[rows], means, phase=phase)
         pairs = [self._history.pairs[i] for i in rows]
+        means = np.array([made[pair].mean for pair in pairs])
+        phase = self._season.period if self._season.period <= self._facts.n_steps else 1
+        draw = demand_paths(self._marked.used, np.array(rows), means, phase=phase)
         return {
-            pair: replace(made[pair], paths=paths)
-            for pair, paths in zip(pairs, drawn, strict=True)
+            pair: replace(made[pair], draw=given(paths))
+            for pair, paths in zip(pairs, draw(slice(0, len(rows))), strict=True)
             if np.isfinite(paths).all()
         }
 
@@ -340,4 +340,4 @@ def _raw(series: SeriesForecast) -> Projection:
         mean, adjusted, out=np.ones_like(mean), where=(adjusted > _LEAST_UNITS) & (changed != 0)
     )
     paths = np.array(series.error_paths_units).reshape(-1, mean.size) * factors
-    return Projection(series.model, series.fallback_reason, mean, paths)
+    return Projection(series.model, series.fallback_reason, mean, given(paths))

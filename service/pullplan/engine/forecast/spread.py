@@ -1,6 +1,7 @@
 """How far may demand lie from its forecast, in a bucket and summed over an interval of buckets?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,13 @@ LIKE_STEPS_FACTOR = 2.0
 SCALE_STRETCHES = 3.0
 
 
+# Error paths of some series, Shapes: (n_rows, N_PATHS, n_steps): those of all take more room than all else known of them.
+Draw = Callable[[slice], Units]
+
+# So many series' paths are drawn at once.
+BLOCK_SERIES = 256
+
+
 def path_quantile(values: Units, level: float) -> Units:
     """Estimate a quantile of what `values` are draws of; monotone in level, also beyond the largest draw.
 
@@ -51,6 +59,11 @@ def _quantile_of_ordered(ordered: Units, level: float) -> Units:
     excess = np.mean(above - threshold, axis=0)
     tail: Units = ordered[-1] + excess * np.log(1.0 / (n + 1) / max(1e-12, 1.0 - level))
     return tail
+
+
+def blocks(n_series: int) -> Iterator[slice]:
+    """Cut series into blocks that are drawn at once."""
+    return (slice(first, min(n_series, first + BLOCK_SERIES)) for first in range(0, n_series, BLOCK_SERIES))
 
 
 def interval_quantile(
@@ -119,6 +132,23 @@ def _evened_out(offsets: Units, mean: Units) -> Units:
     return evened
 
 
+class DrawnInTurn:
+    """Hands out series' paths one by one, drawn with those around them: asked for in order, each is drawn once."""
+
+    def __init__(self, draw: Draw, units: Units) -> None:
+        """Where none can be drawn, a history's deviations take their place. Shapes: units (n_series, n_buckets)."""
+        self._draw, self._units = draw, units
+        self._begin, self._drawn = 0, np.empty((0, 0, 0))
+
+    def of(self, series: int) -> Units:
+        """Shapes: result (n_paths, n_steps)."""
+        if not self._begin <= series < self._begin + self._drawn.shape[0]:
+            self._begin = series - series % BLOCK_SERIES
+            self._drawn = self._draw(slice(self._begin, min(len(self._units), self._begin + BLOCK_SERIES)))
+        paths: Units = self._drawn[series - self._begin]
+        return paths if np.isfinite(paths).all() else deviation_paths(self._units[series], paths.shape[1])
+
+
 def deviation_paths(units: Units, n_steps: int) -> Units:
     """Take a history's deviations from its mean, in rotation, where no origin lies far enough back for errors.
 
@@ -131,25 +161,25 @@ def deviation_paths(units: Units, n_steps: int) -> Units:
     return rotated
 
 
-def error_paths(errors: Units, means: Units, *, stretches_per_path: float) -> Units:
+def error_paths(errors: Units, means: Units, *, stretches_per_path: float) -> Draw:
     """Draw N_PATHS error paths of every regular series: its own, and those of like series scaled to its errors.
 
     Where a series has few paths of its own, its scale is drawn towards what its kind's errors are at its level (a power
     law), and half of its own mean error is taken off: with few paths it is chance. NaN where no series has any.
 
-    Shapes: errors (n_series, n_origins, n_steps), NaN where unknown, means (n_series, n_steps),
-    result (n_series, N_PATHS, n_steps)
+    Shapes: errors (n_series, n_origins, n_steps), NaN where unknown, means (n_series, n_steps)
     """
+    n_steps = errors.shape[2]
     whole = np.isfinite(errors).all(axis=2)
     n_own = whole.sum(axis=1)
     own = np.where(whole[:, :, None], errors, 0.0)
-    n_values = np.maximum(1, n_own * errors.shape[2])
-    own = np.where(whole[:, :, None], own - (own.sum(axis=(1, 2)) / n_values)[:, None, None], 0.0)
+    n_values = np.maximum(1, n_own * n_steps)
+    usual_errors = own.sum(axis=(1, 2)) / n_values
+    own = np.where(whole[:, :, None], own - usual_errors[:, None, None], 0.0)
     scales = np.sqrt(np.square(own).sum(axis=(1, 2)) / n_values)
     proven = (n_own > 0) & (scales > 0)
     if not proven.any():
-        return np.full((errors.shape[0], N_PATHS, errors.shape[2]), np.nan if not n_own.any() else 0.0)
-    own /= np.where(proven, scales, 1.0)[:, None, None]
+        return partial(_all_alike, (N_PATHS, n_steps), np.nan if not n_own.any() else 0.0)
     # Paths of neighbouring origins overlap: what is independent in them is less than their number.
     stretches = n_own * stretches_per_path
     weight = np.where(proven, stretches / (stretches + SCALE_STRETCHES), 0.0)
@@ -159,56 +189,88 @@ def error_paths(errors: Units, means: Units, *, stretches_per_path: float) -> Un
     mixed[(usual == 0.0) | ((n_own > 0) & (scales == 0.0))] = 0.0
     # The forecast itself rests on as little: its own error adds to what the paths show (√(1 + 1/n)).
     mixed *= np.sqrt(1 + 1 / (stretches + 0.5))
-    paths = _filled_from_pool(own, whole & proven[:, None])
-    paths *= mixed[:, None, None]
-    return paths
+
+    def look_up(series: NDArray[np.intp], numbers: NDArray[np.intp]) -> Units:
+        looked_up: Units = (errors[series, numbers] - usual_errors[series, None]) / safe[series, None]
+        return looked_up
+
+    fill = _filling_from_pool(whole & proven[:, None], look_up)
+
+    def draw(rows: slice) -> Units:
+        paths = fill(rows)
+        paths *= mixed[rows, None, None]
+        return paths
+
+    return draw
 
 
-def demand_paths(units: Units, means: Units, *, phase: int) -> Units:
+def demand_paths(units: Units, rows: NDArray[np.intp], means: Units, *, phase: int) -> Draw:
     """Draw N_PATHS error paths of every intermittent series from whole stretches of past demand: nothing stays nothing.
 
     A stretch counts in multiples of the series' mean demand, and is scaled to the mean forecast now; every series gets
     like series' stretches besides its own. Stretches begin a multiple of `phase` buckets before the end.
 
-    Shapes: units (n_series, n_buckets) before the origin, means (n_series, n_steps),
-    result (n_series, N_PATHS, n_steps)
+    Shapes: units (n_all, n_buckets) before the origin, rows (n_series,) of them, means (n_series, n_steps)
     """
     recent = units[:, -MOST_STRETCHED_BUCKETS:]
     n_buckets, n_steps = recent.shape[1], means.shape[1]
-    known = ~np.isnan(recent)
-    usual = np.where(known, recent, 0.0).sum(axis=1) / np.maximum(1, known.sum(axis=1))
+    known = ~np.isnan(recent[rows])
+    usual = np.where(known, recent[rows], 0.0).sum(axis=1) / np.maximum(1, known.sum(axis=1))
     first = np.where(known.any(axis=1), known.argmax(axis=1), n_buckets)
     room = np.maximum(0, n_buckets - n_steps - first)
     back = n_steps + np.rint(room[:, None] * np.linspace(0, 1, N_OWN_STRETCHES)).astype(np.intp)
     back += -back % phase
-    buckets = (n_buckets - back)[:, :, None] + np.arange(n_steps)
-    inside = (buckets >= 0).all(axis=2)
-    stretches = np.take_along_axis(
-        recent, np.clip(buckets, 0, n_buckets - 1).reshape(len(recent), -1), axis=1
-    ).reshape(buckets.shape)
-    whole = inside & np.isfinite(stretches).all(axis=2) & (usual > 0)[:, None]
-    relative = np.where(whole[:, :, None], stretches, 0.0) / np.where(usual > 0, usual, 1.0)[:, None, None]
-    paths = _filled_from_pool(relative, whole)
-    paths *= means.mean(axis=1)[:, None, None]
-    paths -= means[:, None, :]
-    return paths
+    begins = n_buckets - back
+    n_told = np.pad(np.cumsum(known, axis=1), ((0, 0), (1, 0)))
+    n_before, n_by_end = (
+        np.take_along_axis(n_told, np.clip(at, 0, n_buckets), axis=1) for at in (begins, begins + n_steps)
+    )
+    whole = (begins >= 0) & (n_by_end - n_before == n_steps) & (usual > 0)[:, None]
+
+    def look_up(series: NDArray[np.intp], numbers: NDArray[np.intp]) -> Units:
+        buckets = begins[series, numbers][:, None] + np.arange(n_steps)
+        looked_up: Units = recent[rows[series][:, None], buckets] / usual[series, None]
+        return looked_up
+
+    fill = _filling_from_pool(whole, look_up)
+
+    def draw(some: slice) -> Units:
+        paths = fill(some)
+        paths *= means[some].mean(axis=1)[:, None, None]
+        paths -= means[some, None, :]
+        return paths
+
+    return draw
 
 
-def _filled_from_pool(own: Units, whole: NDArray[np.bool_]) -> Units:
+def _all_alike(shape: tuple[int, int], value: float, rows: slice) -> Units:
+    return np.full((rows.stop - rows.start, *shape), value)
+
+
+def _filling_from_pool(
+    whole: NDArray[np.bool_], look_up: Callable[[NDArray[np.intp], NDArray[np.intp]], Units]
+) -> Draw:
     """Bring every series up to N_PATHS with paths from all over its kind, evenly taken; NaN without any.
 
-    Shapes: own (n_series, n_own, n_steps), whole (n_series, n_own), result (n_series, N_PATHS, n_steps)
+    `look_up` finds paths by series and number: (n,), (n,) to (n, n_steps).
+
+    Shapes: whole (n_series, n_own)
     """
-    n_series, n_own, n_steps = own.shape
-    pool = own[whole]
-    if pool.shape[0] == 0:
-        return np.full((n_series, N_PATHS, n_steps), np.nan)
-    drawn = np.repeat(
-        pool[np.linspace(0, pool.shape[0] - 1, N_PATHS).astype(np.intp)][None], n_series, axis=0
-    )
+    n_own = whole.shape[1]
+    found = np.flatnonzero(whole)
+    taken = found[np.linspace(0, found.size - 1, N_PATHS).astype(np.intp)] if found.size else found
+    pool = look_up(*np.divmod(taken, max(1, n_own)))
+    if not found.size:
+        pool = np.full((N_PATHS, pool.shape[1]), np.nan)
     kept = min(n_own, N_PATHS)
-    drawn[:, :kept][whole[:, -kept:]] = own[:, -kept:][whole[:, -kept:]]
-    return drawn
+
+    def fill(rows: slice) -> Units:
+        drawn = np.repeat(pool[None], rows.stop - rows.start, axis=0)
+        series, numbers = np.nonzero(whole[rows, n_own - kept :])
+        drawn[series, numbers] = look_up(rows.start + series, n_own - kept + numbers)
+        return drawn
+
+    return fill
 
 
 def _scales_by_level(scales: Units, levels: Units, proven: NDArray[np.bool_]) -> Units:

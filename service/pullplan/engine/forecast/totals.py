@@ -55,7 +55,8 @@ def total_forecasts(
     replay = _replay(totals, history, panel, agreed)
     # As said by models, before people adjusted it and without newcomers: what the errors were measured against.
     said = _added_up(totals, agreed.means_by_origin[-1])
-    paths = error_paths(replay.errors, said, stretches_per_path=panel.stretches_per_origin)
+    draw = error_paths(replay.errors, said, stretches_per_path=panel.stretches_per_origin)
+    paths = draw(slice(0, len(totals)))
     accuracies = measured(tally_of(replay.trials), scales_of(history, panel.season.period))
     made = []
     for i, total in enumerate(totals):
@@ -116,8 +117,8 @@ def _replay(totals: Sequence[_Total], history: Units, panel: Panel, agreed: Agre
     for at, (k, means) in enumerate(said.items()):
         past = [j for j in said if origins[j] + n_steps <= origins[k]]
         seen = _side_by_side([errors[j] for j in past], errors[k])
-        paths = error_paths(seen, means, stretches_per_path=panel.stretches_per_origin)
-        band = band_of(means, paths.transpose(1, 0, 2))[..., :n_scored]
+        draw = error_paths(seen, means, stretches_per_path=panel.stretches_per_origin)
+        band = band_of(means, draw(slice(0, len(totals))).transpose(1, 0, 2))[..., :n_scored]
         scales = band_scales([tried[j] for j in past], kinds, floored=floored)
         shown = stretched(band, scales, whole=False)
         actual = history[:, origins[k] : origins[k] + n_scored]

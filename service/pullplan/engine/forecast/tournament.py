@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from pullplan.engine.forecast.calibration import TriedBand, band_scales, stretch
 from pullplan.engine.forecast.chunks import cut_into_chunks, run_chunk
 from pullplan.engine.forecast.models import HISTORIC_MEAN, candidate_names, seasonal_naive
 from pullplan.engine.forecast.season import Season, season_factors
-from pullplan.engine.forecast.spread import band_of, demand_paths, error_paths
+from pullplan.engine.forecast.spread import N_PATHS, Draw, band_of, blocks, demand_paths, error_paths
 from pullplan.engine.model import DemandClass, ForecastProfile, PanelKnowledge
 from pullplan.engine.sharding import Spread, here
 
@@ -30,9 +30,6 @@ SILENT_INTERVALS = 3.0
 # Share of the panel's bias in the past that is taken off its forecasts, and the most that is believed of it.
 BIAS_WEIGHT = 0.5
 BIAS_RATIO_LIMITS = (0.8, 1.25)
-
-# So many series' bands are drawn at once.
-_BLOCK_SERIES = 256
 
 
 @dataclass(frozen=True)
@@ -79,23 +76,21 @@ class Panel:
 class Spoken:
     """What is said at one origin, and by how much the same models had missed at the finished ones.
 
-    Shapes: models (n_series,), means (n_series, n_steps), paths (n_series, n_paths, n_steps),
-    errors (n_series, n_finished, n_steps)
+    Shapes: models (n_series,), means (n_series, n_steps), errors (n_series, n_finished, n_steps)
     """
 
     models: list[str]
     means: Units
-    paths: Units
+    draw: Draw
     errors: Units
     bias_ratio: float
     """What means were multiplied with for the bias of all."""
 
     def band(self) -> Units:
-        """p10, p50 and p90 before calibration, drawn of some series at a time. Shapes: (3, n_series, n_steps)."""
+        """p10, p50 and p90 before calibration. Shapes: (3, n_series, n_steps)."""
         band = np.empty((len(LEVELS), *self.means.shape))
-        for first in range(0, self.means.shape[0], _BLOCK_SERIES):
-            rows = slice(first, first + _BLOCK_SERIES)
-            band[:, rows] = band_of(self.means[rows], self.paths[rows].transpose(1, 0, 2))
+        for rows in blocks(self.means.shape[0]):
+            band[:, rows] = band_of(self.means[rows], self.draw(rows).transpose(1, 0, 2))
         return band
 
 
@@ -259,22 +254,29 @@ def forecast_from(
         bias_ratio = _bias_ratio(actuals[..., : panel.n_scored_steps], then[..., : panel.n_scored_steps])
     means *= bias_ratio
     end = panel.units.shape[1] if origin == -1 else int(panel.origins[origin])
-    paths = np.empty((n_series, 0, panel.n_steps))
+    drawing = []
     for field in panel.fields:
         rows = field.rows
         if field.is_regular:
-            drawn = error_paths(
+            draw = error_paths(
                 actuals[rows] - then[rows],
                 np.nan_to_num(means[rows]),
                 stretches_per_path=panel.stretches_per_origin,
             )
         else:
             phase = panel.season.period if panel.season.period <= panel.n_steps else 1
-            drawn = demand_paths(panel.units[rows, :end], means[rows], phase=phase)
-        if paths.shape[1] == 0:
-            paths = np.full((n_series, *drawn.shape[1:]), np.nan)
-        paths[rows] = drawn
-    return Spoken(models, means, paths, actuals - then, bias_ratio)
+            draw = demand_paths(panel.units[:, :end], rows, means[rows], phase=phase)
+        drawing.append((rows, draw))
+    return Spoken(models, means, partial(_drawn, drawing, panel.n_steps), actuals - then, bias_ratio)
+
+
+def _drawn(drawing: Sequence[tuple[NDArray[np.intp], Draw]], n_steps: int, rows: slice) -> Units:
+    """Draw a panel's series, each as its kind is drawn. Shapes: as Draw."""
+    drawn = np.empty((rows.stop - rows.start, N_PATHS, n_steps))
+    for places, draw in drawing:
+        first, end = np.searchsorted(places, (rows.start, rows.stop)).tolist()
+        drawn[places[first:end] - rows.start] = draw(slice(first, end))
+    return drawn
 
 
 def _bias_ratio(actuals: Units, forecasts: Units) -> float:
