@@ -59,7 +59,8 @@ def mark_history(history: History, facts: ForecastFacts) -> MarkedHistory:
     )
     empty &= np.array([basis == "consumption" for basis in history.bases], dtype=bool)[:, None]
     spikes = find_outliers(np.where(lifted, np.nan, history.units), SEASONS[history.bucket].period)
-    used = history.units.copy()
+    unusual = np.flatnonzero((lifted | spikes | empty).any(axis=1)).tolist()
+    used = history.units.copy() if unusual else history.units
     marks: list[dict[int, Mark]] = [{} for _ in history.pairs]
     # The first that holds for a bucket is its mark.
     by_rank: tuple[tuple[Mark, NDArray[np.bool_]], ...] = (
@@ -68,7 +69,7 @@ def mark_history(history: History, facts: ForecastFacts) -> MarkedHistory:
     for mark, holds in reversed(by_rank):
         for i, b in np.argwhere(holds).tolist():
             marks[i][b] = mark
-    for i in np.flatnonzero((lifted | spikes | empty).any(axis=1)).tolist():
+    for i in unusual:
         used[i] = _without(used[i], marks[i])
     return MarkedHistory(used, [dict(sorted(marked.items())) for marked in marks])
 

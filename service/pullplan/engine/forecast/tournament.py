@@ -11,7 +11,7 @@ from pullplan.engine.demand import Pair, Units
 from pullplan.engine.forecast.accuracy import LEVELS, Trials
 from pullplan.engine.forecast.backtest import Field, Standing, backtest_origins, pick, rank_candidates
 from pullplan.engine.forecast.calibration import TriedBand, band_scales, stretched
-from pullplan.engine.forecast.chunks import cut_into_chunks, run_chunk
+from pullplan.engine.forecast.chunks import Chunk, cut_into_chunks, run_chunk
 from pullplan.engine.forecast.models import HISTORIC_MEAN, candidate_names, seasonal_naive
 from pullplan.engine.forecast.season import Season, season_factors
 from pullplan.engine.forecast.spread import N_PATHS, Draw, band_of, blocks, demand_paths, error_paths
@@ -119,7 +119,7 @@ def run_tournament(
     Shapes: pairs and classes (n_series,), units (n_series, n_buckets)
     """
     rows = [i for i, demand_class in enumerate(classes) if demand_class != "new"]
-    kept = units[rows]
+    kept = units[rows] if len(rows) < len(pairs) else units
     kept_pairs, kept_classes = tuple(pairs[i] for i in rows), tuple(classes[i] for i in rows)
     origins = backtest_origins(units.shape[1], n_steps, season.period, profile)
     ends = [*origins, units.shape[1]]
@@ -141,35 +141,33 @@ def run_tournament(
         else np.empty((len(rows), 0, n_steps))
     )
     is_regular = np.array([c in REGULAR_CLASSES for c in kept_classes], dtype=bool)
-    names = [
-        candidate_names(profile, is_regular=kind, silent_for_long=not kind and is_silent_for_long(row))
-        for row, kind in zip(kept, is_regular.tolist(), strict=True)
-    ]
     fields: list[Field] = []
-    places: dict[int, tuple[Field, int]] = {}
+    chunks: list[Chunk] = []
+    of_field: list[Field] = []
     for kind in (True, False):
         members = np.flatnonzero(is_regular == kind)
         if members.size == 0:
             continue
-        all_names = (*candidate_names(profile, is_regular=kind), HISTORIC_MEAN)
-        forecasts = np.full((members.size, len(all_names), len(ends), n_steps), np.nan)
+        columns = (*candidate_names(profile, is_regular=kind), HISTORIC_MEAN)
+        forecasts = np.full((members.size, len(columns), len(ends), n_steps), np.nan)
         failures: list[dict[str, str]] = [{}] * members.size
-        usual = None if known is None else _usual_scores(known, all_names, is_regular=kind)
-        fields.append(Field(kind, members, all_names, actuals[members], forecasts, failures, usual))
-        places |= {int(i): (fields[-1], at) for at, i in enumerate(members)}
-    chunks = cut_into_chunks(
-        kept, names, groups, factors, ends,
-        n_steps=n_steps, period=season.period, refits_last=profile == "thorough",
-    )  # fmt: skip
+        usual = None if known is None else _usual_scores(known, columns, is_regular=kind)
+        fields.append(Field(kind, members, columns, actuals[members], forecasts, failures, usual))
+        names = [
+            candidate_names(profile, is_regular=kind, silent_for_long=not kind and is_silent_for_long(row))
+            for row in kept[members]
+        ]
+        cut = cut_into_chunks(
+            kept[members], names, groups[members], factors, ends,
+            columns=columns, n_steps=n_steps, period=season.period, refits_last=profile == "thorough",
+        )  # fmt: skip
+        chunks += cut
+        of_field += [fields[-1]] * len(cut)
     n_done = 0
     with spread(chunks) as held:
-        for answer in held.look(run_chunk):
-            for i, said in enumerate(answer, start=n_done):
-                field, at = places[i]
-                for name, paths in said.forecasts.items():
-                    field.forecasts[at, field.names.index(name)] = paths
-                field.failures[at] = said.failures
-            n_done += len(answer)
+        for field, chunk, answer in zip(of_field, chunks, held.look(run_chunk), strict=True):
+            field.forecasts[chunk.rows], field.failures[chunk.rows] = answer.forecasts, answer.failures
+            n_done += len(answer.failures)
             progress("backtest", n_done / len(rows))
     return Panel(
         kept_pairs,
