@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 
 import msgspec
@@ -21,7 +21,7 @@ from pullplan.engine.forecast.marks import mark_history
 from pullplan.engine.forecast.newcomers import Pool, Projection
 from pullplan.engine.forecast.season import SEASONS
 from pullplan.engine.forecast.spread import BLOCK_SERIES, DrawnInTurn, band_around, offsets_of
-from pullplan.engine.forecast.totals import total_forecasts
+from pullplan.engine.forecast.totals import Totals
 from pullplan.engine.forecast.tournament import Panel, Progress, Say, replay_trials, run_tournament
 from pullplan.engine.model import (
     Accuracy,
@@ -60,6 +60,31 @@ def forecast_with_grounds(
 
     Shapes: grounds (n_series,), totals (n_totals,)
     """
+    drafted = _draft(facts, progress or (lambda _stage, _share: None), spread)
+    series = tuple(assemble_series(drafted.drafts))
+    forecast = Forecast(
+        first_bucket_date=drafted.first_bucket_date,
+        bucket=facts.horizon.bucket,
+        n_steps=facts.n_steps,
+        series=series,
+        measures=drafted.measures,
+    )
+    return forecast, drafted.grounds, drafted.totals.forecasts(series), drafted.knowledge
+
+
+@dataclass(frozen=True)
+class _Drafted:
+    """All that is left of a panel once its series are drafted: what they were found from is let go of."""
+
+    first_bucket_date: date
+    drafts: "list[Draft]"
+    grounds: tuple[Grounds, ...]
+    totals: Totals
+    knowledge: PanelKnowledge
+    measures: Accuracy
+
+
+def _draft(facts: ForecastFacts, progress: Progress, spread: Spread) -> _Drafted:
     history = recent_history(bucket_history(facts))
     marked = mark_history(history, facts)
     units = marked.used
@@ -72,7 +97,6 @@ def forecast_with_grounds(
         profile=facts.profile,
         spread=spread,
     )
-    hear = progress or (lambda _stage, _share: None)
     origins = backtest_origins(units.shape[1], facts.n_steps, SEASONS[history.bucket].period, facts.profile)
     families = members_by_product(history.pairs, classes) if can_compare(origins, facts.n_steps) else {}
     products = None
@@ -82,9 +106,9 @@ def forecast_with_grounds(
             [(product_code, "") for product_code in families],
             in_all,
             classes_of(in_all),
-            progress=lambda _stage, share: hear("products", share),
+            progress=lambda _stage, share: progress("products", share),
         )
-    panel = compete(history.pairs, units, classes, progress=hear)
+    panel = compete(history.pairs, units, classes, progress=progress)
     coherence = Coherence(panel, products)
     trials, widths = replay_trials(panel, coherence.say)
     made, bias_ratio = forecast_established(panel, widths, coherence.say)
@@ -96,10 +120,17 @@ def forecast_with_grounds(
     adjustments = adjustments_by_pair(facts.adjustments)
     candidates = dict(zip(panel.pairs, candidates_of(panel), strict=True))
     backtests = dict(zip(panel.pairs, past_forecasts(trials, history), strict=True))
-    scores, agreed = usual_scores(panel), coherence.agreed
-    # What all candidates had said is told: it need not be held beside what is made now.
-    panel = replace(panel, fields=())
-    del coherence, products, trials
+    knowledge = PanelKnowledge(
+        heard=history.heard,
+        learned_date=dates[0],
+        origin_dates=tuple(history.date_of(int(origin)) for origin in panel.origins),
+        bias_ratio=bias_ratio,
+        widths={c: (float(w[0]), float(w[1])) for c, w in zip(panel.classes, widths.T, strict=True)},
+        usual_scores=usual_scores(panel),
+        region_sizes=dict(pool.region_sizes),
+        products=_products(panel),
+    )
+    totals = Totals(history.pairs, panel, coherence.agreed)
     drafts, grounds = [], []
     for i, (pair, row, demand_class) in enumerate(zip(history.pairs, units, classes, strict=True)):
         known = row[~np.isnan(row)]
@@ -114,27 +145,8 @@ def forecast_with_grounds(
                 backtest=backtests.get(pair, ()),
             )
         )
-    region_sizes = dict(pool.region_sizes)
-    del made, pool
-    series = assemble_series(drafts)
-    forecast = Forecast(
-        first_bucket_date=dates[0],
-        bucket=history.bucket,
-        n_steps=facts.n_steps,
-        series=tuple(series),
-        measures=panel_accuracy(tally, measures),
-    )
-    knowledge = PanelKnowledge(
-        heard=history.heard,
-        learned_date=dates[0],
-        origin_dates=tuple(history.date_of(int(origin)) for origin in panel.origins),
-        bias_ratio=bias_ratio,
-        widths={c: (float(w[0]), float(w[1])) for c, w in zip(panel.classes, widths.T, strict=True)},
-        usual_scores=scores,
-        region_sizes=region_sizes,
-        products=_products(panel),
-    )
-    return forecast, tuple(grounds), total_forecasts(series, panel, agreed), knowledge
+    measures_of_all = panel_accuracy(tally, measures)
+    return _Drafted(dates[0], drafts, tuple(grounds), totals, knowledge, measures_of_all)
 
 
 def _products(panel: Panel) -> tuple[ProductKnowledge, ...]:

@@ -24,11 +24,14 @@ from pullplan.engine.model import SeriesForecast, TotalForecast, TotalledBy
 
 @dataclass(frozen=True)
 class _Total:
-    """What adds up to one total: all its series, and those of them in the panel. Shapes: rows (n_established,)."""
+    """What adds up to one total: the places of all its series, and of those of them that the panel has, in the panel.
+
+    Shapes: members (n_members,), rows (n_established,)
+    """
 
     totalled_by: TotalledBy
     code: str
-    series: list[SeriesForecast]
+    members: list[int]
     rows: NDArray[np.intp]
 
 
@@ -41,64 +44,71 @@ class _Replay:
     scales: Units
 
 
-def total_forecasts(
-    series: Sequence[SeriesForecast], panel: Panel, agreed: Agreed
-) -> tuple[TotalForecast, ...]:
-    """Add the finished series up by product, by region and in all; `agreed` is of all trials and now.
+class Totals:
+    """What all pairs add up to by product, by region and in all: how it fared in the past, and what it comes to now.
 
-    Shapes: result (n_totals,)
+    It keeps nothing of the series: only what their totals were.
     """
-    totals = _totals(series, {pair: i for i, pair in enumerate(panel.pairs)})
-    history = np.array([total_units(panel.units[t.rows]) for t in totals]).reshape(
-        len(totals), panel.units.shape[1]
-    )
-    replay = _replay(totals, history, panel, agreed)
-    # As said by models, before people adjusted it and without newcomers: what the errors were measured against.
-    said = _added_up(totals, agreed.means_by_origin[-1])
-    draw = error_paths(replay.errors, said, stretches_per_path=panel.stretches_per_origin)
-    paths = draw(slice(0, len(totals)))
-    accuracies = measured(tally_of(replay.trials), scales_of(history, panel.season.period))
-    made = []
-    for i, total in enumerate(totals):
-        mean = np.sum([s.mean_units for s in total.series], axis=0)
-        proven = np.isfinite(paths[i]).all() and said[i].any()
+
+    def __init__(self, pairs: Sequence[Pair], panel: Panel, agreed: Agreed) -> None:
+        """`pairs` are all that are forecast, `agreed` is of all trials and now. Shapes: pairs (n_series,)."""
+        self._totals = totals = _totals(pairs, {pair: i for i, pair in enumerate(panel.pairs)})
+        self._choices = agreed.choices
+        self._is_whole = [t.rows.size > 0 and bool(panel.is_whole[t.rows].all()) for t in totals]
+        history = np.array([total_units(panel.units[t.rows]) for t in totals]).reshape(
+            len(totals), panel.units.shape[1]
+        )
+        replay = _replay(totals, history, panel, agreed)
+        self._scales = replay.scales
+        # As said by models, before people adjusted it and without newcomers: what the errors were measured against.
+        self._said = _added_up(totals, agreed.means_by_origin[-1])
+        draw = error_paths(replay.errors, self._said, stretches_per_path=panel.stretches_per_origin)
+        self._paths = draw(slice(0, len(totals)))
+        self._accuracies = measured(tally_of(replay.trials), scales_of(history, panel.season.period))
+
+    def forecasts(self, series: Sequence[SeriesForecast]) -> tuple[TotalForecast, ...]:
+        """Add the finished series up. Shapes: series (n_series,), result (n_totals,)."""
+        return tuple(
+            self._forecast(i, total, [series[member] for member in total.members])
+            for i, total in enumerate(self._totals)
+        )
+
+    def _forecast(self, i: int, total: _Total, series: Sequence[SeriesForecast]) -> TotalForecast:
+        said, paths = self._said[i], self._paths[i]
+        mean = np.sum([s.mean_units for s in series], axis=0)
         offsets = (
-            scaled_alike(offsets_of(said[i], paths[i]), said[i], mean)
-            if proven
-            else offsets_of(mean, _summed_paths(total.series))
+            scaled_alike(offsets_of(said, paths), said, mean)
+            if np.isfinite(paths).all() and said.any()
+            else offsets_of(mean, _summed_paths(series))
         )
-        is_whole = total.rows.size > 0 and bool(panel.is_whole[total.rows].all())
-        p10, p50, p90 = stretched(band_around(mean, offsets), replay.scales[:, i], whole=is_whole)
-        choice = agreed.choices.get(total.code) if total.totalled_by == "product" else None
+        p10, p50, p90 = stretched(band_around(mean, offsets), self._scales[:, i], whole=self._is_whole[i])
+        choice = self._choices.get(total.code) if total.totalled_by == "product" else None
         choice = choice or Choice()
-        made.append(
-            TotalForecast(
-                totalled_by=total.totalled_by,
-                code=total.code,
-                n_series=len(total.series),
-                method=choice.method,
-                method_scores=choice.scores,
-                method_failures=choice.failures,
-                mean_units=tuple(mean.tolist()),
-                p10_units=tuple(p10.tolist()),
-                p50_units=tuple(p50.tolist()),
-                p90_units=tuple(p90.tolist()),
-                accuracy=accuracies[i],
-            )
+        return TotalForecast(
+            totalled_by=total.totalled_by,
+            code=total.code,
+            n_series=len(series),
+            method=choice.method,
+            method_scores=choice.scores,
+            method_failures=choice.failures,
+            mean_units=tuple(mean.tolist()),
+            p10_units=tuple(p10.tolist()),
+            p50_units=tuple(p50.tolist()),
+            p90_units=tuple(p90.tolist()),
+            accuracy=self._accuracies[i],
         )
-    return tuple(made)
 
 
-def _totals(series: Sequence[SeriesForecast], places: Mapping[Pair, int]) -> list[_Total]:
-    gathered: dict[tuple[TotalledBy, str], list[SeriesForecast]] = defaultdict(list)
-    for s in series:
-        gathered["all", ""].append(s)
-        gathered["product", s.product_code].append(s)
-        gathered["region", s.region_code].append(s)
+def _totals(pairs: Sequence[Pair], places: Mapping[Pair, int]) -> list[_Total]:
+    gathered: dict[tuple[TotalledBy, str], list[int]] = defaultdict(list)
+    for i, (product_code, region_code) in enumerate(pairs):
+        gathered["all", ""].append(i)
+        gathered["product", product_code].append(i)
+        gathered["region", region_code].append(i)
     return [
         _Total(
             by, code, members,
-            np.array([places[p] for s in members if (p := (s.product_code, s.region_code)) in places], dtype=np.intp),
+            np.array([places[pairs[i]] for i in members if pairs[i] in places], dtype=np.intp),
         )
         for (by, code), members in sorted(gathered.items())
     ]  # fmt: skip
