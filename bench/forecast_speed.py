@@ -25,8 +25,9 @@ from pullplan.compute import spread_of
 from pullplan.engine.forecast import forecast_with_grounds
 from pullplan.engine.forecast.chunks import Chunk
 from pullplan.engine.forecast.models import LEVELS, TRENDS, build_model
-from pullplan.engine.model import DailyUnits, ForecastFacts, ForecastProfile, Horizon
-from pullplan.engine.sharding import Held, HeldHere
+from pullplan.engine.model import DailyUnits, ForecastFacts, ForecastProfile, ForecastsInForce, Horizon
+from pullplan.engine.sharding import Held, HeldHere, here
+from pullplan.workflows.run_forecast import ForecastReading, compute_forecast
 
 Units = npt.NDArray[np.float64]
 Figures = list[dict[str, Any]]
@@ -147,10 +148,10 @@ def _linearity(n_few: int, n_many: int) -> Figures:
 
 def measure_memory(n_series: int) -> dict[str, float]:
     """Tell what a forecast holds while it is made, beside its facts and what is made of them, and what is made."""
-    facts = facts_of(mixed_panel(n_series), "quick")
+    reading = ForecastReading(facts_of(mixed_panel(n_series), "quick"), ForecastsInForce())
     forecast_with_grounds(facts_of(mixed_panel(REGIONS_PER_PRODUCT), "quick"))  # libraries and compiled code
     before = _held_now()
-    made = forecast_with_grounds(facts)
+    made = compute_forecast(reading, lambda *_: None, here)
     most, after = peak_megabytes(), _held_now()
     del made
     return {"beside_megabytes": most - after, "made_megabytes": after - before}

@@ -1,7 +1,9 @@
 """Are forecasts usable by a planner: unbiased enough, honest about their spread, and never absurd?"""
 
 import csv
+import gc
 import gzip
+import tracemalloc
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -15,7 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsforecast.models import AutoCES
 
-from pullplan.engine.forecast import forecast_demand, forecast_with_grounds, interval_quantile, models
+from pullplan.engine.forecast import (
+    DRAFTED,
+    forecast_demand,
+    forecast_with_grounds,
+    interval_quantile,
+    models,
+)
 from pullplan.engine.model import (
     Adjustment,
     Bucket,
@@ -402,6 +410,32 @@ def test_progress_grows_to_the_whole() -> None:
 
 
 # --- real demand ---------------------------------------------------------------------------------------------
+
+
+def _beside_bytes(n_series: int) -> int:
+    """Measure the most that is held from where a forecast is drafted on, beside its facts and what is made of them."""
+    draw = np.random.default_rng(5)
+    rare = draw.random((n_series, 30)) < 0.4
+    panel = {(f"P{i // 16}", f"R{i % 16}"): row for i, row in enumerate(rare * draw.poisson(5, rare.shape))}
+    facts = facts_of(rows_of(panel), profile="quick")
+    tracemalloc.start()
+    try:
+        made = forecast_with_grounds(
+            facts, lambda stage, _: tracemalloc.reset_peak() if stage == DRAFTED else None
+        )
+        _, most = tracemalloc.get_traced_memory()
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(made[0].series) == n_series
+    return most - kept
+
+
+def test_what_is_held_beside_facts_and_forecast_hardly_grows_with_the_panel() -> None:
+    _beside_bytes(16)  # what is loaded and compiled once
+    few, many = _beside_bytes(256), _beside_bytes(768)
+    assert many - few < 512 * 2_000
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import msgspec
 
 from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_dates, first_day_of_bucket
 from pullplan.engine.forecast import (
+    DRAFTED,
     JUDGED_BUCKETS,
     forecast_with_grounds,
     judge_forecasts_in_force,
@@ -33,6 +34,7 @@ from pullplan.storage.forecast_refreshes import BaseHead
 from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
 from pullplan.workflows.finish_run import storing_results
+from pullplan.workflows.free_memory import give_back
 from pullplan.workflows.refresh_forecast import MadeForecast, find_base, find_refreshed, rules_hash
 
 
@@ -114,6 +116,8 @@ def compute_forecast(reading: ForecastReading, progress: Progress, spread: Sprea
     progress("forecasting", 0.0)
 
     def hear(stage: str, done: float) -> None:
+        if stage == DRAFTED:
+            give_back()
         progress(f"forecasting: {stage}", done)
 
     if reading.rolled_from is not None:

@@ -38,6 +38,9 @@ from pullplan.engine.model import (
 )
 from pullplan.engine.sharding import Spread, here
 
+# The stage after which most of the memory is taken that a forecast leaves behind, while what it was found from is free.
+DRAFTED = "drafted"
+
 # What older history tells is no longer true.
 MOST_BUCKETS: dict[Bucket, int] = {"day": 364, "week": 260}
 
@@ -60,7 +63,9 @@ def forecast_with_grounds(
 
     Shapes: grounds (n_series,), totals (n_totals,)
     """
-    drafted = _draft(facts, progress or (lambda _stage, _share: None), spread)
+    progress = progress or (lambda _stage, _share: None)
+    drafted = _draft(facts, progress, spread)
+    progress(DRAFTED, 1.0)
     series = tuple(assemble_series(drafted.drafts))
     forecast = Forecast(
         first_bucket_date=drafted.first_bucket_date,
