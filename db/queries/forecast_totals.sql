@@ -1,5 +1,5 @@
 -- name: list_totals
-SELECT totalled_by, code, n_series, method, method_scores, method_failures, accuracy
+SELECT totalled_by, code, n_series, method, method_scores, method_failures, model_failures, accuracy
 FROM forecast_totals
 WHERE forecast_id = $1 AND (totalled_by, code) > ($2, $3) AND ($4::text IS NULL OR totalled_by = $4)
 ORDER BY totalled_by, code LIMIT $5;
@@ -14,10 +14,13 @@ ORDER BY totalled_by, code, bucket_date LIMIT $7;
 -- name: insert_moved_totals
 -- $1: a refresh that is stored already, $2: its base. The base's totals; of a product or region that has series only now, one that
 -- adds them up.
-INSERT INTO forecast_totals (forecast_id, totalled_by, code, n_series, method, method_scores, accuracy, method_failures)
+INSERT INTO forecast_totals (
+    forecast_id, totalled_by, code, n_series, method, method_scores, accuracy, method_failures, model_failures
+)
 SELECT $1, coalesce(t.totalled_by, new.totalled_by), coalesce(t.code, new.code),
     coalesce(t.n_series, 0) + coalesce(new.n_series, 0), coalesce(t.method, 'bottom_up'),
-    coalesce(t.method_scores, '{}'), coalesce(t.accuracy, '{}'), coalesce(t.method_failures, '{}')
+    coalesce(t.method_scores, '{}'), coalesce(t.accuracy, '{}'), coalesce(t.method_failures, '{}'),
+    coalesce(t.model_failures, '{}')
 FROM (SELECT * FROM forecast_totals WHERE forecast_id = $2) AS t
 FULL JOIN (
     SELECT k.totalled_by, k.code, count(*)::integer AS n_series

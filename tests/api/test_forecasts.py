@@ -49,7 +49,7 @@ def _series(product_code: str, region_code: str, **more: Any) -> SeriesForecast:
 
 def _total(totalled_by: TotalledBy, code: str, **more: Any) -> TotalForecast:
     fields: dict[str, Any] = {
-        "n_series": 1, "method": "bottom_up", "method_scores": {}, "method_failures": {}, "mean_units": (20.0, 1.0), "p10_units": (12.0, 0.0),
+        "n_series": 1, "method": "bottom_up", "method_scores": {}, "method_failures": {}, "model_failures": {}, "mean_units": (20.0, 1.0), "p10_units": (12.0, 0.0),
         "p50_units": (19.0, 0.75), "p90_units": (27.0, 2.5),
     }  # fmt: skip
     return TotalForecast(totalled_by=totalled_by, code=code, **(fields | more))
@@ -57,7 +57,7 @@ def _total(totalled_by: TotalledBy, code: str, **more: Any) -> TotalForecast:
 
 _TOTALS = (
     _total("all", "", n_series=2),
-    _total("product", "BREAD", n_series=2, method="mint_shrink", method_scores={"bottom_up": 1.0, "mint_shrink": 0.5}, method_failures={"top_down": "no answer"},
+    _total("product", "BREAD", n_series=2, method="mint_shrink", method_scores={"bottom_up": 1.0, "mint_shrink": 0.5}, method_failures={"top_down": "no answer"}, model_failures={"AutoETS": "gone astray"},
            accuracy=Accuracy(n_origins=4, wape_share=0.2)),
     _total("region", "NORTH"),
     _total("region", "SOUTH"),
@@ -151,6 +151,7 @@ async def test_totals_say_how_they_add_up_and_what_comes(client, connection):
     assert (product["code"], product["n_series"], product["method"]) == ("BREAD", 2, "mint_shrink")
     assert product["method_scores"] == {"bottom_up": 1.0, "mint_shrink": 0.5}
     assert product["method_failures"] == {"top_down": "no answer"}
+    assert product["model_failures"] == {"AutoETS": "gone astray"}
     assert product["accuracy"]["wape_share"] == 0.2
     asked = {"totalled_by": "region", "code": "SOUTH"}
     south = (await client.get(f"{path}/total-values", params=asked)).json()["items"]

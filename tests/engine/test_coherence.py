@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from statsforecast.models import AutoCES
 
-from pullplan.engine.forecast import forecast_with_grounds
+from pullplan.engine.forecast import forecast_with_grounds, models
 from pullplan.engine.forecast.coherence import (
     LEAST_ERROR_SHARE,
     METHODS,
@@ -215,6 +216,24 @@ def test_a_method_that_failed_is_told_with_its_cause_and_others_are_compared() -
     assert product.method == "bottom_up"
     assert product.method_scores == {"bottom_up": 1.0, "top_down": 1.0}
     assert "residuals close to 0" in product.method_failures["mint_shrink"]
+
+
+def test_a_model_that_fails_on_a_product_is_told_by_its_total_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class _FailsOnBigDemand(AutoCES):
+        def fit(self, y: Any, X: Any = None) -> Any:  # noqa: N803 - the library's name
+            if y.mean() > 100:
+                raise ZeroDivisionError("of the model's own making")
+            return super().fit(y, X)
+
+    monkeypatch.setitem(models._BUILD, "AutoCES", lambda: _FailsOnBigDemand(season_length=1, model="N"))
+    draw = np.random.default_rng(6)
+    forecast, _, totals, _ = forecast_with_grounds(
+        facts_of({("A", region): draw.poisson(50, N_WEEKS) for region in "NSE"})
+    )
+    assert {s.fallback_reason for s in forecast.series} == {None}
+    told = {(t.totalled_by, t.code): t.model_failures for t in totals}
+    assert told.pop(("product", "A")) == {"AutoCES": "ZeroDivisionError: of the model's own making"}
+    assert not any(told.values())
 
 
 def test_a_region_that_is_never_missed_makes_no_score_of_nonsense() -> None:

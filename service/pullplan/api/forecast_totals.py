@@ -39,6 +39,8 @@ class TotalRow(msgspec.Struct, kw_only=True):
     better. Empty where nothing was compared: too few origins, one region, and all regions and everything, which add up."""
     method_failures: dict[CoherenceMethod, str]
     """Why a method that was tried has no score: it found no answer, or one beyond all reason."""
+    model_failures: dict[str, str]
+    """Why a model said nothing of a product as a whole; empty where products were not forecast apart, and for all others."""
     accuracy: Accuracy
     """By rolling-origin backtest of the total itself."""
 

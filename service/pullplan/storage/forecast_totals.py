@@ -32,7 +32,7 @@ async def insert(
         records=(
             (
                 *(forecast_id, t.totalled_by, t.code, t.n_series, t.method, t.method_scores, t.accuracy),
-                t.method_failures,
+                *(t.method_failures, t.model_failures),
             )
             for t in totals
         ),

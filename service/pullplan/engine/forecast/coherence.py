@@ -82,11 +82,14 @@ class Choice:
 class Agreed:
     """What was said of a panel's regions at each origin, −1 being now, and which method of each product's it came from last.
 
+    `failures` tells by product which models said nothing of it as a whole, and why.
+
     Shapes: means_by_origin[origin] (n_series, n_steps)
     """
 
     means_by_origin: dict[int, Units] = field(default_factory=dict)
     choices: dict[str, Choice] = field(default_factory=dict)
+    failures: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def total_units(units: Units) -> Units:
@@ -134,7 +137,10 @@ class Coherence:
             if products
         ]
         self._heard: list[dict[int, _Heard]] = [{} for _ in self._families]
-        self.agreed = Agreed()
+        failures = products.failures if products else {}
+        self.agreed = Agreed(
+            failures={family.product_code: failures[family.row] for family in self._families}
+        )
 
     def say(self, finished: NDArray[np.bool_], origin: int) -> Spoken:
         """Forecast at one origin, each family by the method that has gained at the finished origins.

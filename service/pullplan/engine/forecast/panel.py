@@ -181,11 +181,7 @@ def forecast_established(panel: Panel, widths: Units, say: Say) -> tuple[dict[Pa
     `widths` are the factors of the series' bands. Shapes: widths (2, n_series)
     """
     spoken = say(np.ones(panel.origins.size, dtype=bool), -1)
-    failures = {
-        int(row): failed
-        for field in panel.fields
-        for row, failed in zip(field.rows, field.failures, strict=True)
-    }
+    failures = panel.failures
     drawn = DrawnInTurn(spoken.draw, panel.units)
     made = {
         pair: Projection(

@@ -53,7 +53,7 @@ class Totals:
     def __init__(self, pairs: Sequence[Pair], panel: Panel, agreed: Agreed) -> None:
         """`pairs` are all that are forecast, `agreed` is of all trials and now. Shapes: pairs (n_series,)."""
         self._totals = totals = _totals(pairs, {pair: i for i, pair in enumerate(panel.pairs)})
-        self._choices = agreed.choices
+        self._choices, self._failures = agreed.choices, agreed.failures
         self._is_whole = [t.rows.size > 0 and bool(panel.is_whole[t.rows].all()) for t in totals]
         history = np.array([total_units(panel.units[t.rows]) for t in totals]).reshape(
             len(totals), panel.units.shape[1]
@@ -82,8 +82,8 @@ class Totals:
             else offsets_of(mean, _summed_paths(series))
         )
         p10, p50, p90 = stretched(band_around(mean, offsets), self._scales[:, i], whole=self._is_whole[i])
-        choice = self._choices.get(total.code) if total.totalled_by == "product" else None
-        choice = choice or Choice()
+        is_product = total.totalled_by == "product"
+        choice = self._choices.get(total.code, Choice()) if is_product else Choice()
         return TotalForecast(
             totalled_by=total.totalled_by,
             code=total.code,
@@ -91,6 +91,7 @@ class Totals:
             method=choice.method,
             method_scores=choice.scores,
             method_failures=choice.failures,
+            model_failures=self._failures.get(total.code, {}) if is_product else {},
             mean_units=tuple(mean.tolist()),
             p10_units=tuple(p10.tolist()),
             p50_units=tuple(p50.tolist()),

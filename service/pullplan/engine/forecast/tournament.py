@@ -57,6 +57,15 @@ class Panel:
         spacing = int(self.origins[1] - self.origins[0]) if self.origins.size > 1 else self.n_steps
         return min(1.0, spacing / self.n_steps)
 
+    @property
+    def failures(self) -> dict[int, dict[str, str]]:
+        """By series the models that said nothing of it, each with the cause."""
+        return {
+            row: failed
+            for field in self.fields
+            for row, failed in zip(field.rows.tolist(), field.failures, strict=True)
+        }
+
     @cached_property
     def standings(self) -> tuple[Standing, ...]:
         """What all origins together say of each field's candidates."""

@@ -184,6 +184,8 @@ class TotalForecast(Fact, frozen=True, kw_only=True):
     """Squared error of each method along the backtest's origins ÷ that of adding up; empty where not compared."""
     method_failures: dict[CoherenceMethod, str]
     """Why a method that was tried was not compared."""
+    model_failures: dict[str, str]
+    """Why a model said nothing of the product as a whole; empty for regions and everything, which are not forecast apart."""
     mean_units: tuple[float, ...]
     """The sum of the series' means."""
     p10_units: tuple[float, ...]
