@@ -43,26 +43,29 @@ ASTRAY_FACTOR = 10.0
 
 
 def speed_sampled() -> Figures:
-    return [*_overhead(400), *_linearity(500, 2_000)]
+    return [*_overhead(400, "thorough"), *_overhead(400, "quick"), *_linearity(500, 2_000)]
 
 
 def speed_whole() -> Figures:
-    return [*_overhead(10_000), *_linearity(5_000, 20_000)]
+    return [*_overhead(10_000, "thorough"), *_linearity(5_000, 20_000)]
 
 
-def _overhead(n_series: int) -> Figures:
-    facts = facts_of(mixed_panel(n_series), "thorough")
-    forecast_with_grounds(facts_of(mixed_panel(REGIONS_PER_PRODUCT), "thorough"))
+def _overhead(n_series: int, profile: ForecastProfile) -> Figures:
+    """Compare with the library's calls alone; the mark is for all models, of which the quick profile leaves the dearest out."""
+    facts = facts_of(mixed_panel(n_series), profile)
+    forecast_with_grounds(facts_of(mixed_panel(REGIONS_PER_PRODUCT), profile))
     beside = _Beside()
     engine = _seconds_of(lambda: forecast_with_grounds(facts, spread=beside.spread)) - beside.seconds
     overhead = engine / beside.library_seconds - 1
+    is_marked = profile == "thorough"
+    told = f"forecast of {n_series:,} series × {N_WEEKS} weeks, {profile}"
     return [
         figure(
-            f"forecast of {n_series:,} series × {N_WEEKS} weeks, thorough: CPU time above the same library calls made directly",
-            overhead, "share", reference=beside.library_seconds, must=f"<= {OVERHEAD_LIMIT}", reached=overhead <= OVERHEAD_LIMIT,
+            f"{told}: CPU time above the same library calls made directly", overhead, "share", reference=beside.library_seconds,
+            must=f"<= {OVERHEAD_LIMIT}" if is_marked else "-", reached=overhead <= OVERHEAD_LIMIT if is_marked else None,
         ),
         figure(
-            f"forecast of {n_series:,} series × {N_WEEKS} weeks, thorough: series a CPU-second", n_series / engine, "series/s",
+            f"{told}: series a CPU-second, against the library's calls alone", n_series / engine, "series/s",
             reference=n_series / beside.library_seconds, must="-", reached=None,
         ),
     ]  # fmt: skip

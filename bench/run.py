@@ -25,6 +25,7 @@ from bench import (
     reading,
     refreshing,
     replanning,
+    rolling,
     seasonal,
     sharding,
     sharing,
@@ -59,6 +60,7 @@ FIGURES = {
     "forecast_speed": forecast_speed.speed_sampled,
     "forecast_speed_whole": forecast_speed.speed_whole,
     "refresh": refreshing.refreshing,
+    "rolling": rolling.rolled_against_full,
     "lots": lotting.lots_large,
     "lots_against_mip": lotting.lots_against_mip,
     "many_lots_against_mip": lotting.many_lots_against_mip,
@@ -69,6 +71,7 @@ ON_REQUEST = {
     "competition_whole",
     "forecast_speed_whole",
     "refresh",
+    "rolling",
     "many_lots_against_mip",
 }
 """Take many minutes, or hours: only where named by --only, so that all the rest ends within twenty minutes."""
