@@ -60,6 +60,7 @@ class Pool:
         self._n_steps = n_steps
         self._by_product: dict[str, dict[str, Projection]] = defaultdict(dict)
         self._levels_of: dict[str, dict[str, float]] = defaultdict(dict)
+        self._demanded_of: dict[str, Units] = {}
         for (product_code, region_code), series in sorted(established.items()):
             self._by_product[product_code][region_code] = series
             self._levels_of[product_code][region_code] = float(series.mean.mean())
@@ -96,13 +97,9 @@ class Pool:
         # Levels are told apart by factors: a few sales outweigh a pool of thousands, and the other way round.
         factor = own_mean / shape.mean()
         mean = shape * (factor**weight if factor > 0 else 1 - weight)
-        demanded = np.concatenate(
-            [(s.mean + s.draw()) / self._size_of(region_code) for region_code, s in others.items()]
-        )
-        demanded = np.maximum(0.0, demanded)
-        picks = np.linspace(0, demanded.shape[0] - 1, _N_PATHS).astype(int)
+        demanded = self._demanded(pair[0])
         levels = self._levels(pair[0], certainty=weight)
-        demanded = np.concatenate([demanded[picks] * level for level in levels])
+        demanded = np.concatenate([demanded * level for level in levels])
         scale = mean.mean() / demanded.mean() if demanded.mean() > 0 else 0.0
         reason = f"{_too_little(known)}: the mean shape of {len(others)} other regions"
         # No narrower than what other regions' bands had to be to cover what they say.
@@ -111,6 +108,17 @@ class Pool:
         return Projection(
             "PooledMean", reason, mean, given(demanded * scale - mean), widths=widths, is_whole=is_whole
         )
+
+    def _demanded(self, product_code: str) -> Units:
+        """Take paths of a product's regions evenly, each over its region's size. Shapes: (_N_PATHS, n_steps)."""
+        if product_code not in self._demanded_of:
+            demanded = np.concatenate([
+                (s.mean + s.draw()) / self._size_of(region_code)
+                for region_code, s in self._by_product[product_code].items()
+            ])  # fmt: skip
+            picks = np.linspace(0, demanded.shape[0] - 1, _N_PATHS).astype(int)
+            self._demanded_of[product_code] = np.maximum(0.0, demanded[picks])
+        return self._demanded_of[product_code]
 
     def _levels(self, product_code: str, *, certainty: float) -> Units:
         """Tell how far a region's level may lie from what its size says of it, as other regions' levels do.
