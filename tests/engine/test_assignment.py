@@ -21,7 +21,7 @@ from pullplan.engine.explanation import explain, resource_loads
 from pullplan.engine.model import Need, Node, PlanningFacts, SearchProgress, ShortfallStage
 from pullplan.engine.options import build_options
 
-small = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("n_networks", [20, pytest.param(100, marks=pytest.mark.long)])

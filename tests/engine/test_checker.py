@@ -43,7 +43,7 @@ from pullplan.engine.model import (
 )
 from pullplan.engine.options import Solution, StagePrices, build_options, stage_measures
 
-small = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 Network = tuple[PlanningFacts, list[Need]]
 
 

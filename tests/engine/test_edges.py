@@ -336,7 +336,7 @@ def test_the_way_over_the_date_line_is_the_short_one() -> None:
 # --- order ----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(networks(), st.randoms(use_true_random=False))
 def test_in_whatever_order_facts_arrive_the_plan_has_the_same_hash(
     network: tuple[PlanningFacts, list[Need]], chance: Random

@@ -31,7 +31,7 @@ from pullplan.engine.model import (
 )
 from pullplan.engine.options import build_options
 
-small = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LITTLE = 1e-3
 """Of a line: so few units that hardly anything else has to move."""
 Planned = tuple[tuple[Stage, ...], tuple[Assignment, ...]]

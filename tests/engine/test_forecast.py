@@ -434,8 +434,8 @@ def _beside_bytes(n_series: int) -> int:
 
 def test_what_is_held_beside_facts_and_forecast_hardly_grows_with_the_panel() -> None:
     _beside_bytes(16)  # what is loaded and compiled once
-    few, many = _beside_bytes(256), _beside_bytes(768)
-    assert many - few < 512 * 2_000
+    few, many = _beside_bytes(256), _beside_bytes(512)
+    assert many - few < 256 * 2_000
 
 
 @pytest.fixture(scope="session")

@@ -220,7 +220,7 @@ def test_quantiles_of_like_steps_are_evened_out_and_closed_days_stay_closed() ->
     assert np.mean(missed) < 0.75 * alone
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.lists(st.floats(0, 1e6), min_size=3, max_size=3), min_size=1, max_size=4),
     st.lists(st.floats(0.3, 3.0), min_size=2, max_size=2),

@@ -58,7 +58,7 @@ def hold_to_the_oracle(seed: int) -> None:
     assert math.isclose(made, math.fsum(need.units for need in needs))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(seeds)
 def test_a_plan_inside_all_limits_is_the_best_there_is_and_the_checker_agrees(seed: int) -> None:
     hold_to_the_oracle(seed)

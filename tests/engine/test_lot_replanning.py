@@ -117,7 +117,7 @@ def test_the_checker_counts_what_moves_with_lots():
 @given(
     ruled_networks(), st.integers(0, 1000), st.sampled_from([0.0, 20.0, None]), st.sampled_from([0.0, 2.0])
 )
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_any_change_gets_whole_lots_within_the_churn(
     facts: PlanningFacts, seed: int, budget: float | None, saving: float
 ):
@@ -133,7 +133,7 @@ def test_any_change_gets_whole_lots_within_the_churn(
 
 @pytest.mark.long
 @given(ruled_networks(), st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_replan_that_may_move_all_is_as_good_as_a_plan_anew(facts: PlanningFacts, seed: int):
     now = shaken(facts, seed)
     plan, anew = replanned(now, facts, make_plan(facts), Churn()), make_plan(now)

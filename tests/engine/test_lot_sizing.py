@@ -37,7 +37,7 @@ def least_cost(cost: FloatArray, units: FloatArray, most: FloatArray) -> float:
 
 
 @given(st.integers(0, 10**6), st.integers(2, 6), st.integers(1, 12))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_what_has_no_room_moves_on_at_least_cost_and_back_again(seed: int, n_sources: int, n_needs: int):
     chance = np.random.default_rng(seed)
     cost = chance.integers(0, 20, (n_sources + 1, n_needs)).astype(float)
@@ -89,7 +89,7 @@ def roomy_networks(draw: st.DrawFn) -> PlanningFacts:
 
 
 @given(roomy_networks())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_where_there_is_room_surplus_is_less_than_one_multiple_of_a_product(facts: PlanningFacts):
     plan = planned(facts)
     assert plan.shortfalls == ()

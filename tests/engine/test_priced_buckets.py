@@ -140,7 +140,7 @@ def seasonal_network(
 
 def test_random_seasonal_networks_are_as_good_as_the_whole_programme_stage_by_stage() -> None:
     n_priced = n_early = 0
-    for seed in range(24):
+    for seed in range(16):
         facts, needs = seasonal_network(seed, load=(0.5, 0.7, 0.8, 0.9)[seed % 4], n_buckets=1 + seed % 8)
         options = build_options(facts, needs)
         solution = assign_by_prices(options)
@@ -150,13 +150,13 @@ def test_random_seasonal_networks_are_as_good_as_the_whole_programme_stage_by_st
             assert_equal_stages(options, solution)
             n_early += certify(options, solution)[-1].value > 0
             assert check(facts, stated(facts, options, solution)).findings == ()
-    assert n_priced > 20
-    assert n_early > 10
+    assert n_priced > 12
+    assert n_early > 6
 
 
 def test_plans_that_cost_nothing_are_started_as_late_as_can_be() -> None:
     n_early = 0
-    for seed in range(8):
+    for seed in range(5):
         facts, needs = seasonal_network(seed, load=0.9, n_buckets=4)
         free = msgspec.structs.replace(
             facts,
@@ -177,7 +177,7 @@ def test_plans_that_cost_nothing_are_started_as_late_as_can_be() -> None:
 
 
 def test_days_off_are_priced_as_days_without_capacity() -> None:
-    for seed in range(8):
+    for seed in range(5):
         facts, needs = seasonal_network(seed, load=(0.35, 0.9)[seed % 2], n_buckets=7)
         off = tuple(
             CapacityException(
@@ -412,7 +412,7 @@ def pinned_in_part(facts: PlanningFacts, need: Need, chance: np.random.Generator
 
 
 def test_share_limits_and_pins_over_several_starts_are_priced() -> None:
-    for seed in range(8):
+    for seed in range(5):
         facts, needs = short_of_time(seed)
         chance = np.random.default_rng(seed)
         parameters = msgspec.structs.replace(facts.parameters, largest_share=0.45)
@@ -445,7 +445,7 @@ def test_few_pairs_lead_to_the_same_shortfall_and_lateness_as_all(monkeypatch: p
     assert joined[True] > 2 * joined[False]  # pairs that were left out joined, before all did at the end
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(networks())
 def test_networks_with_every_kind_of_obstacle_are_priced_right_or_left_to_the_whole_programme(
     drawn: tuple[PlanningFacts, list[Need]],

@@ -74,7 +74,7 @@ def assert_prices_agree(seeds: range, n_buckets: int, share_slices: int) -> tupl
 
 
 def test_where_one_slice_is_short_prices_always_find_what_the_programme_proves() -> None:
-    assert assert_prices_agree(range(14), 1, 1) == (14, 14)
+    assert assert_prices_agree(range(10), 1, 1) == (10, 10)
 
 
 def test_where_needs_are_shared_out_prices_find_the_same_or_nothing() -> None:
@@ -97,7 +97,7 @@ def test_what_is_early_has_a_weight_also_where_starts_do_not_cool() -> None:
 @pytest.mark.parametrize("n_buckets", [1, 2, 5])
 @pytest.mark.parametrize("share_slices", [1, 10])
 def test_many_networks_agree(n_buckets: int, share_slices: int) -> None:
-    n_free, n_held = assert_prices_agree(range(1000, 1030), n_buckets, share_slices)
+    n_free, n_held = assert_prices_agree(range(1000, 1020), n_buckets, share_slices)
     assert n_free > 18
     assert n_held > 5
 

@@ -40,7 +40,7 @@ from pullplan.engine.plan import make_plan
 from pullplan.engine.replanning import Churn, replan
 from pullplan.engine.replanning.netting import net_again
 
-small = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 seeds = st.integers(0, 2**32 - 1)
 
 

@@ -17,7 +17,7 @@ from pullplan.engine.checker import check
 from pullplan.engine.model import Capability, Need, PlanningFacts, ShortfallStage
 from pullplan.engine.options import Options, build_options
 
-small = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+small = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def one_pool(seed: int, share_slices: int, load: float) -> tuple[PlanningFacts, list[Need]]:

@@ -23,7 +23,7 @@ from pullplan.engine.checker import check
 from pullplan.engine.model import Need, PlanningFacts
 from pullplan.engine.options import Options, Solution, build_options
 
-small = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+small = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def after(n_asked: int) -> Callable[[], bool]:

@@ -60,6 +60,7 @@ def answers(client: httpx.Client, path: str = "/v1/runs") -> int | None:
         return None
 
 
+@pytest.mark.long
 def test_the_api_process_never_loads_the_numerical_stack(service: Service):
     with calling(service) as client:
         assert planned(client)["state"] == "succeeded"
@@ -268,6 +269,7 @@ def test_a_database_that_keeps_dying_ends_the_service_with_an_error(tmp_path: Pa
         assert "PostgreSQL ended 4 times within a minute" in service.log_file.read_text()
 
 
+@pytest.mark.long
 def test_a_foreign_database_is_never_migrated_by_serve_and_readiness_names_what_is_missing(
     empty_database_url: str, tmp_path: Path
 ):

@@ -169,7 +169,7 @@ def test_a_worker_survives_an_outage_of_its_database(tmp_path: Path):
         server.stop()
 
 
-N_KILLED = 6
+N_KILLED = 4
 
 
 @pytest.mark.long
