@@ -103,6 +103,21 @@ async def test_an_invalid_value_is_named_by_its_place(client, body, pointer, cod
     assert [(e["pointer"], e["code"]) for e in problem["errors"]] == [(pointer, code)]
 
 
+async def test_a_name_that_is_unknown_is_met_with_those_that_may_be_meant(client):
+    async def told(method: str, path: str, **sent: Any) -> str:
+        return (await client.request(method, path, **sent)).json()["errors"][0]["detail"]
+
+    assert "did you mean `horizon_buckets`?" in await told("POST", "/v1/plans", json={"horizon": 8})
+    overrides = {"policy_overrides": [{}, {"service_level": 0.9}]}
+    assert "did you mean `service_level_share`?" in await told("POST", "/v1/plans", json=overrides)
+    assert "did you mean `on_hand_units` or" in await told("POST", "/v1/stock-counts", json=[{"units": 1}])
+    lines = {"content": b"product,region_code\nRYE,ULM\n", "headers": {"Content-Type": "text/csv"}}
+    assert "did you mean `product_code`?" in await told("POST", "/v1/stock-counts", **lines)
+    assert "did you mean `limit`?" in await told("GET", "/v1/runs?limt=5")
+    pin = {"pins": [{"colour": "red"}]}
+    assert "there are `product_code`, `region_code`" in await told("POST", "/v1/plans", json=pin)
+
+
 async def test_a_refused_parameter_is_named(client):
     problem = _assert_problem(await client.get("/v1/plans?limit=1001"), 422, "content-invalid")
     assert [e["field"] for e in problem["errors"]] == ["limit"]

@@ -169,9 +169,7 @@ def assert_equal_stages(options: Options, solution: Solution) -> None:
         assert is_proven(stage) or abs(stage.gap_absolute) < ROUNDING * weighed, stage
 
 
-@pytest.mark.parametrize(
-    "seeds", [range(25), pytest.param(range(25, 700), marks=pytest.mark.long)], ids=len
-)
+@pytest.mark.parametrize("seeds", [range(25), pytest.param(range(25, 700), marks=pytest.mark.long)], ids=len)
 def test_random_networks_are_as_good_as_the_whole_programme_stage_by_stage(seeds: range) -> None:
     n_priced = 0
     for seed in seeds:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from pullplan.api.errors import BodyMalformedError, BodyTooLargeError, ContentInvalidError, TextNotUtf8Error
+from pullplan.api.guesses import say_what_is_known
 from pullplan.api.requests import BATCH_ITEMS_MAX, describe_invalid
 from pullplan.api.row_types import RowType
 from pullplan.engine.errors import LineProblem
@@ -49,7 +50,9 @@ def _split_array(body: bytes) -> list[msgspec.Raw]:
     try:
         return msgspec.json.decode(body, type=list[msgspec.Raw])
     except msgspec.ValidationError as error:
-        raise ContentInvalidError(f"send a JSON array: {error}", [describe_invalid(error)]) from None
+        raise ContentInvalidError(
+            f"send a JSON array: {error}", [describe_invalid(error, list[msgspec.Raw])]
+        ) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise BodyMalformedError(f"the body is not JSON in UTF-8: {error}") from None
 
@@ -74,7 +77,7 @@ def _decode_singly(texts: Iterable[tuple[int, Any]], rows: RowType, refuse: Refu
         try:
             decoded.append(rows.decoder.decode(text))
         except msgspec.ValidationError as error:
-            _refuse_invalid(line, error, refuse)
+            _refuse_invalid(line, error, rows, refuse)
         except (msgspec.DecodeError, RecursionError) as error:
             refuse(line, "malformed-line", f"this is not one JSON object: {error}", None)
         else:
@@ -82,8 +85,8 @@ def _decode_singly(texts: Iterable[tuple[int, Any]], rows: RowType, refuse: Refu
     yield lines, decoded
 
 
-def _refuse_invalid(line: int, error: msgspec.ValidationError, refuse: Refuse) -> None:
-    invalid = describe_invalid(error)
+def _refuse_invalid(line: int, error: msgspec.ValidationError, rows: RowType, refuse: Refuse) -> None:
+    invalid = describe_invalid(error, rows.row)
     refuse(line, invalid.code, invalid.detail, invalid.field)
 
 
@@ -200,7 +203,9 @@ def _text_lines(file: BinaryIO) -> Iterator[str]:
 
 def _check_header(header: list[str], rows: RowType, line: int = 1) -> None:
     problems = [
-        ("unknown-field", f"there is no field {name!r}", name) for name in header if name not in rows.names
+        ("unknown-field", f"there is no field {name!r}: {say_what_is_known(name, rows.names)}", name)
+        for name in header
+        if name not in rows.names
     ]
     problems += [
         ("missing-field", f"the field {name!r} is required", name)
@@ -293,7 +298,7 @@ def _convert(
         try:
             good.append(msgspec.convert(values, rows.row, strict=False))
         except msgspec.ValidationError as error:
-            _refuse_invalid(line, error, refuse)
+            _refuse_invalid(line, error, rows, refuse)
         else:
             good_lines.append(line)
     yield good_lines, good

@@ -1,6 +1,7 @@
 """Which parameters does a handler take, and is one given that it doesn't?"""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, get_args
@@ -13,6 +14,7 @@ from litestar.params import ParameterKwarg
 from litestar.typing import FieldDefinition
 
 from pullplan.api.errors import ContentInvalidError
+from pullplan.api.guesses import say_what_is_known
 from pullplan.engine.errors import LineProblem
 
 
@@ -58,6 +60,10 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _say_unknown(name: str, known: Sequence[str]) -> str:
+    return f"{name!r} is no parameter here" + (f": {say_what_is_known(name, known)}" if known else "")
+
+
 async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
     """Refuse a query parameter that the resource doesn't have, that is given twice, as `null`, or as a number for an instant: before anything is done.
 
@@ -69,7 +75,7 @@ async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
     problems = [
         LineProblem(
             code="unknown-field" if name not in known else "duplicate",
-            detail=f"{name[:64]!r} is no parameter here" if name not in known else f"{name} is given twice",
+            detail=f"{name} is given twice" if name in known else _say_unknown(name[:64], sorted(known)),
             field=name[:64],
         )
         for name, times in Counter(name for name, _ in request.query_params.multi_items()).items()

@@ -17,6 +17,7 @@ from pullplan.api.errors import (
     MediaTypeUnsupportedError,
 )
 from pullplan.api.fields import PATTERN_WORDS
+from pullplan.api.guesses import fields_at, say_what_is_known
 from pullplan.engine.errors import LineProblem
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
@@ -37,15 +38,17 @@ def _decoder(handler: BaseRouteHandler) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(field.raw if field else Any)
 
 
-def describe_invalid(error: msgspec.ValidationError) -> LineProblem:
-    """Say where in a JSON body msgspec found the first invalid value, as JSON pointer, and what it expects."""
+def describe_invalid(error: msgspec.ValidationError, body: Any) -> LineProblem:
+    """Say where in a JSON body of some type msgspec found the first invalid value, as JSON pointer, and what it expects."""
     match = _PLACE.match(str(error))
     detail, path = (match["detail"], match["path"] or "") if match else (str(error), "")
     steps = [name or index for name, index in _STEP.findall(path)]
     code = "invalid"
     if named := _FIELD.search(detail):
-        steps.append(named[1])
         code = "unknown-field" if "unknown" in detail else "missing-field"
+        if code == "unknown-field" and (known := fields_at(body, steps)):
+            detail = f"unknown field `{named[1]}`: {say_what_is_known(named[1], known)}"
+        steps.append(named[1])
     elif rule := _RULE.match(detail):
         steps.append(rule[1])
     elif pattern := _PATTERN.search(detail):
@@ -63,7 +66,7 @@ def _decode_strictly(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        invalid = describe_invalid(error)
+        invalid = describe_invalid(error, decoder.type)
         where = f" at {invalid.pointer}" if invalid.pointer else ""
         raise ContentInvalidError(f"{invalid.detail}{where}", [invalid]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
