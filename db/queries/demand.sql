@@ -17,8 +17,8 @@ WHERE parent.product_code IS NULL
   AND NOT EXISTS (
     SELECT FROM demand_signals AS stored
     WHERE stored.superseded_at IS NULL AND stored.source = staged.source AND stored.external_id = staged.external_id
-      AND (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason)
-        IS NOT DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason)
+      AND (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason, stored.source_revision)
+        IS NOT DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason, coalesce(staged.source_revision, stored.source_revision))
   )
 UNION ALL
 SELECT ordinal, 'unknown-code', 'region_code', staged.region_code, NULL
@@ -28,9 +28,16 @@ WHERE parent.region_code IS NULL
   AND NOT EXISTS (
     SELECT FROM demand_signals AS stored
     WHERE stored.superseded_at IS NULL AND stored.source = staged.source AND stored.external_id = staged.external_id
-      AND (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason)
-        IS NOT DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason)
-  );
+      AND (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason, stored.source_revision)
+        IS NOT DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason, coalesce(staged.source_revision, stored.source_revision))
+  )
+UNION ALL
+SELECT ordinal, 'source-revision-stale', 'source_revision', coalesce(staged.source_revision::text, 'null') || ' is not above ' || stored.source_revision, NULL
+FROM staged_signals AS staged
+JOIN demand_signals AS stored ON stored.source = staged.source AND stored.external_id = staged.external_id AND stored.superseded_at IS NULL
+WHERE coalesce(staged.source_revision, stored.source_revision) <= stored.source_revision
+  AND (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason, stored.source_revision)
+    IS DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason, coalesce(staged.source_revision, stored.source_revision));
 
 -- name: merge_1
 UPDATE demand_signals AS stored SET superseded_at = greatest(now(), stored.received_at), true_until = staged.occurred_at
@@ -38,8 +45,8 @@ FROM staged_signals AS staged
 WHERE stored.source = staged.source
   AND stored.external_id = staged.external_id
   AND stored.superseded_at IS NULL
-  AND (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason)
-    IS DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason)
+  AND (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason, stored.source_revision)
+    IS DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason, coalesce(staged.source_revision, stored.source_revision))
   AND NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal);
 
 -- name: merge_2
@@ -53,8 +60,8 @@ WHERE stored.source = staged.source
   AND NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal);
 
 -- name: merge_3
-INSERT INTO demand_signals (source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at)
-SELECT staged.source, staged.external_id, staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason,
+INSERT INTO demand_signals (source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, source_revision, revision, received_at)
+SELECT staged.source, staged.external_id, staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason, staged.source_revision,
     1 + coalesce(before.revision, 0),
     greatest(now(), before.superseded_at)
 FROM staged_signals AS staged
@@ -75,16 +82,16 @@ ORDER BY staged.source, staged.external_id;
 -- name: add_new
 -- One statement for the usual signal, which nobody has told before: it is stored and noted, or nothing is.
 WITH added AS (
-    INSERT INTO demand_signals (source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
+    INSERT INTO demand_signals (source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, source_revision)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
     WHERE EXISTS (SELECT FROM products WHERE product_code = $4 AND retired_at IS NULL)
         AND EXISTS (SELECT FROM regions WHERE region_code = $5 AND retired_at IS NULL)
     ON CONFLICT (source, external_id) WHERE superseded_at IS NULL DO NOTHING
-    RETURNING source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at, superseded_at
+    RETURNING source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, source_revision, revision, received_at, superseded_at
 ),
 noted AS (
     INSERT INTO audit_entries (key_id, action, subject, details)
-    SELECT $18, 'add', $19, '{}' FROM added
+    SELECT $19, 'add', $20, '{}' FROM added
 )
 SELECT * FROM added;
 
@@ -93,18 +100,18 @@ SELECT EXISTS (SELECT unnest($1::text[]) EXCEPT SELECT product_code FROM product
     OR EXISTS (SELECT unnest($2::text[]) EXCEPT SELECT region_code FROM regions WHERE retired_at IS NULL);
 
 -- name: find_current
-SELECT source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at, superseded_at
+SELECT source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, source_revision, revision, received_at, superseded_at
 FROM demand_signals
 WHERE source = $1 AND external_id = $2 AND superseded_at IS NULL;
 
 -- name: list_history
-SELECT source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at, superseded_at
+SELECT source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, source_revision, revision, received_at, superseded_at
 FROM demand_signals
 WHERE source = $1 AND external_id = $2
 ORDER BY revision;
 
 -- name: list_current
-SELECT signal_id, source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at, superseded_at
+SELECT signal_id, source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, source_revision, revision, received_at, superseded_at
 FROM demand_signals
 WHERE signal_id > coalesce($1::bigint, 0)
   AND superseded_at IS NULL
@@ -117,7 +124,7 @@ LIMIT $2;
 
 -- name: list_changed
 -- Those that were told since an instant are found and ordered by one index: the rest is not looked at.
-SELECT signal_id, source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at, superseded_at
+SELECT signal_id, source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, source_revision, revision, received_at, superseded_at
 FROM demand_signals
 WHERE (received_at, signal_id) > ($1::timestamptz, $2::bigint)
   AND superseded_at IS NULL
@@ -129,7 +136,7 @@ ORDER BY received_at, signal_id
 LIMIT $3;
 
 -- name: list_as_known_at
-SELECT signal_id, source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, revision, received_at, superseded_at
+SELECT signal_id, source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, source_revision, revision, received_at, superseded_at
 FROM demand_signals
 WHERE signal_id > coalesce($1::bigint, 0)
   AND received_at <= $8

@@ -10,7 +10,7 @@ SELECT ordinal, 'duplicate-line', 'region_code', node_code || ' ' || region_code
 FROM (SELECT ordinal, node_code, region_code, min(ordinal) OVER (PARTITION BY node_code, region_code) AS first_ordinal FROM staged_lanes) AS numbered
 WHERE ordinal > first_ordinal
 UNION ALL
-SELECT ordinal, 'source-revision-stale', 'source_revision', staged.source_revision::text, NULL
+SELECT ordinal, 'source-revision-stale', 'source_revision', staged.source_revision || ' is not above ' || stored.source_revision, NULL
 FROM staged_lanes AS staged
 JOIN lanes AS stored ON stored.node_code = staged.node_code AND stored.region_code = staged.region_code
 WHERE stored.source_revision > staged.source_revision

@@ -16,7 +16,7 @@ SELECT ordinal, 'duplicate-line', 'node_code', node_code, first_ordinal
 FROM (SELECT ordinal, node_code, min(ordinal) OVER (PARTITION BY node_code) AS first_ordinal FROM staged_nodes) AS numbered
 WHERE ordinal > first_ordinal
 UNION ALL
-SELECT ordinal, 'source-revision-stale', 'source_revision', staged.source_revision::text, NULL
+SELECT ordinal, 'source-revision-stale', 'source_revision', staged.source_revision || ' is not above ' || stored.source_revision, NULL
 FROM staged_nodes AS staged
 JOIN nodes AS stored ON stored.node_code = staged.node_code
 WHERE stored.source_revision > staged.source_revision;

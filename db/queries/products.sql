@@ -10,7 +10,7 @@ SELECT ordinal, 'duplicate-line', 'product_code', product_code, first_ordinal
 FROM (SELECT ordinal, product_code, min(ordinal) OVER (PARTITION BY product_code) AS first_ordinal FROM staged_products) AS numbered
 WHERE ordinal > first_ordinal
 UNION ALL
-SELECT ordinal, 'source-revision-stale', 'source_revision', staged.source_revision::text, NULL
+SELECT ordinal, 'source-revision-stale', 'source_revision', staged.source_revision || ' is not above ' || stored.source_revision, NULL
 FROM staged_products AS staged
 JOIN products AS stored ON stored.product_code = staged.product_code
 WHERE stored.source_revision > staged.source_revision;

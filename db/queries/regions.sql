@@ -10,7 +10,7 @@ SELECT ordinal, 'duplicate-line', 'region_code', region_code, first_ordinal
 FROM (SELECT ordinal, region_code, min(ordinal) OVER (PARTITION BY region_code) AS first_ordinal FROM staged_regions) AS numbered
 WHERE ordinal > first_ordinal
 UNION ALL
-SELECT ordinal, 'source-revision-stale', 'source_revision', staged.source_revision::text, NULL
+SELECT ordinal, 'source-revision-stale', 'source_revision', staged.source_revision || ' is not above ' || stored.source_revision, NULL
 FROM staged_regions AS staged
 JOIN regions AS stored ON stored.region_code = staged.region_code
 WHERE stored.source_revision > staged.source_revision;

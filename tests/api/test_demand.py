@@ -110,6 +110,30 @@ async def test_other_words_are_a_new_revision_and_the_old_one_stays_readable(net
     assert [(r["revision"], r["superseded_at"]) for r in current] == [(3, None)]
 
 
+async def test_what_a_source_counts_is_changed_only_by_a_higher_count(network: httpx.AsyncClient):
+    async def told(units: float, count: int | None) -> httpx.Response:
+        return await network.post(SIGNALS, json=VALID[2] | {"units": units, "source_revision": count})
+
+    assert [(await told(*said)).status_code for said in ((10, None), (11, 3), (11, 3), (11, None), (12, 5))] == [
+        *(201, 201, 200, 200, 201)
+    ]  # fmt: skip
+    for count, said in ((4, "4"), (5, "5"), (None, "null")):
+        late = await told(13, count)
+        assert (late.status_code, late.json()["code"]) == (409, "source-revision-stale")
+        assert late.json()["errors"][0]["detail"] == f"source_revision {said} is not above 5, which is stored"
+    assert (await told(12, 6)).status_code == 201  # the same again, later: 5 must not overtake it
+    history = (await network.get(f"{SIGNALS}/shop/order/history")).json()["items"]
+    assert [(r["units"], r["source_revision"]) for r in history] == [(10, None), (11, 3), (12, 5), (12, 6)]
+    stale, new = VALID[2] | {"units": 1, "source_revision": 6}, VALID[0] | {"source_revision": 1}
+    batch = await network.post(f"{SIGNALS}/batch", json=[new, stale])
+    assert (batch.status_code, batch.json()["errors"][0]["pointer"]) == (409, "/1/source_revision")
+    assert len((await network.get(SIGNALS)).json()["items"]) == 1
+    mixed = await network.post(f"{SIGNALS}/batch", json=[stale, new | {"product_code": "ALE"}])
+    assert (mixed.status_code, mixed.json()["code"]) == (422, "lines-refused")
+    report = (await network.post(f"{SIGNALS}/batch?partial=true", json=[new, stale])).json()
+    assert (report["stored"], report["refused"]) == (1, 1)
+
+
 async def test_a_batch_stores_new_known_and_changed_signals_side_by_side(network: httpx.AsyncClient):
     rows = [VALID[0] | {"external_id": f"s-{number}"} for number in range(3)]
     await network.post(f"{SIGNALS}/batch", json=rows[:2])

@@ -105,7 +105,8 @@ async def test_an_invalid_value_is_named_by_its_place(client, body, pointer, cod
 
 async def test_a_name_that_is_unknown_is_met_with_those_that_may_be_meant(client):
     async def told(method: str, path: str, **sent: Any) -> str:
-        return (await client.request(method, path, **sent)).json()["errors"][0]["detail"]
+        answer = await client.request(method, path, **sent)
+        return str(answer.json()["errors"][0]["detail"])
 
     assert "did you mean `horizon_buckets`?" in await told("POST", "/v1/plans", json={"horizon": 8})
     overrides = {"policy_overrides": [{}, {"service_level": 0.9}]}

@@ -71,10 +71,10 @@ async def test_an_older_source_revision_never_overwrites_a_later_one(client: htt
     late = await client.put(
         "/v1/products", json=[{"product_code": "GIN", "name": "old", "source_revision": 6}]
     )
-    assert late.status_code == 422
+    assert (late.status_code, late.json()["code"]) == (409, "source-revision-stale")
     assert late.json()["errors"][0] == {
         "code": "source-revision-stale",
-        "detail": "a later source_revision than 6 is stored already",
+        "detail": "source_revision 6 is not above 7, which is stored",
         "pointer": "/0/source_revision",
         "field": "source_revision",
     }

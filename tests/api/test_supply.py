@@ -37,6 +37,17 @@ async def test_a_line_of_open_supply_lives_from_promise_to_closing(network: http
     assert (stored["received_units"], stored["closed"], stored["work_order_id"]) == (20.0, True, None)
 
 
+async def test_a_line_that_its_source_counts_is_changed_only_by_a_higher_count(network: httpx.AsyncClient):
+    for units, count, status in ((50, 2, 200), (50, None, 200), (40, 3, 200), (30, 3, 409), (30, None, 409)):
+        answer = await network.post(
+            "/v1/open-supply", json=[LINE | {"units": units, "source_revision": count}]
+        )
+        assert answer.status_code == status
+    assert "null is not above 3, which is stored" in answer.json()["errors"][0]["detail"]
+    told = (await network.get("/v1/open-supply/erp/po-1/history")).json()["items"]
+    assert [(said["units"], said["source_revision"]) for said in told] == [(50, 2), (40, 3)]
+
+
 async def test_what_was_received_must_say_when(network: httpx.AsyncClient):
     answer = await network.post("/v1/open-supply", json=[LINE | {"received_units": 5}])
     assert answer.json()["errors"][0]["pointer"] == "/0/receipt_at"

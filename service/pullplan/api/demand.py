@@ -34,7 +34,7 @@ class History(msgspec.Struct, kw_only=True):
     guards=[require("demand:write")],
     operation_id="addDemandSignal",
     tags=["demand"],
-    opt={"also": (200,)},
+    opt={"also": (200,), "problems": (409,)},
 )
 async def add_demand_signal(
     request: Request[Any, Any, Any], data: JSONBody[SignalRow], pool: PoolOf
@@ -62,7 +62,7 @@ async def add_demand_signal(
     guards=[require("demand:write")],
     operation_id="addDemandSignals",
     tags=["demand"],
-    opt={"bulk_body": SignalRow},
+    opt={"bulk_body": SignalRow, "problems": (409,)},
     request_max_body_size=None,
     status_code=200,
 )

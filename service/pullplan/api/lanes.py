@@ -67,7 +67,7 @@ async def list_lanes(
     guards=[require("network:write")],
     operation_id="loadLanes",
     tags=["network"],
-    opt={"bulk_body": LaneRow},
+    opt={"bulk_body": LaneRow, "problems": (409,)},
     request_max_body_size=None,
 )
 async def load_lanes(
@@ -101,7 +101,7 @@ async def get_lane(
     guards=[require("network:write")],
     operation_id="putLane",
     tags=["network"],
-    opt={"problems": (412, 428)},
+    opt={"problems": (409, 412, 428)},
 )
 async def put_lane(
     request: Request[Any, Any, Any],

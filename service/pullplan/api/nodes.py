@@ -73,7 +73,7 @@ async def list_nodes(
     guards=[require("network:write")],
     operation_id="loadNodes",
     tags=["network"],
-    opt={"bulk_body": NodeRow},
+    opt={"bulk_body": NodeRow, "problems": (409,)},
     request_max_body_size=None,
 )
 async def load_nodes(
@@ -105,7 +105,7 @@ async def get_node(transaction: Transaction, node_code: fields.CodeInPath) -> Re
     guards=[require("network:write")],
     operation_id="putNode",
     tags=["network"],
-    opt={"problems": (412, 428)},
+    opt={"problems": (409, 412, 428)},
 )
 async def put_node(
     request: Request[Any, Any, Any],

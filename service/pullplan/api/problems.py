@@ -36,6 +36,7 @@ STATUS_BY_ERROR: dict[type[PullplanError], int] = {
     errors.ReplanNotConfirmedError: 409,
     errors.PlansNotComparableError: 409,
     engine_errors.ResourceInUseError: 409,
+    engine_errors.SourceRevisionStaleError: 409,
     engine_errors.RevisionStaleError: 412,
     errors.BodyTooLargeError: 413,
     errors.MediaTypeUnsupportedError: 415,

@@ -77,7 +77,7 @@ async def list_products(
     guards=[require("network:write")],
     operation_id="loadProducts",
     tags=["network"],
-    opt={"bulk_body": ProductRow},
+    opt={"bulk_body": ProductRow, "problems": (409,)},
     request_max_body_size=None,
 )
 async def load_products(
@@ -104,7 +104,7 @@ async def get_product(transaction: Transaction, product_code: fields.CodeInPath)
     guards=[require("network:write")],
     operation_id="putProduct",
     tags=["network"],
-    opt={"problems": (412, 428)},
+    opt={"problems": (409, 412, 428)},
 )
 async def put_product(
     request: Request[Any, Any, Any],

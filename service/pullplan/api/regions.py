@@ -69,7 +69,7 @@ async def list_regions(
     guards=[require("network:write")],
     operation_id="loadRegions",
     tags=["network"],
-    opt={"bulk_body": RegionRow},
+    opt={"bulk_body": RegionRow, "problems": (409,)},
     request_max_body_size=None,
 )
 async def load_regions(
@@ -96,7 +96,7 @@ async def get_region(transaction: Transaction, region_code: fields.CodeInPath) -
     guards=[require("network:write")],
     operation_id="putRegion",
     tags=["network"],
-    opt={"problems": (412, 428)},
+    opt={"problems": (409, 412, 428)},
 )
 async def put_region(
     request: Request[Any, Any, Any],

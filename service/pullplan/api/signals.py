@@ -21,6 +21,8 @@ class _Signal(intake.Row, kw_only=True, tag_field="kind"):
     region_code: fields.Code
     occurred_at: fields.Instant
     """When it became so; a plan never reads what happened after its `as_of`."""
+    source_revision: fields.SourceRevision | None = None
+    """The source's own count, where it keeps one: what says something else must then have a higher one than what is stored."""
 
 
 class Consumption(_Signal, kw_only=True, tag="consumption"):
@@ -137,6 +139,7 @@ class SignalShown(msgspec.Struct, kw_only=True):
     until_date: date | None
     multiplier: float | None
     reason: str | None
+    source_revision: int | None
     revision: int
     """From 1; the same `source` and `external_id` with other words is the next."""
     received_at: datetime

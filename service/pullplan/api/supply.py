@@ -32,6 +32,8 @@ class OpenSupplyRow(intake.Row, kw_only=True):
     """When the last of it came. Of a line that is received in parts, what earlier revisions said tells when the others did."""
     closed: bool = False
     """Nothing more of it will come."""
+    source_revision: fields.SourceRevision | None = None
+    """The source's own count, where it keeps one: what says something else must then have a higher one than what is stored."""
 
     def __post_init__(self) -> None:
         if self.receipt_at is not None:
@@ -88,7 +90,7 @@ async def list_open_supply(
     guards=[require("demand:write")],
     operation_id="addOpenSupply",
     tags=["stock"],
-    opt={"bulk_body": OpenSupplyRow},
+    opt={"bulk_body": OpenSupplyRow, "problems": (409,)},
     request_max_body_size=None,
     status_code=200,
 )

@@ -160,6 +160,7 @@ COLLECTIONS = (
             "received_units",
             "receipt_at",
             "closed",
+            "source_revision",
         ),
     ),
     Collection(
@@ -182,6 +183,7 @@ COLLECTIONS = (
             "until_date",
             "multiplier",
             "reason",
+            "source_revision",
         ),
     ),
 )

@@ -42,6 +42,12 @@ class LinesRefusedError(PullplanError):
         self.refused_lines = refused_lines
 
 
+class SourceRevisionStaleError(LinesRefusedError):
+    """All that was refused says something else than what is stored, with no higher `source_revision`; nothing was stored."""
+
+    code = "source-revision-stale"
+
+
 class ResourceUnknownError(PullplanError):
     """There is no such resource, or the caller may not see it."""
 

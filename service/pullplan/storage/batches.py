@@ -10,19 +10,20 @@ from operator import itemgetter
 
 import msgspec
 
-from pullplan.engine.errors import LineProblem, LinesRefusedError
+from pullplan.engine.errors import LineProblem, LinesRefusedError, SourceRevisionStaleError
 from pullplan.storage.database import Connection
 from pullplan.storage.queries import load_queries
 from pullplan.storage.spool import MAX_PROBLEMS, Spool
 
 SQL = load_queries("batches")
 
+STALE = "source-revision-stale"
 _RESOURCE_DETAIL = "the node has no resource {given!r}"
 _OF_NODE = ("use_per_unit", "setup_use_per_order", "resource_code")
 _DETAILS = {
     "unknown-code": "there is no {noun} {given!r}, or it is retired",
     "duplicate-line": "repeats {given!r} of {first}",
-    "source-revision-stale": "a later source_revision than {given} is stored already",
+    STALE: "source_revision {given}, which is stored",
 }
 
 
@@ -80,6 +81,7 @@ async def merge(
     """Merge a batch into its table, inside the caller's transaction.
 
     Raises: LinesRefusedError when a line is refused and `partial` isn't asked for; then nothing may be kept.
+    SourceRevisionStaleError, where all that is wrong is that.
     """
     await take_time(connection)
     await _stage(connection, spool, into)
@@ -87,7 +89,8 @@ async def merge(
     n_refused = spool.n_refused + n_refused_here
     problems = await _problems(connection, spool)
     if n_refused and not partial:
-        raise LinesRefusedError(problems, n_refused)
+        is_stale = all(problem.code == STALE for problem in problems)
+        raise (SourceRevisionStaleError if is_stale else LinesRefusedError)(problems, n_refused)
     for statement in into.merge:
         stored = _count(await connection.execute(statement, timeout=BATCH_SECONDS))
     retired = 0

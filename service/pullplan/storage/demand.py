@@ -35,6 +35,7 @@ COLUMNS = (
     "until_date",
     "multiplier",
     "reason",
+    "source_revision",
 )
 TARGET = batches.target(SQL, "staged_signals", COLUMNS, gathered=("product_code", "region_code"))
 _MERGE_ATTEMPTS = 3

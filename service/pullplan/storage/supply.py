@@ -21,6 +21,7 @@ COLUMNS = (
     "received_units",
     "receipt_at",
     "closed",
+    "source_revision",
 )
 TARGET = target(SQL, "staged_open_supply", COLUMNS)
 
