@@ -200,6 +200,43 @@ async def test_what_is_discarded_is_not_proposed_again_and_what_is_tolerated_nee
     assert late.status_code == 409
 
 
+async def test_many_proposals_are_decided_at_once_or_none_of_them(
+    connection: Connection, database_url: str, client: httpx.AsyncClient
+):
+    await insert(connection, [*network(), ("policies", BUFFER)])
+    for told in range(2):  # then twice as much
+        for region in ("NORTH", "SOUTH", "WEST"):
+            more = [signal(f"{region}{told}", "consumption", 100.0, source="till", region_code=region)]
+            await insert(connection, more)
+        await plan(connection, database_url)
+    waiting = await proposals(client, status="open")
+    assert len(waiting) == 3
+    first, second, third = (
+        {"proposal_id": one["proposal_id"], "decision": decision, "revision": one["revision"]}
+        for one, decision in zip(waiting, ("accepted", "discarded", "accepted"), strict=True)
+    )
+    path = "/v1/buffer-proposals/decisions"
+    unknown = first | {"proposal_id": str(uuid4())}
+    refused = await client.post(
+        path, json=[first, unknown, second | {"revision": 7}, first | {"decision": "discarded"}]
+    )
+    assert refused.status_code == 422
+    assert [(e["pointer"], e["code"]) for e in refused.json()["errors"]] == [
+        ("/1", "resource-unknown"),
+        ("/2", "revision-stale"),
+        ("/3", "proposal-decided"),
+    ]
+    assert await proposals(client, status="open") == waiting
+    assert (await client.post(path, json=[first, second])).json() == {"decided": 2, "known": 0}
+    assert (await client.post(path, json=[second, first, third])).json() == {"decided": 1, "known": 2}
+    assert await proposals(client, status="open") == []
+    decided = {one["proposal_id"]: one["status"] for one in await proposals(client)}
+    for one in (first, second, third):
+        assert decided[one["proposal_id"]] == one["decision"]
+        subject = f"buffer-proposals/{one['proposal_id']}"
+        assert len((await client.get("/v1/audit", params={"subject": subject})).json()["items"]) == 1
+
+
 async def test_a_plan_of_other_policies_sizes_by_them_and_proposes_nothing(
     connection: Connection, database_url: str, client: httpx.AsyncClient
 ):

@@ -26,7 +26,8 @@ async def test_every_example_is_accepted_in_every_form_when_sent_in_the_order_of
 ):
     known = dict(OF_THE_BAKERY)
     found = operations()
-    for name in (name for name in BODIES if name != "confirmReason"):  # needs a line of a plan
+    of_plans = {"confirmReason", "decideBufferProposals"}
+    for name in (name for name in BODIES if name not in of_plans):
         method, path, operation = found[name]
         for form, content in operation["requestBody"]["content"].items():
             if "example" not in content:

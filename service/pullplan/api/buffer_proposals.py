@@ -6,17 +6,22 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import Meta
 
 from pullplan.api import lists
 from pullplan.api.access import Caller, require
 from pullplan.api.dependencies import CallerOf, Transaction
-from pullplan.api.fields import CodeFilter
+from pullplan.api.fields import INT32_MAX, CodeFilter
 from pullplan.api.preconditions import expected_revision, with_etag
+from pullplan.api.requests import BATCH_ITEMS_MAX
+from pullplan.engine.errors import LineProblem, LinesRefusedError, ResourceUnknownError, RevisionStaleError
 from pullplan.engine.model import BufferReason, BufferSizing
 from pullplan.storage import audit, buffer_proposals
 from pullplan.storage.buffer_proposals import Decision, ProposalStatus
 from pullplan.storage.database import Connection
+from pullplan.storage.owned import Expected
+from pullplan.storage.spool import MAX_PROBLEMS
 
 StatusFilter = Annotated[
     ProposalStatus | None,
@@ -119,6 +124,51 @@ async def discard_buffer_proposal(
     return await _decide(request, transaction, caller, proposal_id, "discarded")
 
 
+class ProposalDecision(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of one proposal."""
+
+    proposal_id: UUID
+    decision: Decision
+    revision: Annotated[int, Meta(ge=1, le=INT32_MAX)]
+    """The proposal's, as it was read: where it has been decided or superseded since, this is refused."""
+
+
+class Decided(msgspec.Struct, kw_only=True):
+    """What became of many proposals."""
+
+    decided: int
+    known: int
+    """Decided like this before."""
+
+
+@post(
+    "/v1/buffer-proposals/decisions",
+    guards=[require("network:write")],
+    operation_id="decideBufferProposals",
+    tags=["plans"],
+    status_code=200,
+)
+async def decide_buffer_proposals(
+    data: JSONBody[Annotated[list[ProposalDecision], Meta(max_length=BATCH_ITEMS_MAX)]],
+    transaction: Transaction,
+    caller: CallerOf,
+) -> Decided:
+    """Accept and discard many proposals at once, or none: what can't be decided is named, each with its reason. Sent again, it changes nothing."""
+    n_decided = 0
+    refused: dict[int, LineProblem] = {}
+    # In one order everywhere: who decides the same at the same time waits, and nobody for ever.
+    for at, wanted in sorted(enumerate(data), key=lambda one: one[1].proposal_id):
+        try:
+            n_decided += await _decide_one(
+                transaction, caller, wanted.proposal_id, wanted.decision, wanted.revision
+            )
+        except (ResourceUnknownError, RevisionStaleError, buffer_proposals.ProposalDecidedError) as error:
+            refused[at] = LineProblem(code=error.code, detail=str(error), pointer=f"/{at}")
+    if refused:
+        raise LinesRefusedError([refused[at] for at in sorted(refused)[:MAX_PROBLEMS]], len(refused))
+    return Decided(decided=n_decided, known=len(data) - n_decided)
+
+
 async def _decide(
     request: Request[Any, Any, Any],
     connection: Connection,
@@ -126,12 +176,20 @@ async def _decide(
     proposal_id: UUID,
     decision: Decision,
 ) -> Response[BufferProposal]:
-    expected = expected_revision(request)
-    if await buffer_proposals.decide(connection, proposal_id, decision, expected, caller.key_id):
+    await _decide_one(connection, caller, proposal_id, decision, expected_revision(request))
+    return await _shown(connection, proposal_id)
+
+
+async def _decide_one(
+    connection: Connection, caller: Caller, proposal_id: UUID, decision: Decision, expected: Expected
+) -> bool:
+    """Decide, and note it, unless it was decided like this before."""
+    is_new = await buffer_proposals.decide(connection, proposal_id, decision, expected, caller.key_id)
+    if is_new:
         action = {"accepted": "accept", "discarded": "discard"}[decision]
         subject = f"buffer-proposals/{proposal_id}"
         await audit.insert(connection, caller.key_id, action=action, subject=subject)
-    return await _shown(connection, proposal_id)
+    return is_new
 
 
 async def _shown(connection: Connection, proposal_id: UUID) -> Response[BufferProposal]:
@@ -139,4 +197,10 @@ async def _shown(connection: Connection, proposal_id: UUID) -> Response[BufferPr
     return with_etag(msgspec.convert(dict(row), BufferProposal), row)
 
 
-ROUTES = [list_buffer_proposals, get_buffer_proposal, accept_buffer_proposal, discard_buffer_proposal]
+ROUTES = [
+    list_buffer_proposals,
+    get_buffer_proposal,
+    accept_buffer_proposal,
+    discard_buffer_proposal,
+    decide_buffer_proposals,
+]

@@ -1,4 +1,4 @@
-"""What does a request look like? One bakery's, for every operation with a body; each validates, and sent in this order each is accepted."""
+"""What does a request look like? One bakery's, for every operation with a body; each validates, and sent in this order each is accepted that needs no plan."""
 
 from collections.abc import Sequence
 
@@ -84,6 +84,9 @@ BODIES: dict[str, object] = {
     "startPlan": {"bucket": "week", "horizon_buckets": 4, "objective": "nearest"},
     "confirmReason": {"node_code": "OVEN-ULM"},
     "previewPolicies": {"policy_overrides": [{**_POLICY, "service_level_share": 0.98}], "horizon_buckets": 4},
+    "decideBufferProposals": [
+        {"proposal_id": "0197f3a0-5d1c-7b3e-9f41-2c6d8a90b1e7", "decision": "accepted", "revision": 1}
+    ],
     "createKey": {"name": "shop", "scopes": ["demand:write"], "requests_per_minute": 600},
     "rotateKey": {"overlap_seconds": 3600},
     "createWebhook": _WEBHOOK,
