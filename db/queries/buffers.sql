@@ -6,7 +6,8 @@ SELECT product_code, region_code, as_of_date, usage_basis, history_basis, usage_
     green_by_minimum_order_units, green_units, top_of_red_units, top_of_yellow_units, top_of_green_units,
     on_hand_units, open_supply_units, past_due_units, due_today_units, spike_threshold_units,
     spike_horizon_days, spikes, qualified_demand_units, net_flow_units, priority_percent, color,
-    on_hand_alert, order_units, order_due_date, order_bucket, projected_order_units,
+    on_hand_alert, order_units, coalesce(n_orders, (order_units > 0)::integer) AS n_orders,
+    coalesce(largest_order_units, order_units) AS largest_order_units, order_due_date, order_bucket, projected_order_units,
     coalesce(sized_on_date, as_of_date) AS sized_on_date, reference_node_code, proposed, warnings,
     excluded_usage_days, excluded_usage
 FROM plan_buffers
@@ -24,7 +25,8 @@ SELECT plan_id, planned_at, product_code, region_code, as_of_date, usage_basis, 
     green_by_minimum_order_units, green_units, top_of_red_units, top_of_yellow_units, top_of_green_units,
     on_hand_units, open_supply_units, past_due_units, due_today_units, spike_threshold_units,
     spike_horizon_days, spikes, qualified_demand_units, net_flow_units, priority_percent, color,
-    on_hand_alert, order_units, order_due_date, order_bucket, projected_order_units,
+    on_hand_alert, order_units, coalesce(n_orders, (order_units > 0)::integer) AS n_orders,
+    coalesce(largest_order_units, order_units) AS largest_order_units, order_due_date, order_bucket, projected_order_units,
     coalesce(sized_on_date, as_of_date) AS sized_on_date, reference_node_code, proposed, warnings,
     excluded_usage_days, excluded_usage
 FROM plan_buffers

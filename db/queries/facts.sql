@@ -55,7 +55,7 @@ WHERE n.retired_at IS NULL AND r.retired_at IS NULL ORDER BY l.node_code, l.regi
 SELECT DISTINCT ON (product_code, region_code) product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back,
     consume_buckets_forward, lead_probability_min, history_basis,
     lead_time_factor, variability_factor, usage_basis, usage_past_days, usage_forward_days, usage_past_share,
-    order_cycle_days, minimum_order_units, order_multiple_units, demand_adjustment_factor,
+    order_cycle_days, minimum_order_units, order_multiple_units, maximum_order_units, demand_adjustment_factor,
     lead_time_adjustment_factor, red_zone_factor, yellow_zone_factor, green_zone_factor,
     spike_threshold_units, spike_horizon_days, buffer_rounding, buffer_tolerance_share, minimum_stock_units, maximum_stock_units
 FROM policies

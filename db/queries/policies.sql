@@ -27,13 +27,13 @@ WHERE parent.region_code IS NULL AND staged.region_code <> '*';
 -- name: merge
 INSERT INTO policies AS stored (product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back, consume_buckets_forward, lead_probability_min, history_basis,
     lead_time_factor, variability_factor, usage_basis, usage_past_days, usage_forward_days, usage_past_share,
-    order_cycle_days, minimum_order_units, order_multiple_units, demand_adjustment_factor,
+    order_cycle_days, minimum_order_units, order_multiple_units, maximum_order_units, demand_adjustment_factor,
     lead_time_adjustment_factor, red_zone_factor, yellow_zone_factor, green_zone_factor,
     spike_threshold_units, spike_horizon_days, buffer_rounding, buffer_tolerance_share,
     minimum_stock_units, maximum_stock_units, effective_from, effective_until)
 SELECT product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back, consume_buckets_forward, lead_probability_min, history_basis,
     lead_time_factor, variability_factor, usage_basis, usage_past_days, usage_forward_days, usage_past_share,
-    order_cycle_days, minimum_order_units, order_multiple_units, demand_adjustment_factor,
+    order_cycle_days, minimum_order_units, order_multiple_units, maximum_order_units, demand_adjustment_factor,
     lead_time_adjustment_factor, red_zone_factor, yellow_zone_factor, green_zone_factor,
     spike_threshold_units, spike_horizon_days, buffer_rounding, buffer_tolerance_share,
     minimum_stock_units, maximum_stock_units, effective_from, effective_until
@@ -57,6 +57,7 @@ ON CONFLICT (product_code, region_code, effective_from) DO UPDATE SET
     order_cycle_days = excluded.order_cycle_days,
     minimum_order_units = excluded.minimum_order_units,
     order_multiple_units = excluded.order_multiple_units,
+    maximum_order_units = excluded.maximum_order_units,
     demand_adjustment_factor = excluded.demand_adjustment_factor,
     lead_time_adjustment_factor = excluded.lead_time_adjustment_factor,
     red_zone_factor = excluded.red_zone_factor,
@@ -73,14 +74,14 @@ ON CONFLICT (product_code, region_code, effective_from) DO UPDATE SET
 WHERE (stored.policy, stored.service_level_share, stored.review_period_days, stored.consume_buckets_back, stored.consume_buckets_forward, stored.lead_probability_min, stored.history_basis,
     stored.lead_time_factor, stored.variability_factor, stored.usage_basis, stored.usage_past_days,
     stored.usage_forward_days, stored.usage_past_share, stored.order_cycle_days, stored.minimum_order_units,
-    stored.order_multiple_units, stored.demand_adjustment_factor, stored.lead_time_adjustment_factor,
+    stored.order_multiple_units, stored.maximum_order_units, stored.demand_adjustment_factor, stored.lead_time_adjustment_factor,
     stored.red_zone_factor, stored.yellow_zone_factor, stored.green_zone_factor,
     stored.spike_threshold_units, stored.spike_horizon_days, stored.buffer_rounding, stored.buffer_tolerance_share,
     stored.minimum_stock_units, stored.maximum_stock_units, stored.effective_until)
     IS DISTINCT FROM (excluded.policy, excluded.service_level_share, excluded.review_period_days, excluded.consume_buckets_back, excluded.consume_buckets_forward, excluded.lead_probability_min, excluded.history_basis,
     excluded.lead_time_factor, excluded.variability_factor, excluded.usage_basis, excluded.usage_past_days,
     excluded.usage_forward_days, excluded.usage_past_share, excluded.order_cycle_days,
-    excluded.minimum_order_units, excluded.order_multiple_units, excluded.demand_adjustment_factor,
+    excluded.minimum_order_units, excluded.order_multiple_units, excluded.maximum_order_units, excluded.demand_adjustment_factor,
     excluded.lead_time_adjustment_factor, excluded.red_zone_factor, excluded.yellow_zone_factor,
     excluded.green_zone_factor, excluded.spike_threshold_units, excluded.spike_horizon_days,
     excluded.buffer_rounding, excluded.buffer_tolerance_share, excluded.minimum_stock_units, excluded.maximum_stock_units, excluded.effective_until);
@@ -96,7 +97,7 @@ WHERE NOT EXISTS (
 -- name: list_page
 SELECT product_code, region_code, policy, service_level_share, review_period_days, consume_buckets_back, consume_buckets_forward, lead_probability_min, history_basis,
     lead_time_factor, variability_factor, usage_basis, usage_past_days, usage_forward_days, usage_past_share,
-    order_cycle_days, minimum_order_units, order_multiple_units, demand_adjustment_factor,
+    order_cycle_days, minimum_order_units, order_multiple_units, maximum_order_units, demand_adjustment_factor,
     lead_time_adjustment_factor, red_zone_factor, yellow_zone_factor, green_zone_factor,
     spike_threshold_units, spike_horizon_days, buffer_rounding, buffer_tolerance_share,
     minimum_stock_units, maximum_stock_units, effective_from, effective_until, updated_at

@@ -48,7 +48,9 @@ async def plan(connection: Connection, url: str) -> UUID:
 async def test_a_buffers_order_is_the_plans_need_and_can_be_recomputed_by_hand(
     connection: Connection, database_url: str, client: httpx.AsyncClient
 ):
-    await insert(connection, [*network(), ("policies", BUFFER), *used(), counted(10.0)])
+    largest = {"maximum_order_units": 30.0}
+    wanted = signal("today", "order", 50.0, due_date=AS_OF.date())
+    await insert(connection, [*network(), ("policies", BUFFER | largest), *used(), counted(10.0), wanted])
     plan_id = await plan(connection, database_url)
     shown = (await client.get("/v1/buffers/BREAD/NORTH")).json()
     assert shown["plan_id"] == str(plan_id)
@@ -61,15 +63,16 @@ async def test_a_buffers_order_is_the_plans_need_and_can_be_recomputed_by_hand(
     assert shown["red_units"] == by_lead_time + by_lead_time * 0.5
     assert shown["green_units"] == max(by_lead_time, usage * 7)
     net_flow = shown["on_hand_units"] + shown["open_supply_units"] - shown["qualified_demand_units"]
-    assert (shown["on_hand_units"], shown["net_flow_units"]) == (10.0, net_flow)
+    assert (shown["on_hand_units"], shown["net_flow_units"], net_flow) == (10.0, net_flow, -40.0)
     top = shown["red_units"] + shown["yellow_units"] + shown["green_units"]
     ordered = top - net_flow if net_flow < shown["red_units"] + shown["yellow_units"] else 0.0
     assert shown["order_units"] == ordered
+    assert (shown["n_orders"], shown["largest_order_units"], ordered) == (3, 30.0, 75.0)
     needs = (await client.get(f"/v1/plans/{plan_id}/needs?product_code=BREAD&region_code=NORTH")).json()[
         "items"
     ]
     assert sum(need["units"] for need in needs) == pytest.approx(sum(shown["projected_order_units"]))
-    assert {need["tier"] for need in needs} == {"buffer"}
+    assert {need["tier"] for need in needs} == {"buffer", "order"}
     listed = (await client.get(f"/v1/plans/{plan_id}/buffers?color={shown['color']}")).json()["items"]
     assert [(b["product_code"], b["region_code"]) for b in listed] == [("BREAD", "NORTH")]
     for alert in ("none", "yellow", "red"):

@@ -39,6 +39,7 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"service_level_share": 1.5}, "service_level_share"),
     ({"review_period_days": 0}, "review_period_days"),
     ({"product_code": "**"}, "product_code"),
+    ({"minimum_order_units": 5, "order_multiple_units": 4, "maximum_order_units": 7}, "maximum_order_units"),
     ({"policy": "minimum_maximum"}, "maximum_stock_units"),
     ({"minimum_stock_units": 2, "maximum_stock_units": 1}, "maximum_stock_units"),
     ({"effective_from": "2024-02-01", "effective_until": "2024-02-01"}, "effective_until"),

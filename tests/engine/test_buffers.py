@@ -21,6 +21,7 @@ from pullplan.engine.buffers import (
     read_status,
     size_buffers,
     spike_threshold_units,
+    split_order,
     usage_per_day,
 )
 
@@ -193,6 +194,35 @@ def test_an_order_is_placed_strictly_below_the_top_of_yellow():
     assert order_units(zones, np.array([69.5]), Ordering(minimum_units=40.0)).item() == 40.0
 
 
+@pytest.mark.parametrize(
+    ("ordering", "units", "n_orders", "largest"),
+    [
+        (Ordering(), 150.0, 1, 150.0),
+        (Ordering(maximum_units=200.0), 150.0, 1, 150.0),
+        (Ordering(maximum_units=75.0), 150.0, 2, 75.0),
+        (Ordering(maximum_units=60.0), 150.0, 3, 60.0),  # 60 + 60 + 30
+        (Ordering(minimum_units=40.0, maximum_units=60.0), 160.0, 3, 60.0),  # the last is raised to 40
+        (Ordering(multiple_units=25.0, maximum_units=60.0), 150.0, 3, 50.0),  # the most that is a multiple
+        (
+            Ordering(minimum_units=30.0, multiple_units=20.0, maximum_units=70.0),
+            160.0,
+            3,
+            60.0,
+        ),  # 160 = 60 + 60 + 40
+        (Ordering(maximum_units=40.5, rounding="at_order"), 150.0, 4, 40.0),
+    ],
+)
+def test_an_order_above_the_largest_is_split(
+    ordering: Ordering, units: float, n_orders: int, largest: float
+) -> None:
+    zones = zones_of(60.0, 60.0, 40.0)
+    ordered = order_units(zones, np.array([10.0]), ordering)
+    assert ordered.tolist() == [units]
+    assert [one.tolist() for one in split_order(ordered, ordering)] == [[n_orders], [largest]]
+    nothing = order_units(zones, np.array([150.0]), ordering)
+    assert [one.tolist() for one in (nothing, *split_order(nothing, ordering))] == [[0.0], [0], [0.0]]
+
+
 def test_a_buffer_of_no_usage_orders_nothing_and_has_no_priority():
     zones = size_buffers(Sizing(0.0, 0.0, 0.5, 0.5))
     status = read_status(zones, np.zeros(()), np.zeros(()), np.zeros(()), Ordering())
@@ -222,18 +252,27 @@ def test_later_orders_follow_what_is_used():
     ),
     on_hand=st.floats(-1e6, 1e8),
     multiple=st.floats(0.5, 1e4),
+    most=st.none() | st.floats(1.0, 50.0),
 )
 def test_whatever_is_ordered_brings_net_flow_to_the_top_of_green_and_little_above(
-    sizing: Sizing, on_hand: float, multiple: float
+    sizing: Sizing, on_hand: float, multiple: float, most: float | None
 ):
     zones, minimum = size_buffers(sizing), sizing.minimum_order_units
     zero, there = np.zeros(()), np.array(on_hand)
-    status = read_status(zones, there, zero, zero, Ordering(minimum, multiple))
+    ordering = Ordering(minimum, multiple, np.inf if most is None else most * (float(minimum) + multiple))
+    status = read_status(zones, there, zero, zero, ordering)
     ordered = status.order_units.item()
+    n_orders, largest = (one.item() for one in split_order(status.order_units, ordering))
+    assert (n_orders - 1) * largest <= ordered * (1 + 1e-9)
+    assert ordered <= n_orders * largest * (1 + 1e-9)
+    assert largest <= ordering.maximum_units * (1 + 1e-9)
+    assert not ordered or ordered - (n_orders - 1) * largest >= minimum * (1 - 1e-6) - 1e-6
     above = on_hand + ordered - zones.top_of_green.item()
     slack = 1e-6 * max(1.0, abs(on_hand), ordered)
     if on_hand >= zones.top_of_yellow.item():
         assert ordered == 0.0
     else:
-        assert -slack <= above <= minimum + 2 * multiple + slack
+        assert (
+            -slack <= above <= 2 * minimum + 3 * multiple + slack if most else minimum + 2 * multiple + slack
+        )
         assert ordered / multiple == pytest.approx(round(ordered / multiple), abs=1e-6)

@@ -17,6 +17,7 @@ from pullplan.engine.model import (
     HistoryBasis,
     PullPolicyName,
     UsageBasis,
+    refuse_order_bounds,
     refuse_stock_bounds,
 )
 from pullplan.storage import policies
@@ -65,6 +66,8 @@ class PolicyRow(intake.Row, intake.Effective, kw_only=True):
     """No order is smaller, and green is at least so large, be it larger than all the rest of the buffer."""
     order_multiple_units: fields.NonNegative = 0
     """0: any amount."""
+    maximum_order_units: fields.Positive | None = None
+    """What is larger is split: into orders of this size, and one of the rest, which is raised to the minimum and multiple."""
     demand_adjustment_factor: Multiplier = 1
     lead_time_adjustment_factor: Multiplier = 1
     red_zone_factor: Multiplier = 1
@@ -83,11 +86,12 @@ class PolicyRow(intake.Row, intake.Effective, kw_only=True):
     """Of `minimum_maximum`, which needs it."""
 
     def __post_init__(self) -> None:
-        """Refuse dates, and bounds of stock, that contradict each other.
+        """Refuse dates, and bounds of orders and stock, that contradict each other.
 
         Raises: ValueError naming the field.
         """
         super().__post_init__()
+        refuse_order_bounds(self.minimum_order_units, self.order_multiple_units, self.maximum_order_units)
         refuse_stock_bounds(self.policy, self.minimum_stock_units, self.maximum_stock_units)
 
 

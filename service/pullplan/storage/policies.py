@@ -28,6 +28,7 @@ COLUMNS = (
     "order_cycle_days",
     "minimum_order_units",
     "order_multiple_units",
+    "maximum_order_units",
     "demand_adjustment_factor",
     "lead_time_adjustment_factor",
     "red_zone_factor",

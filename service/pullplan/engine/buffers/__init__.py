@@ -8,6 +8,7 @@ from pullplan.engine.buffers.flow import (
     qualify_demand,
     read_status,
     spike_threshold_units,
+    split_order,
 )
 from pullplan.engine.buffers.projection import Outlook, project_orders
 from pullplan.engine.buffers.sizing import BufferZones, Sizing, size_buffers
@@ -27,5 +28,6 @@ __all__ = [
     "read_status",
     "size_buffers",
     "spike_threshold_units",
+    "split_order",
     "usage_per_day",
 ]

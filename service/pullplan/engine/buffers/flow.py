@@ -49,16 +49,34 @@ class Ordering:
     minimum_units: Number = 0.0
     multiple_units: Number = 0.0
     """0: any amount."""
+    maximum_units: Number = np.inf
+    """What is larger is split; at least the smallest order that minimum and multiple allow."""
     rounding: Rounding | Sequence[Rounding] = "none"
 
     def some(self, which: slice) -> "Ordering":
         """Take some buffers alone."""
-        minimum, multiple = (
-            n if np.ndim(n) == 0 else np.asarray(n)[which] for n in (self.minimum_units, self.multiple_units)
+        minimum, multiple, maximum = (
+            n if np.ndim(n) == 0 else np.asarray(n)[which]
+            for n in (self.minimum_units, self.multiple_units, self.maximum_units)
         )
-        return Ordering(
-            minimum, multiple, self.rounding if isinstance(self.rounding, str) else self.rounding[which]
-        )
+        rounding = self.rounding if isinstance(self.rounding, str) else self.rounding[which]
+        return Ordering(minimum, multiple, maximum, rounding)
+
+    @property
+    def step_units(self) -> Units:
+        """Tell of what orders are multiples: 0 where any amount is one."""
+        multiple = np.asarray(self.multiple_units, dtype=np.float64)
+        at_order = is_rounded(self.rounding, "at_order")
+        return np.where(at_order & (multiple <= 0), 1.0, multiple)
+
+    @property
+    def largest_units(self) -> Units:
+        """Tell the largest order: the maximum, down to a multiple; no smaller than the smallest there is."""
+        step = self.step_units
+        largest = np.asarray(self.maximum_units, dtype=np.float64)
+        divisor = np.where(step > 0, step, 1.0)
+        down = np.where(step > 0, np.floor(largest / divisor * (1 + ROUNDING_SLACK)) * divisor, largest)
+        return np.maximum(down, np.maximum(step, _raised(np.asarray(self.minimum_units, dtype=float), self)))
 
 
 @dataclass(frozen=True)
@@ -149,14 +167,31 @@ def read_status(
 def order_units(zones: BufferZones, net_flow_units: Units, ordering: Ordering) -> Units:
     """Size the order that fills a buffer up to the top of green, once net flow is below the top of yellow.
 
-    Raised to the minimum, then to a multiple; whole units where rounding is `at_order`. Shapes: (n_buffers,)
+    Raised to the minimum, then to a multiple; whole units where rounding is `at_order`. Above the maximum it is several
+    orders, of which the last is raised likewise: together they may then be more than one would be. Shapes: (n_buffers,)
     """
     wanted = np.where(net_flow_units < zones.top_of_yellow, zones.top_of_green - net_flow_units, 0.0)
-    sized = np.where(wanted > 0, np.maximum(wanted, ordering.minimum_units), 0.0)
-    multiple = np.asarray(ordering.multiple_units, dtype=np.float64)
-    at_order = is_rounded(ordering.rounding, "at_order")
-    multiple = np.where(at_order & (multiple <= 0), 1.0, multiple)
-    step = np.where(multiple > 0, multiple, 1.0)
-    raised = np.ceil(sized / step * (1 - ROUNDING_SLACK)) * step
-    rounded: Units = np.where(multiple > 0, raised, sized)
+    whole = _raised(wanted, ordering)
+    if np.isinf(ordering.maximum_units).all():
+        return whole
+    n_orders, largest = split_order(whole, ordering)
+    before_last = np.where(n_orders > 1, (n_orders - 1) * largest, 0.0)
+    return before_last + _raised(whole - before_last, ordering)
+
+
+def split_order(order_units: Units, ordering: Ordering) -> tuple[Indices, Units]:
+    """Tell into how many orders an amount is split, and of what size all but the last are. Shapes: (n_buffers,)."""
+    largest = np.minimum(ordering.largest_units, order_units)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        n_orders = np.where(order_units > 0, np.ceil(order_units / largest * (1 - ROUNDING_SLACK)), 0.0)
+    return n_orders.astype(np.intp), largest
+
+
+def _raised(units: Units, ordering: Ordering) -> Units:
+    """Raise what is ordered to the minimum, then to a multiple; nothing stays nothing."""
+    sized = np.where(units > 0, np.maximum(units, ordering.minimum_units), 0.0)
+    step = ordering.step_units
+    divisor = np.where(step > 0, step, 1.0)
+    raised = np.ceil(sized / divisor * (1 - ROUNDING_SLACK)) * divisor
+    rounded: Units = np.where(step > 0, raised, sized)
     return rounded

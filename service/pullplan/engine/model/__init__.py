@@ -60,6 +60,7 @@ from pullplan.engine.model.network import (
     PullPolicy,
     Region,
     Resource,
+    refuse_order_bounds,
     refuse_stock_bounds,
 )
 from pullplan.engine.model.plans import (
@@ -258,5 +259,6 @@ __all__ = [
     "UsageExclusion",
     "Verification",
     "VerificationRequest",
+    "refuse_order_bounds",
     "refuse_stock_bounds",
 ]

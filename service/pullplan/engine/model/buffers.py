@@ -112,6 +112,10 @@ class BufferDerivation(BufferSizing, frozen=True, kw_only=True):
     on_hand_alert: OnHandAlert
     order_units: float
     """Where net flow is below the top of yellow: what fills it up to the top of green, raised to the minimum and multiple."""
+    n_orders: int
+    """That is split into, where the policy has a largest order; 0 where nothing is ordered."""
+    largest_order_units: float
+    """All orders but the last are of this size."""
     order_due_date: date
     """Today + lead days."""
     order_bucket: int

@@ -1,5 +1,6 @@
 """What is the network made of, and how does it pull?"""
 
+import math
 from datetime import date
 from typing import Annotated
 
@@ -126,6 +127,21 @@ class Lane(Fact, frozen=True, kw_only=True):
     """On which days goods may leave."""
 
 
+def refuse_order_bounds(minimum_units: float, multiple_units: float, maximum_units: float | None) -> None:
+    """Refuse a largest order of a policy that is below the smallest one its minimum and multiple allow.
+
+    Raises: ValueError naming the field.
+    """
+    if maximum_units is None:
+        return
+    multiples = math.ceil(minimum_units / multiple_units) if multiple_units else 0
+    smallest = max(minimum_units, max(1, multiples) * multiple_units)
+    if maximum_units < smallest:
+        raise ValueError(
+            f"maximum_order_units: {maximum_units:.9g} is below {smallest:.9g}, the smallest order that minimum and multiple allow"
+        )
+
+
 def refuse_stock_bounds(policy: PullPolicyName, minimum_units: float, maximum_units: float | None) -> None:
     """Refuse a `minimum_maximum` policy without a maximum, and any maximum below the minimum.
 
@@ -166,6 +182,8 @@ class PullPolicy(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):
     minimum_order_units: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
     order_multiple_units: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
     """0: any amount."""
+    maximum_order_units: Annotated[float, Meta(gt=0, le=1e12)] | None = None
+    """What is larger is split; None: nothing is."""
     demand_adjustment_factor: Multiplier = 1.0
     lead_time_adjustment_factor: Multiplier = 1.0
     red_zone_factor: Multiplier = 1.0
@@ -183,10 +201,11 @@ class PullPolicy(Fact, frozen=True, kw_only=True, forbid_unknown_fields=True):
     maximum_stock_units: Annotated[float, Meta(ge=0, le=1e12)] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse bounds of stock that contradict each other.
+        """Refuse bounds of orders and stock that contradict each other.
 
         Raises: ValueError naming the field.
         """
+        refuse_order_bounds(self.minimum_order_units, self.order_multiple_units, self.maximum_order_units)
         refuse_stock_bounds(self.policy, self.minimum_stock_units, self.maximum_stock_units)
 
     @property

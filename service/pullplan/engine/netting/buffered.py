@@ -16,6 +16,7 @@ from pullplan.engine.buffers import (
     qualify_demand,
     read_status,
     spike_threshold_units,
+    split_order,
 )
 from pullplan.engine.calendar import DAYS_PER_BUCKET, bucket_of
 from pullplan.engine.demand import Pair, PolicyBook, has_policy, history_basis, on_hand_units
@@ -52,6 +53,9 @@ class Buffers:
     on_hand_units: Numbers
     supply_units: Numbers
     status: BufferStatus
+    n_orders: Places
+    """What is ordered today is split into."""
+    largest_order_units: Numbers
     due_bucket: Places
     """Of orders placed in each bucket: (n_buckets, n_buffers)."""
     projected_units: Numbers
@@ -114,6 +118,7 @@ def read_buffers(
     ordering = Ordering(
         of_policies(policies, "minimum_order_units"),
         of_policies(policies, "order_multiple_units"),
+        np.array([np.inf if p.maximum_order_units is None else p.maximum_order_units for p in policies]),
         tuple(p.buffer_rounding for p in policies),
     )
     status = read_status(zones, on_hand, supply, qualified.units, ordering)
@@ -125,7 +130,8 @@ def read_buffers(
     ends = status.net_flow_units - outlook.demand_units.sum(axis=0)
     return Buffers(
         *(zoned, threshold, horizon_days, qualified, on_hand, supply),
-        *(status, due_bucket, projected, np.maximum(0.0, ends - zones.top_of_green)),
+        *(status, *split_order(status.order_units, ordering)),
+        *(due_bucket, projected, np.maximum(0.0, ends - zones.top_of_green)),
     )
 
 
@@ -226,6 +232,8 @@ def _derived(buffers: Buffers, i: int, facts: PlanningFacts) -> BufferDerivation
         color=str(status.color[i]),  # type: ignore[arg-type]
         on_hand_alert=str(status.on_hand_alert[i]),  # type: ignore[arg-type]
         order_units=at(status.order_units),
+        n_orders=int(buffers.n_orders[i]),
+        largest_order_units=at(buffers.largest_order_units),
         order_due_date=today + timedelta(days=days),
         order_bucket=order_bucket,
         projected_order_units=tuple(buffers.projected_units[:, i].tolist()),
