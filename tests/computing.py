@@ -11,6 +11,7 @@ from pullplan.storage.queue import Claimed
 from pullplan.workflows.desk import Desk
 from pullplan.workflows.run_confirmation import run_confirmation
 from pullplan.workflows.run_forecast import run_forecast
+from pullplan.workflows.run_import import run_import
 from pullplan.workflows.run_plan import run_plan
 from pullplan.workflows.run_policy_preview import run_policy_preview
 from pullplan.workflows.run_remedy import run_remedy
@@ -23,6 +24,7 @@ WORKFLOWS = {
     "confirmation": run_confirmation,
     "remedy": run_remedy,
     "policy_preview": run_policy_preview,
+    "import": run_import,
 }
 
 

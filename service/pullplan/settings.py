@@ -58,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """PULLPLAN_WORKER_RUNS: runs that one worker computes at a time."""
     idempotency_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 7
     """PULLPLAN_IDEMPOTENCY_DAYS: so long a retry with the same Idempotency-Key gets the first answer again."""
+    import_run_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**53)] = 2**30
+    """PULLPLAN_IMPORT_RUN_BYTES: a file of so many bytes, unpacked, is stored by a run: 202 instead of 200."""
     private_webhooks: bool = False
     """PULLPLAN_PRIVATE_WEBHOOKS: true lets webhooks have private addresses, and http: for networks without an outside."""
     compute: str = "local"

@@ -14,9 +14,9 @@ from pullplan.worker.child import Said
 
 pytestmark = pytest.mark.anyio
 
-NOTHING_SAID = dict.fromkeys(("step", "detail", "stage", "round", "value", "bound", "needs_settled")) | {
-    "done_share": 0.0
-}
+NOTHING_SAID = dict.fromkeys(
+    ("step", "detail", "stage", "round", "value", "bound", "needs_settled", "lines_done", "lines")
+) | {"done_share": 0.0}
 
 
 async def _finish(connection: database.Connection, run_id: str, result: str = "/v1/plans/x") -> None:

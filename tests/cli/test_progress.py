@@ -7,9 +7,9 @@ from rich.progress import Progress, TextColumn
 
 from pullplan.cli.progress import run_bar
 
-NOTHING_SAID = dict.fromkeys(("step", "detail", "stage", "round", "value", "bound", "needs_settled")) | {
-    "done_share": 0.0
-}
+NOTHING_SAID = dict.fromkeys(
+    ("step", "detail", "stage", "round", "value", "bound", "needs_settled", "lines_done", "lines")
+) | {"done_share": 0.0}
 
 
 def told(state: str, **said: Any) -> tuple[float, str]:

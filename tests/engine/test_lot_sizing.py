@@ -17,7 +17,7 @@ from pullplan.engine.certificate import stage_values
 from pullplan.engine.checker import check
 from pullplan.engine.lots import cut_into_lots, search, whole
 from pullplan.engine.lots.flow import Flow
-from pullplan.engine.model import PlanningFacts, SearchProgress
+from pullplan.engine.model import LineProgress, PlanningFacts, SearchProgress
 from pullplan.engine.netting import net
 from pullplan.engine.options import Options, Solution, build_options, stage_measures
 from pullplan.engine.plan import make_plan
@@ -181,10 +181,10 @@ def test_a_plan_whose_lots_were_stopped_at_once_is_feasible_and_says_so():
     heard: list[str] = []
     rounds: list[int] = []
 
-    def hear(step: str, _done_share: float, search: SearchProgress | None = None) -> None:
+    def hear(step: str, _done_share: float, more: SearchProgress | LineProgress | None = None) -> None:
         heard.append(step)
-        if search is not None and search.stage == "lots":
-            rounds.append(search.round)
+        if isinstance(more, SearchProgress) and more.stage == "lots":
+            rounds.append(more.round)
 
     plan = make_plan(facts, hear, should_stop=lambda: "cutting into lots" in heard)
     assert not plan.reproducible

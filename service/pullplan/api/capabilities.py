@@ -11,6 +11,7 @@ from msgspec import Meta
 from pullplan.api import fields, formats, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.idempotency import IdempotencyKey
 from pullplan.api.lots import LotFields
 from pullplan.api.row_types import RowType
 from pullplan.storage import audit, capabilities
@@ -82,7 +83,6 @@ def in_columns(row: CapabilityRow) -> Record:
 INTAKE = intake.Intake(
     subject="capabilities",
     rows=RowType(CapabilityRow),
-    target=capabilities.TARGET,
     record=in_columns,
     cells={"use_per_unit": formats.amounts_cell, "setup_use_per_order": formats.amounts_cell},
 )
@@ -119,9 +119,13 @@ async def load_capabilities(
     partial: intake.Partial = False,
     dry_run: intake.DryRun = False,
     mode: intake.Mode = "merge",
-) -> intake.Report:
+    idempotency_key: IdempotencyKey = None,
+    prefer: intake.Prefer = None,
+) -> intake.Loaded:
     """Say which nodes can make which products; load products, nodes and capacity first."""
-    return await intake.load(request, INTAKE, pool, caller, partial=partial, dry_run=dry_run, mode=mode)
+    return await intake.load(
+        request, INTAKE, pool, caller, idempotency_key, prefer, partial=partial, dry_run=dry_run, mode=mode
+    )
 
 
 @get(

@@ -11,6 +11,7 @@ from msgspec import Meta
 from pullplan.api import fields, formats, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.idempotency import IdempotencyKey
 from pullplan.api.row_types import RowType
 from pullplan.engine.model import ResourceKind
 from pullplan.storage import audit, capacity, database
@@ -105,15 +106,12 @@ def in_columns(row: ResourceRow) -> Record:
 RESOURCES = intake.Intake(
     subject="capacity",
     rows=RowType(ResourceRow),
-    target=capacity.RESOURCES,
     record=in_columns,
     cells={"working_weekdays": formats.list_cell},
-    store=capacity.merge_resources,
 )
 EXCEPTIONS = intake.Intake(
     subject="capacity-exceptions",
     rows=RowType(ExceptionRow),
-    target=capacity.EXCEPTIONS,
     record=intake.in_columns(capacity.EXCEPTIONS),
 )
 
@@ -151,9 +149,13 @@ async def load_capacity(
     partial: intake.Partial = False,
     dry_run: intake.DryRun = False,
     mode: intake.Mode = "merge",
-) -> intake.Report:
+    idempotency_key: IdempotencyKey = None,
+    prefer: intake.Prefer = None,
+) -> intake.Loaded:
     """Say what nodes have how much of on each working weekday; load nodes first."""
-    return await intake.load(request, RESOURCES, pool, caller, partial=partial, dry_run=dry_run, mode=mode)
+    return await intake.load(
+        request, RESOURCES, pool, caller, idempotency_key, prefer, partial=partial, dry_run=dry_run, mode=mode
+    )
 
 
 @get(
@@ -194,9 +196,21 @@ async def load_capacity_exceptions(
     partial: intake.Partial = False,
     dry_run: intake.DryRun = False,
     mode: intake.Mode = "merge",
-) -> intake.Report:
+    idempotency_key: IdempotencyKey = None,
+    prefer: intake.Prefer = None,
+) -> intake.Loaded:
     """Say on which days nodes can do more or less than usual; load capacity first."""
-    return await intake.load(request, EXCEPTIONS, pool, caller, partial=partial, dry_run=dry_run, mode=mode)
+    return await intake.load(
+        request,
+        EXCEPTIONS,
+        pool,
+        caller,
+        idempotency_key,
+        prefer,
+        partial=partial,
+        dry_run=dry_run,
+        mode=mode,
+    )
 
 
 async def _read_calendar(connection: database.Connection, node_code: str) -> Calendar:

@@ -10,6 +10,7 @@ from litestar.params import JSONBody, QueryParameter
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import Caller, require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.idempotency import IdempotencyKey
 from pullplan.api.signals import INTAKE, SignalRow, SignalShown
 from pullplan.storage import audit, database, demand
 
@@ -48,7 +49,7 @@ async def add_demand_signal(
         return Response(SignalShown(**new), status_code=201)
     async with database.transaction(pool) as transaction:
         with INTAKE.spooled(data) as spool:
-            outcome = await INTAKE.put(transaction, spool)
+            outcome = await INTAKE.destination.put(transaction, spool)
         row = await demand.get_current(transaction, data.source, data.external_id)
         if outcome.stored:
             await audit.insert(transaction, caller.key_id, action="add", subject=subject)
@@ -72,9 +73,13 @@ async def add_demand_signals(
     caller: CallerOf,
     partial: intake.Partial = False,
     dry_run: intake.DryRun = False,
-) -> intake.Report:
+    idempotency_key: IdempotencyKey = None,
+    prefer: intake.Prefer = None,
+) -> intake.Loaded:
     """Tell many signals at once. The same `source` and `external_id` again: known when it says the same, else a new revision."""
-    return await intake.load(request, INTAKE, pool, caller, partial=partial, dry_run=dry_run)
+    return await intake.load(
+        request, INTAKE, pool, caller, idempotency_key, prefer, partial=partial, dry_run=dry_run
+    )
 
 
 @get("/v1/demand-signals", guards=[require("read")], operation_id="listDemandSignals", tags=["demand"])

@@ -34,9 +34,20 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-async def _fingerprint(request: Request[Any, Any, Any]) -> bytes:
-    head = f"{request.method} {request.scope['path']}\n".encode()
-    return hashlib.sha256(head + await request.body()).digest()
+class Fingerprint:
+    """Tells requests apart: by method, path and body, whose bytes are fed as they come in."""
+
+    def __init__(self, request: Request[Any, Any, Any], *more: str) -> None:
+        head = " ".join((str(request.method), request.scope["path"], *more))
+        self._hash = hashlib.sha256(f"{head}\n".encode())
+
+    def feed(self, body: bytes) -> None:
+        """Take the next bytes of the body."""
+        self._hash.update(body)
+
+    def digest(self) -> bytes:
+        """Tell what all of it comes to."""
+        return self._hash.digest()
 
 
 async def answer_once(
@@ -45,10 +56,11 @@ async def answer_once(
     idempotency_key: str | None,
     request: Request[Any, Any, Any],
     work: Callable[[], Awaitable[Answer]],
+    fingerprint: Fingerprint | None = None,
 ) -> Answer:
     """Do the work, unless the same request was answered before: then give that answer again.
 
-    The key, the answer and the work's effect are of one transaction.
+    The key, the answer and the work's effect are of one transaction. `fingerprint`: of a request whose body was streamed.
 
     Raises: IdempotencyKeyBusyError while the first is still being answered; IdempotencyKeyReusedError when the
         key was used with another request.
@@ -57,10 +69,12 @@ async def answer_once(
         return await work()
     if not await idempotency.try_lock(connection, caller.key_id, idempotency_key):
         raise IdempotencyKeyBusyError("the first request with this Idempotency-Key is still being answered")
-    fingerprint = await _fingerprint(request)
+    if fingerprint is None:
+        fingerprint = Fingerprint(request)
+        fingerprint.feed(await request.body())
     stored = await idempotency.find(connection, caller.key_id, idempotency_key)
     if stored is not None:
-        if stored.request_sha256 != fingerprint:
+        if stored.request_sha256 != fingerprint.digest():
             raise IdempotencyKeyReusedError("this Idempotency-Key was used before, with another request")
         headers = {**stored.headers, "Idempotent-Replayed": "true"}
         return Answer(status_code=stored.status_code, headers=headers, body=stored.body)
@@ -70,7 +84,7 @@ async def answer_once(
         caller.key_id,
         idempotency_key,
         idempotency.StoredAnswer(
-            request_sha256=fingerprint,
+            request_sha256=fingerprint.digest(),
             status_code=answer.status_code,
             headers=answer.headers,
             body=answer.body,

@@ -1,26 +1,34 @@
-"""How does a batch come in: received, checked and spooled before it is given a connection, then stored in one transaction?"""
+"""How does a batch come in: received, checked and spooled before it is given a connection, then stored in one transaction?
+
+A very large one, or one whose sender prefers so, is kept for a run that stores it.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from http import HTTPStatus
 from operator import attrgetter
 from tempfile import SpooledTemporaryFile
 from typing import Annotated, Any, BinaryIO, Literal, cast
 
 import msgspec
-from litestar import Request
-from litestar.params import QueryParameter
+from litestar import Request, Response
+from litestar.params import HeaderParameter, QueryParameter
 
-from pullplan.api import formats
+from pullplan.api import formats, runs
 from pullplan.api.access import Caller
 from pullplan.api.encodings import read_unpacked
 from pullplan.api.errors import BodyTooLargeError, ContentInvalidError, MediaTypeUnsupportedError
+from pullplan.api.idempotency import Answer, Fingerprint, answer_once
 from pullplan.api.requests import BODY_BYTES_MAX
 from pullplan.api.row_types import RowType
 from pullplan.api.worksheets import XLSX, XLSX_BYTES_MAX, unpacked
 from pullplan.engine.errors import LineProblem
-from pullplan.storage import audit, batches, database
+from pullplan.storage import audit, batches, database, imports
+from pullplan.storage.destinations import DESTINATIONS, Destination
+from pullplan.storage.runs import Run
 from pullplan.storage.spool import Places, Record, Spool
 
 _MEMORY_BYTES = 1 << 20
@@ -48,6 +56,17 @@ Mode = Annotated[
         description="`replace` also retires what the batch doesn't name; try it with `dry_run` first."
     ),
 ]
+
+
+Prefer = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Prefer",
+        max_length=200,
+        description="`respond-async`: have a run store it, answer 202 with that run at once. Not for a dry run.",
+    ),
+]
+_RESPOND_ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?:$|[,;\s])", re.IGNORECASE)
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -102,6 +121,11 @@ class Report(msgspec.Struct, kw_only=True):
     """The first hundred refused lines."""
 
 
+# Assigned plainly: litestar doesn't see through PEP 695 aliases.
+Loaded = Response[Report] | Response[Run]
+"""200 with what became of the lines, or 202 with the run that will store them."""
+
+
 @dataclass(frozen=True)
 class Intake:
     """How the lines of one resource are read and stored."""
@@ -109,33 +133,24 @@ class Intake:
     subject: str
     """The resource, for the audit."""
     rows: RowType
-    target: batches.Target
     record: Callable[[Any], Record]
     """Gives a row's values in the order of the target's columns."""
     cells: formats.Cells = field(default_factory=dict)
-    store: Callable[..., Awaitable[batches.Outcome]] | None = None
-    """Stores a spool where merging into the target isn't all: (connection, spool, *, partial[, replace])."""
+
+    @property
+    def destination(self) -> Destination:
+        """Where its lines go."""
+        return DESTINATIONS[self.subject]
 
     def spooled(self, *rows: Any, places: Places = "object", within: str = "") -> Spool:
         """Spool the object or the items of a JSON body, so that they take the same way as a batch.
 
         `within`: the JSON pointer of the array that they stand in.
         """
-        spool = Spool(places, self.target.columns, self.target.gathered, within)
+        target = self.destination.target
+        spool = Spool(places, target.columns, target.gathered, within)
         spool.add(range(len(rows)), [self.record(row) for row in rows])
         return spool
-
-    async def put(
-        self, connection: database.Connection, spool: Spool, *, partial: bool = False, replace: bool = False
-    ) -> batches.Outcome:
-        """Store a checked batch inside the caller's transaction.
-
-        Raises: LinesRefusedError.
-        """
-        if self.store is not None:
-            options = {"partial": partial} | ({"replace": True} if replace else {})
-            return await self.store(connection, spool, **options)
-        return await batches.merge(connection, spool, self.target, partial=partial, replace=replace)
 
 
 def in_columns(target: batches.Target) -> Callable[[Any], Record]:
@@ -153,27 +168,31 @@ async def load(
     intake: Intake,
     pool: database.Pool,
     caller: Caller,
+    idempotency_key: str | None,
+    prefer: str | None,
     *,
     partial: bool = False,
     dry_run: bool = False,
-    mode: Literal["merge", "replace"] = "merge",
-) -> Report:
-    """Receive, check and store the body of a request.
+    mode: imports.Mode = "merge",
+) -> Loaded:
+    """Receive and check the body of a request, then store it, or queue a run that will.
 
     Raises: LinesRefusedError with the first problems; MediaTypeUnsupportedError, BodyTooLargeError, BodyMalformedError,
-    TextNotUtf8Error, ContentInvalidError.
+    TextNotUtf8Error, ContentInvalidError; IdempotencyKeyBusyError, IdempotencyKeyReusedError.
     """
-    replace = mode == "replace"
-    if replace and partial:
+    if mode == "replace" and partial:
         raise ContentInvalidError(
             "mode=replace and partial=true exclude each other: a refused line would retire its row"
         )
     media_type = _media_type(request)
+    fingerprint = (
+        Fingerprint(request, request.url.query, str(request.content_type)) if idempotency_key else None
+    )
     with (
         SpooledTemporaryFile(max_size=_MEMORY_BYTES) as received,
         intake.spooled(places=_PLACES[media_type]) as spool,
     ):
-        await _receive(request, media_type, received)
+        n_bytes = await _receive(request, media_type, received, fingerprint)
         if media_type == XLSX:
             async with unpacked(received) as sheet:
                 await _check(
@@ -181,36 +200,54 @@ async def load(
                 )
         else:
             await _check(_blocks(request, cast("BinaryIO", received), intake, spool), intake, spool)
+        is_very_large = n_bytes >= request.app.state.settings.import_run_bytes
+        by_run = not dry_run and (is_very_large or bool(_RESPOND_ASYNC.search(prefer or "")))
+        asked = imports.ImportRequest(
+            subject=intake.subject, partial=partial, mode=mode, lines=spool.n_lines + spool.n_refused
+        )
         async with database.transaction(pool) as connection:
-            savepoint = connection.transaction()
-            await savepoint.start()
-            outcome = await intake.put(connection, spool, partial=partial, replace=replace)
-            await (savepoint.rollback() if dry_run else savepoint.commit())
-            report = _report(outcome, dry_run=dry_run)
-            await _note(connection, caller, intake, report)
-    return report
+
+            async def work() -> Answer:
+                if by_run:
+                    return await _queue(connection, caller, asked, spool)
+                return await _store(connection, caller, asked, spool, dry_run=dry_run)
+
+            answer = await answer_once(
+                *(connection, caller, idempotency_key, request, work),
+                fingerprint=fingerprint,
+            )
+    if answer.status_code == HTTPStatus.ACCEPTED:
+        return runs.respond(answer)
+    return Response(msgspec.json.decode(answer.body, type=Report), headers=answer.headers)
 
 
-def _report(outcome: batches.Outcome, *, dry_run: bool) -> Report:
-    return Report(
-        stored=outcome.stored,
-        known=outcome.known,
-        refused=outcome.refused,
-        retired=outcome.retired,
-        dry_run=dry_run,
-        errors=outcome.problems,
-    )
+async def _store(
+    connection: database.Connection,
+    caller: Caller,
+    asked: imports.ImportRequest,
+    spool: Spool,
+    *,
+    dry_run: bool,
+) -> Answer:
+    savepoint = connection.transaction()
+    await savepoint.start()
+    outcome = await asked.put(connection, spool)
+    await (savepoint.rollback() if dry_run else savepoint.commit())
+    if not dry_run:
+        await audit.insert(
+            *(connection, caller.key_id), action="load", subject=asked.subject, details=outcome.counts()
+        )
+    report = Report(**outcome.counts(), dry_run=dry_run, errors=outcome.problems)
+    return Answer(status_code=200, headers={}, body=msgspec.json.encode(report))
 
 
-async def _note(connection: database.Connection, caller: Caller, intake: Intake, report: Report) -> None:
-    if not report.dry_run:
-        counts = {
-            "stored": report.stored,
-            "known": report.known,
-            "refused": report.refused,
-            "retired": report.retired,
-        }
-        await audit.insert(connection, caller.key_id, action="load", subject=intake.subject, details=counts)
+async def _queue(
+    connection: database.Connection, caller: Caller, asked: imports.ImportRequest, spool: Spool
+) -> Answer:
+    """Keep a checked batch for a run that will store it, in the transaction that queues the run."""
+    answer = await runs.start(connection, caller, "import", msgspec.to_builtins(asked))
+    await imports.keep(connection, msgspec.json.decode(answer.body, type=Run).run_id, spool)
+    return answer
 
 
 def _media_type(request: Request[Any, Any, Any]) -> str:
@@ -229,9 +266,12 @@ def _media_type(request: Request[Any, Any, Any]) -> str:
 
 
 async def _receive(
-    request: Request[Any, Any, Any], media_type: str, received: SpooledTemporaryFile[bytes]
-) -> None:
-    """Write the body to a file; lines may be many but none endless, a JSON array is read whole and therefore small."""
+    request: Request[Any, Any, Any],
+    media_type: str,
+    received: SpooledTemporaryFile[bytes],
+    fingerprint: Fingerprint | None,
+) -> int:
+    """Write the body to a file and tell its bytes; lines may be many but none endless, a JSON array is read whole and therefore small."""
     n_bytes = n_open_line = 0
     most_bytes, what = _BYTES_MAX.get(media_type, (None, ""))
     async for chunk in read_unpacked(request):
@@ -245,7 +285,10 @@ async def _receive(
         if most_bytes is None and n_open_line > _LINE_BYTES_MAX:
             raise BodyTooLargeError(f"one line may have {_LINE_BYTES_MAX} bytes")
         received.write(chunk)
+        if fingerprint is not None:
+            fingerprint.feed(chunk)
     received.seek(0)
+    return n_bytes
 
 
 async def _check(blocks: Iterator[formats.Block], intake: Intake, spool: Spool) -> None:

@@ -9,6 +9,7 @@ from litestar.params import JSONBody
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.idempotency import IdempotencyKey
 from pullplan.api.preconditions import expected_revision, with_etag
 from pullplan.api.row_types import RowType
 from pullplan.storage import audit
@@ -40,9 +41,7 @@ class LaneShown(LaneRow, kw_only=True):
     updated_at: datetime
 
 
-INTAKE = intake.Intake(
-    subject="lanes", rows=RowType(LaneRow), target=LANES.target, record=intake.in_columns(LANES.target)
-)
+INTAKE = intake.Intake(subject="lanes", rows=RowType(LaneRow), record=intake.in_columns(LANES.target))
 
 
 @get("/v1/lanes", guards=[require("read")], operation_id="listLanes", tags=["network"])
@@ -77,9 +76,13 @@ async def load_lanes(
     partial: intake.Partial = False,
     dry_run: intake.DryRun = False,
     mode: intake.Mode = "merge",
-) -> intake.Report:
+    idempotency_key: IdempotencyKey = None,
+    prefer: intake.Prefer = None,
+) -> intake.Loaded:
     """Give and change lanes; with `mode=replace` those not named are computed again."""
-    return await intake.load(request, INTAKE, pool, caller, partial=partial, dry_run=dry_run, mode=mode)
+    return await intake.load(
+        request, INTAKE, pool, caller, idempotency_key, prefer, partial=partial, dry_run=dry_run, mode=mode
+    )
 
 
 @get(
@@ -114,7 +117,7 @@ async def put_lane(
     """Give one lane (`If-None-Match: *`) or replace it as it was read (`If-Match`)."""
     existed = await LANES.expect(transaction, expected_revision(request), node_code, region_code)
     with INTAKE.spooled(intake.named(data, LaneRow, node_code=node_code, region_code=region_code)) as spool:
-        await INTAKE.put(transaction, spool)
+        await INTAKE.destination.put(transaction, spool)
     await audit.insert(transaction, caller.key_id, action="put", subject=f"lanes/{node_code}/{region_code}")
     row = await LANES.get(transaction, node_code, region_code)
     return with_etag(LaneShown(**row), row, created=not existed)

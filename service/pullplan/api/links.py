@@ -16,18 +16,18 @@ def link_runs(paths: Json, result_operations: Mapping[str, str]) -> None:
     path_of = {operation["operationId"]: path for path, item in paths.items() for operation in item.values()}
     for path, item in paths.items():
         for operation in item.values():
-            if operation["operationId"] not in result_operations:
-                continue
-            result = result_operations[operation["operationId"]]
             given = _names(path)
-            operation["responses"]["200"]["links"] = {
-                "result": _link(result, path_of[result], given),
-                "run": _link("getRun", path_of["getRun"], given),
-            }
-            operation["responses"]["202"]["links"] = {
-                name: _link(target, path_of[target], given)
-                for name, target in (("run", "getRun"), ("events", "followRun"), ("cancel", "cancelRun"))
-            }
+            if operation["operationId"] in result_operations:
+                result = result_operations[operation["operationId"]]
+                operation["responses"]["200"]["links"] = {
+                    "result": _link(result, path_of[result], given),
+                    "run": _link("getRun", path_of["getRun"], given),
+                }
+            if "202" in operation["responses"] and operation["operationId"] != "cancelRun":
+                operation["responses"]["202"]["links"] = {
+                    name: _link(target, path_of[target], given)
+                    for name, target in (("run", "getRun"), ("events", "followRun"), ("cancel", "cancelRun"))
+                }
 
 
 def _names(path: str) -> list[str]:

@@ -8,6 +8,7 @@ from litestar import Request, get, post
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.idempotency import IdempotencyKey
 from pullplan.api.row_types import RowType
 from pullplan.storage import node_stock
 
@@ -43,7 +44,6 @@ class NodeStockCountShown(NodeStockCountRow, kw_only=True):
 INTAKE = intake.Intake(
     subject="node-stock-counts",
     rows=RowType(NodeStockCountRow),
-    target=node_stock.TARGET,
     record=intake.in_columns(node_stock.TARGET),
     cells=intake.instants("counted_at"),
 )
@@ -83,9 +83,13 @@ async def add_node_stock_counts(
     caller: CallerOf,
     partial: intake.Partial = False,
     dry_run: intake.DryRun = False,
-) -> intake.Report:
+    idempotency_key: IdempotencyKey = None,
+    prefer: intake.Prefer = None,
+) -> intake.Loaded:
     """Add counts. The same `source` and `external_id` again: known when it says the same, else corrected."""
-    return await intake.load(request, INTAKE, pool, caller, partial=partial, dry_run=dry_run)
+    return await intake.load(
+        request, INTAKE, pool, caller, idempotency_key, prefer, partial=partial, dry_run=dry_run
+    )
 
 
 ROUTES = [list_node_stock_counts, add_node_stock_counts]

@@ -9,6 +9,7 @@ from litestar.params import JSONBody
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.idempotency import IdempotencyKey
 from pullplan.api.preconditions import expected_revision, with_etag
 from pullplan.api.row_types import RowType
 from pullplan.engine.model import NodeStatus
@@ -49,9 +50,7 @@ class NodeShown(NodeRow, kw_only=True):
     """Since when it can't be used anew; what refers to it stays readable."""
 
 
-INTAKE = intake.Intake(
-    subject="nodes", rows=RowType(NodeRow), target=NODES.target, record=intake.in_columns(NODES.target)
-)
+INTAKE = intake.Intake(subject="nodes", rows=RowType(NodeRow), record=intake.in_columns(NODES.target))
 
 
 @get("/v1/nodes", guards=[require("read")], operation_id="listNodes", tags=["network"])
@@ -83,9 +82,13 @@ async def load_nodes(
     partial: intake.Partial = False,
     dry_run: intake.DryRun = False,
     mode: intake.Mode = "merge",
-) -> intake.Report:
+    idempotency_key: IdempotencyKey = None,
+    prefer: intake.Prefer = None,
+) -> intake.Loaded:
     """Add and change nodes, as many as an ERP has. The last writer wins, unless a line's `source_revision` is older than the stored one."""
-    return await intake.load(request, INTAKE, pool, caller, partial=partial, dry_run=dry_run, mode=mode)
+    return await intake.load(
+        request, INTAKE, pool, caller, idempotency_key, prefer, partial=partial, dry_run=dry_run, mode=mode
+    )
 
 
 @get(
@@ -118,7 +121,7 @@ async def put_node(
     expected = expected_revision(request)
     existed = await NODES.expect(transaction, expected, node_code)
     with INTAKE.spooled(intake.named(data, NodeRow, node_code=node_code)) as spool:
-        await INTAKE.put(transaction, spool)
+        await INTAKE.destination.put(transaction, spool)
     await audit.insert(transaction, caller.key_id, action="put", subject=f"nodes/{node_code}")
     row = await NODES.get(transaction, node_code)
     return with_etag(NodeShown(**row), row, created=not existed)

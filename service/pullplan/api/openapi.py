@@ -34,6 +34,7 @@ from pullplan.api.schemas import Json, Schemas
 from pullplan.api.webhooks import Event, Message
 from pullplan.api.worksheets import XLSX
 from pullplan.settings import Settings
+from pullplan.storage.runs import Run
 
 _METHODS = ("get", "put", "post", "delete")
 _TAGS = {
@@ -174,7 +175,7 @@ def _result_type(handler: HTTPRouteHandler) -> Any:
 def _success(handler: HTTPRouteHandler, status: int, schemas: Schemas) -> Json:
     answer: Json = {"description": HTTPStatus(status).phrase}
     media_type = str(handler.media_type or "application/json")
-    result = _result_type(handler)
+    result = Run if status == HTTPStatus.ACCEPTED else _result_type(handler)
     if media_type == "text/event-stream":
         answer["content"] = {media_type: {"schema": {"type": "string"}}}
     elif result is not None and status != HTTPStatus.NO_CONTENT:
@@ -204,6 +205,8 @@ def _problem_statuses(handler: HTTPRouteHandler, operation: Json) -> list[int]:
     statuses = {422, 500, 503, *handler.opt.get("problems", ())}  # 422: a query parameter that is none
     if "requestBody" in operation:
         statuses.update(_BODY_PROBLEMS)
+    if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ())):
+        statuses.add(409)  # the first request is still being answered
     if any(parameter["in"] == "path" for parameter in operation.get("parameters", ())):
         statuses.add(404)
     if "security" in operation:
@@ -235,6 +238,8 @@ def _operation(handler: HTTPRouteHandler, schemas: Schemas) -> Json:
         and handler.opt.get("creates", True)
     )
     also = (201,) if creates else (200,) if "result" in handler.opt else handler.opt.get("also", ())
+    if "bulk_body" in handler.opt:
+        also = (202,)
     responses = {
         str(status): _success(handler, status, schemas) for status in sorted({handler.status_code, *also})
     }

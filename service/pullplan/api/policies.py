@@ -10,6 +10,7 @@ from msgspec import Meta
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.idempotency import IdempotencyKey
 from pullplan.api.row_types import RowType
 from pullplan.engine.model import (
     EVERY,
@@ -104,7 +105,6 @@ class PolicyShown(PolicyRow, kw_only=True):
 INTAKE = intake.Intake(
     subject="policies",
     rows=RowType(PolicyRow),
-    target=policies.TARGET,
     record=intake.in_columns(policies.TARGET),
 )
 
@@ -145,9 +145,13 @@ async def load_policies(
     partial: intake.Partial = False,
     dry_run: intake.DryRun = False,
     mode: intake.Mode = "merge",
-) -> intake.Report:
+    idempotency_key: IdempotencyKey = None,
+    prefer: intake.Prefer = None,
+) -> intake.Loaded:
     """Set how products pull in regions; with `mode=replace` policies not named are removed."""
-    return await intake.load(request, INTAKE, pool, caller, partial=partial, dry_run=dry_run, mode=mode)
+    return await intake.load(
+        request, INTAKE, pool, caller, idempotency_key, prefer, partial=partial, dry_run=dry_run, mode=mode
+    )
 
 
 ROUTES = [list_policies, load_policies]

@@ -9,6 +9,7 @@ from litestar.params import JSONBody
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.idempotency import IdempotencyKey
 from pullplan.api.lots import LotFields
 from pullplan.api.preconditions import expected_revision, with_etag
 from pullplan.api.row_types import RowType
@@ -51,7 +52,6 @@ class ProductShown(ProductRow, kw_only=True):
 INTAKE = intake.Intake(
     subject="products",
     rows=RowType(ProductRow),
-    target=PRODUCTS.target,
     record=intake.in_columns(PRODUCTS.target),
 )
 
@@ -87,9 +87,13 @@ async def load_products(
     partial: intake.Partial = False,
     dry_run: intake.DryRun = False,
     mode: intake.Mode = "merge",
-) -> intake.Report:
+    idempotency_key: IdempotencyKey = None,
+    prefer: intake.Prefer = None,
+) -> intake.Loaded:
     """Add and change products, as many as an ERP has. The last writer wins, unless a line's `source_revision` is older than the stored one."""
-    return await intake.load(request, INTAKE, pool, caller, partial=partial, dry_run=dry_run, mode=mode)
+    return await intake.load(
+        request, INTAKE, pool, caller, idempotency_key, prefer, partial=partial, dry_run=dry_run, mode=mode
+    )
 
 
 @get("/v1/products/{product_code:str}", guards=[require("read")], operation_id="getProduct", tags=["network"])
@@ -117,7 +121,7 @@ async def put_product(
     expected = expected_revision(request)
     existed = await PRODUCTS.expect(transaction, expected, product_code)
     with INTAKE.spooled(intake.named(data, ProductRow, product_code=product_code)) as spool:
-        await INTAKE.put(transaction, spool)
+        await INTAKE.destination.put(transaction, spool)
     await audit.insert(transaction, caller.key_id, action="put", subject=f"products/{product_code}")
     row = await PRODUCTS.get(transaction, product_code)
     return with_etag(ProductShown(**row), row, created=not existed)

@@ -9,6 +9,7 @@ from litestar.params import JSONBody
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.idempotency import IdempotencyKey
 from pullplan.api.preconditions import expected_revision, with_etag
 from pullplan.api.row_types import RowType
 from pullplan.storage import audit
@@ -45,7 +46,6 @@ class RegionShown(RegionRow, kw_only=True):
 INTAKE = intake.Intake(
     subject="regions",
     rows=RowType(RegionRow),
-    target=REGIONS.target,
     record=intake.in_columns(REGIONS.target),
 )
 
@@ -79,9 +79,13 @@ async def load_regions(
     partial: intake.Partial = False,
     dry_run: intake.DryRun = False,
     mode: intake.Mode = "merge",
-) -> intake.Report:
+    idempotency_key: IdempotencyKey = None,
+    prefer: intake.Prefer = None,
+) -> intake.Loaded:
     """Add and change regions, as many as an ERP has. The last writer wins, unless a line's `source_revision` is older than the stored one."""
-    return await intake.load(request, INTAKE, pool, caller, partial=partial, dry_run=dry_run, mode=mode)
+    return await intake.load(
+        request, INTAKE, pool, caller, idempotency_key, prefer, partial=partial, dry_run=dry_run, mode=mode
+    )
 
 
 @get("/v1/regions/{region_code:str}", guards=[require("read")], operation_id="getRegion", tags=["network"])
@@ -109,7 +113,7 @@ async def put_region(
     expected = expected_revision(request)
     existed = await REGIONS.expect(transaction, expected, region_code)
     with INTAKE.spooled(intake.named(data, RegionRow, region_code=region_code)) as spool:
-        await INTAKE.put(transaction, spool)
+        await INTAKE.destination.put(transaction, spool)
     await audit.insert(transaction, caller.key_id, action="put", subject=f"regions/{region_code}")
     row = await REGIONS.get(transaction, region_code)
     return with_etag(RegionShown(**row), row, created=not existed)

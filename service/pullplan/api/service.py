@@ -23,6 +23,8 @@ class Limits(msgspec.Struct, kw_only=True):
     json_body_bytes: int = BODY_BYTES_MAX
     json_batch_items: int = BATCH_ITEMS_MAX
     page_items: int = 1000
+    import_run_bytes: int
+    """A file of so many bytes, unpacked, is stored by a run: 202 instead of 200."""
     requests_per_minute: int
     """Of one key: every answer says in `RateLimit` what is left. 0: as many as it likes."""
 
@@ -75,9 +77,10 @@ def get_me(caller: CallerOf, settings: SettingsOf) -> Me:
         node_code=caller.node_code,
         expires_at=caller.expires_at,
         limits=Limits(
+            import_run_bytes=settings.import_run_bytes,
             requests_per_minute=settings.requests_per_minute
             if caller.requests_per_minute is None
-            else caller.requests_per_minute
+            else caller.requests_per_minute,
         ),
     )
 
@@ -97,7 +100,9 @@ def get_settings(settings: SettingsOf) -> DeploymentSettings:
         currency=settings.currency,
         compute=settings.compute,
         plan_defaults=PlanParameters(),
-        limits=Limits(requests_per_minute=settings.requests_per_minute),
+        limits=Limits(
+            import_run_bytes=settings.import_run_bytes, requests_per_minute=settings.requests_per_minute
+        ),
     )
 
 

@@ -112,10 +112,8 @@ for _kind in (Consumption, Order, Lead, Adjustment):
 INTAKE = intake.Intake(
     subject="demand-signals",
     rows=RowType(SignalRow),
-    target=demand.TARGET,
     record=intake.in_columns(demand.TARGET),
     cells=intake.instants("occurred_at", "shipped_at"),
-    store=demand.add,
 )
 
 

@@ -9,6 +9,7 @@ from litestar import Request, get, post
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.idempotency import IdempotencyKey
 from pullplan.api.row_types import RowType
 from pullplan.storage import supply
 
@@ -60,7 +61,6 @@ class OpenSupplyHistory(msgspec.Struct, kw_only=True):
 INTAKE = intake.Intake(
     subject="open-supply",
     rows=RowType(OpenSupplyRow),
-    target=supply.TARGET,
     record=intake.in_columns(supply.TARGET),
     cells=intake.instants("receipt_at"),
 )
@@ -100,9 +100,13 @@ async def add_open_supply(
     caller: CallerOf,
     partial: intake.Partial = False,
     dry_run: intake.DryRun = False,
-) -> intake.Report:
+    idempotency_key: IdempotencyKey = None,
+    prefer: intake.Prefer = None,
+) -> intake.Loaded:
     """Add expected receipts, and report what has come. The same `source` and `external_id` again is a new revision of the line."""
-    return await intake.load(request, INTAKE, pool, caller, partial=partial, dry_run=dry_run)
+    return await intake.load(
+        request, INTAKE, pool, caller, idempotency_key, prefer, partial=partial, dry_run=dry_run
+    )
 
 
 @get(

@@ -9,6 +9,7 @@ from msgspec import Meta
 from pullplan.api import fields, intake, lists
 from pullplan.api.access import require
 from pullplan.api.dependencies import CallerOf, PoolOf, Transaction
+from pullplan.api.idempotency import IdempotencyKey
 from pullplan.api.row_types import RowType
 from pullplan.engine.model import EVERY
 from pullplan.storage import usage_exclusions
@@ -48,7 +49,6 @@ class UsageExclusionShown(UsageExclusionRow, kw_only=True):
 INTAKE = intake.Intake(
     subject="usage-exclusions",
     rows=RowType(UsageExclusionRow),
-    target=usage_exclusions.TARGET,
     record=intake.in_columns(usage_exclusions.TARGET),
 )
 
@@ -86,9 +86,13 @@ async def load_usage_exclusions(
     partial: intake.Partial = False,
     dry_run: intake.DryRun = False,
     mode: intake.Mode = "merge",
-) -> intake.Report:
+    idempotency_key: IdempotencyKey = None,
+    prefer: intake.Prefer = None,
+) -> intake.Loaded:
     """Say which days do not count into past usage; with `mode=replace` those not named count again."""
-    return await intake.load(request, INTAKE, pool, caller, partial=partial, dry_run=dry_run, mode=mode)
+    return await intake.load(
+        request, INTAKE, pool, caller, idempotency_key, prefer, partial=partial, dry_run=dry_run, mode=mode
+    )
 
 
 ROUTES = [list_usage_exclusions, load_usage_exclusions]

@@ -29,6 +29,7 @@ Event = Literal[
     "confirmation.succeeded", "confirmation.failed", "confirmation.cancelled",
     "remedy.succeeded", "remedy.failed", "remedy.cancelled",
     "policy_preview.succeeded", "policy_preview.failed", "policy_preview.cancelled",
+    "import.succeeded", "import.failed", "import.cancelled",
 ]  # fmt: skip
 """A run of a kind has ended so."""
 

@@ -101,12 +101,18 @@ class Client:
     def send(
         self, verb: str, path: str, media_type: str, body: Iterable[bytes], line_name: LineName | None = None
     ) -> Json:
-        """Send rows as a stream; answer the counts."""
+        """Send rows as a stream; answer the counts, also where a run stores them.
+
+        Raises: ServiceProblemError.
+        """
         response = self.request(
             verb, path, content=body, headers={"Content-Type": media_type}, line_name=line_name
         )
-        counts: Json = response.json()
-        return counts
+        answer: Json = response.json()
+        if response.status_code == httpx.codes.ACCEPTED:
+            run = self._follow(answer, line_name=line_name)
+            answer = self.get(run["result"])
+        return answer
 
     def items(self, path: str, **parameters: Any) -> Iterator[Json]:
         """Read a list to its end, page by page."""
@@ -131,7 +137,11 @@ class Client:
 
         Raises: ServiceProblemError when it failed or was cancelled.
         """
-        run: Json = self.request("POST", path, json=parameters).json()
+        return self._follow(self.request("POST", path, json=parameters).json(), on_progress)
+
+    def _follow(
+        self, run: Json, on_progress: OnProgress = lambda _: None, line_name: LineName | None = None
+    ) -> Json:
         for poll in count():
             on_progress(run)
             if run["state"] in _ENDED:
@@ -143,7 +153,8 @@ class Client:
             raise ServiceProblemError(
                 {"detail": problem.get("title")}
                 | problem
-                | {"title": f"The {run['kind']} run {run['state']}"}
+                | {"title": f"The {run['kind']} run {run['state']}"},
+                line_name,
             )
         return run
 

@@ -54,6 +54,15 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     retired: int = 0
     problems: list[LineProblem] = []
 
+    def counts(self) -> dict[str, int]:
+        """Count the lines by what became of them, for the audit."""
+        return {
+            "stored": self.stored,
+            "known": self.known,
+            "refused": self.refused,
+            "retired": self.retired,
+        }
+
 
 def target(
     sql: Mapping[str, str],

@@ -14,7 +14,7 @@ from pullplan.storage.queries import load_queries
 
 SQL = load_queries("runs")
 
-RunKind = Literal["forecast", "plan", "verification", "confirmation", "remedy", "policy_preview"]
+RunKind = Literal["forecast", "plan", "verification", "confirmation", "remedy", "policy_preview", "import"]
 RunState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ENDED = ("succeeded", "failed", "cancelled")
 
@@ -41,13 +41,19 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """What no plan can be below in this stage, as far as is known."""
     needs_settled: int | None = None
     """Needs whose assignment no longer changes."""
+    lines_done: int | None = None
+    """Lines of a file that are copied; they count once the run has succeeded."""
+    lines: int | None = None
+    """Of the file."""
 
 
-class RunProblem(msgspec.Struct, frozen=True, kw_only=True):
+class RunProblem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a run failed."""
 
     code: str
     detail: str
+    errors: list[LineProblem] = []
+    """Each refused line of a file, or field of the request; at most the first hundred."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ the backslash and the null is `null`. That holds for text without control charac
 """
 
 from bisect import bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Literal, Self, cast
@@ -26,8 +26,22 @@ MAX_PROBLEMS = 100
 """How many problems of one batch are told; a file that is wrong throughout is not read back in full."""
 
 _MEMORY_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 20
 _DISTINCT_MAX = 100_000
 _ENCODER = msgspec.json.Encoder()
+
+
+class SpoolIndex(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """All of a spool but its lines: which was which, which were refused, and what was gathered of them."""
+
+    places: Places
+    within: str
+    n_lines: int
+    n_refused: int
+    problems: list[tuple[int, LineProblem]]
+    run_ordinals: list[int]
+    run_lines: list[int]
+    gathered: dict[str, list[str | None] | None]
 
 
 class Spool:
@@ -104,6 +118,7 @@ class Spool:
 
     def problem(self, line: int, code: str, detail: str, field: str | None) -> LineProblem:
         """Describe what is wrong at a line, in the caller's terms."""
+        detail, field = _shown(detail), field and _shown(field)
         if self._places == "lines":
             return LineProblem(code=code, detail=detail, line=line, field=field)
         parts = ([str(line)] if self._places == "items" else []) + ([field] if field else [])
@@ -117,9 +132,14 @@ class Spool:
     async def copy_into(self, connection: Connection, table: str, timeout_seconds: float) -> None:
         """Copy every record into a table, in their order."""
         self._file.seek(0)
+        await self._copy(connection, table, cast("BinaryIO", self._file), timeout_seconds)
+
+    async def _copy(
+        self, connection: Connection, table: str, records: BinaryIO | memoryview, timeout_seconds: float
+    ) -> None:
         await connection.copy_to_table(
             table,
-            source=cast("BinaryIO", self._file),
+            source=cast("BinaryIO", records),  # any buffer as well, other than its stubs say
             columns=self.columns,
             format="csv",
             null="null",
@@ -127,3 +147,34 @@ class Spool:
             escape="\\",
             timeout=timeout_seconds,
         )
+
+    def index(self) -> SpoolIndex:
+        """Tell what it takes, beside `pieces`, to have this spool elsewhere."""
+        return SpoolIndex(
+            places=self._places,
+            within=self._within,
+            n_lines=self.n_lines,
+            n_refused=self.n_refused,
+            problems=self.problems,
+            run_ordinals=self._run_ordinals,
+            run_lines=self._run_lines,
+            gathered={name: cast("list[str | None] | None", self.gathered(name)) for name in self._gathered},
+        )
+
+    def _restore(self, index: SpoolIndex) -> None:
+        self.n_lines, self.n_refused, self.problems = index.n_lines, index.n_refused, index.problems
+        self._run_ordinals, self._run_lines = index.run_ordinals, index.run_lines
+        self._gathered = {
+            name: None if values is None else set(values) for name, values in index.gathered.items()
+        }
+
+    def pieces(self) -> Iterator[bytes]:
+        """Cut the records, as COPY reads them, into pieces of about a megabyte; each ends with a line."""
+        self._file.seek(0)
+        while piece := self._file.read(_PIECE_BYTES):
+            yield piece + self._file.readline()
+
+
+def _shown(text: str) -> str:
+    """Write the one character that no text of the database may have as an escape."""
+    return text.replace("\0", "\\0")

@@ -28,8 +28,8 @@ import msgspec
 import structlog
 
 from pullplan import telemetry
-from pullplan.engine.errors import DatabaseAwayError, PullplanError
-from pullplan.engine.model import SearchProgress
+from pullplan.engine.errors import DatabaseAwayError, LineProblem, PullplanError
+from pullplan.engine.model import LineProgress, SearchProgress
 from pullplan.storage import database
 from pullplan.storage.queue import Claimed
 from pullplan.worker.bound import WORKER_PID_VARIABLE
@@ -74,6 +74,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     value: float | None = None
     bound: float | None = None
     needs_settled: int | None = None
+    lines_done: int | None = None
+    lines: int | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +84,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["stored", "lost", "outage", "refused"]
     code: str = ""
     detail: str = ""
+    problems: list[LineProblem] = []
+    """Of a request or a file: what was refused in it, and where."""
     megabytes: int = 0
     """The most that the child has ever held."""
 
@@ -268,13 +272,15 @@ class Reporter:
         self._step = ""
         self._told_at = -math.inf
 
-    def tell(self, step: str, done_share: float, search: SearchProgress | None = None, /) -> None:
+    def tell(
+        self, step: str, done_share: float, more: SearchProgress | LineProgress | None = None, /
+    ) -> None:
         """Pass a word on, unless the step has just been told of."""
         now = self._clock()
         if step == self._step and now - self._told_at < _TELL_SECONDS:
             return
         self._step, self._told_at = step, now
-        known = {} if search is None else msgspec.structs.asdict(search)
+        known = {} if more is None else msgspec.structs.asdict(more)
         self._parent.send(Said(**{**known, "step": step, "done_share": done_share}))
 
 
@@ -313,7 +319,8 @@ def _outcome_of_error(error: Exception, run: Claimed) -> Outcome:
     if _will_pass(error):
         return Outcome(kind="outage", code=DatabaseAwayError.code, detail=str(error))
     if isinstance(error, PullplanError):
-        return Outcome(kind="refused", code=error.code, detail=error.detail)
+        problems = getattr(error, "problems", [])
+        return Outcome(kind="refused", code=error.code, detail=error.detail, problems=problems)
     log.error("run broke", run_id=str(run.run_id), kind=run.kind, traceback=traceback.format_exc())
     return Outcome(
         kind="refused",

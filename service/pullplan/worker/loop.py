@@ -221,6 +221,7 @@ def _verdict_on(child: Child, attempt: int) -> Verdict | None:
         log.warning("a child met an outage", reason=outcome.detail)
         return queue.give_back
     if outcome.kind in ("outage", "refused"):
-        problem = {"code": outcome.code, "detail": outcome.detail}
+        errors = {"errors": msgspec.to_builtins(outcome.problems)} if outcome.problems else {}
+        problem = {"code": outcome.code, "detail": outcome.detail} | errors
         return lambda connection, run_id, attempt: queue.fail(connection, run_id, attempt, problem)
     return None

@@ -15,6 +15,7 @@ from pullplan.workflows.finish_run import RunLostError  # noqa: E402 - as above
 from pullplan.workflows.known_plans import KnownPlans  # noqa: E402 - as above
 from pullplan.workflows.run_confirmation import run_confirmation  # noqa: E402 - as above
 from pullplan.workflows.run_forecast import run_forecast  # noqa: E402 - as above
+from pullplan.workflows.run_import import run_import  # noqa: E402 - as above
 from pullplan.workflows.run_plan import run_plan  # noqa: E402 - as above
 from pullplan.workflows.run_policy_preview import run_policy_preview  # noqa: E402 - as above
 from pullplan.workflows.run_remedy import run_remedy  # noqa: E402 - as above
@@ -29,6 +30,7 @@ WORKFLOWS = {
     "confirmation": run_confirmation,
     "remedy": run_remedy,
     "policy_preview": run_policy_preview,
+    "import": run_import,
 }
 
 # What is loaded here stays for good: no child walks through it for garbage, or copies its pages by doing so.

@@ -83,7 +83,7 @@ from pullplan.engine.model.plans import (
     Stage,
 )
 from pullplan.engine.model.previews import PolicyEffect, Pulled
-from pullplan.engine.model.progress import Progress, SearchProgress
+from pullplan.engine.model.progress import LineProgress, Progress, SearchProgress
 from pullplan.engine.model.requests import (
     ForecastRequest,
     Horizon,
@@ -196,6 +196,7 @@ __all__ = [
     "LeadSignal",
     "Ledger",
     "LineKind",
+    "LineProgress",
     "LotFigures",
     "Mark",
     "Need",

@@ -27,8 +27,19 @@ class SearchProgress(Fact, frozen=True, kw_only=True):
         return f"assigning: {self.stage.partition(':')[0]}"
 
 
-class Progress(Protocol):
-    """Hears the step that long work is at and the share of it that is done; while assigning, how far the search is."""
+class LineProgress(Fact, frozen=True, kw_only=True):
+    """How far the storing of a file is."""
 
-    def __call__(self, step: str, done_share: float, search: SearchProgress | None = None, /) -> None:
+    lines_done: int
+    """Copied so far; they count once all is stored."""
+    lines: int
+    """Of the file."""
+
+
+class Progress(Protocol):
+    """Hears the step that long work is at and the share of it that is done; with more of a search, or of a file."""
+
+    def __call__(
+        self, step: str, done_share: float, more: SearchProgress | LineProgress | None = None, /
+    ) -> None:
         """Say how far the work is."""
