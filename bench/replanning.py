@@ -20,18 +20,20 @@ CAPACITY_FACTOR = 1.25
 ASKED = {"bucket": "week", "horizon_buckets": WEEKS}
 
 
-def network(seed: int = 1) -> dict[str, list[dict[str, Any]]]:
-    """Draw a make-to-order network of 10,000 needs: an order for each product × region, due within the weeks."""
+def network(
+    seed: int = 1, *, n_products: int = N_PRODUCTS, n_regions: int = N_REGIONS
+) -> dict[str, list[dict[str, Any]]]:
+    """Draw a make-to-order network: an order for each product × region, due within the weeks."""
     chance = np.random.default_rng(seed)
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
     def place() -> dict[str, float]:
         return {"latitude": float(chance.uniform(44, 52)), "longitude": float(chance.uniform(0, 15))}
 
-    products = [f"P{p:03}" for p in range(N_PRODUCTS)]
-    regions = [f"R{r:03}" for r in range(N_REGIONS)]
+    products = [f"P{p:03}" for p in range(n_products)]
+    regions = [f"R{r:03}" for r in range(n_regions)]
     nodes = [f"N{n:02}" for n in range(N_NODES)]
-    units = 1 + chance.gamma(1, 20, (N_PRODUCTS, N_REGIONS))
+    units = 1 + chance.gamma(1, 20, (n_products, n_regions))
     hours_per_day = float(units.sum()) * 1.25 * CAPACITY_FACTOR / N_NODES / (7 * (WEEKS - 1))
     return {
         "products": [{"product_code": code} for code in products],
@@ -65,8 +67,8 @@ def network(seed: int = 1) -> dict[str, list[dict[str, Any]]]:
                 today,
                 int(chance.integers(7, 7 * (WEEKS - 1))),
             )
-            for p in range(N_PRODUCTS)
-            for r in range(N_REGIONS)
+            for p in range(n_products)
+            for r in range(n_regions)
         ],
     }
 

@@ -31,6 +31,7 @@ from bench import (
     sharing,
     starting,
     storing,
+    volume,
     warm,
 )
 from bench.tables import coverage_table, keep, read_measured
@@ -41,6 +42,10 @@ FIGURES = {
     "loading": loading.loading_against_copy,
     "posting": posting.single_signals,
     "reading": reading.page_against_query,
+    "sent_again": volume.sent_again,
+    "beside_a_plan": volume.intake_beside_a_plan,
+    "deep_pages": volume.deep_pages,
+    "large_table": volume.large_table,
     "storing": storing.storing,
     "netting": netting.netting_a_million,
     "assignment": assigning.assignment,
@@ -72,6 +77,7 @@ ON_REQUEST = {
     "forecast_speed_whole",
     "refresh",
     "rolling",
+    "large_table",
     "many_lots_against_mip",
 }
 """Take many minutes, or hours: only where named by --only, so that all the rest ends within twenty minutes."""

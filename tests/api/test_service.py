@@ -17,6 +17,7 @@ async def test_a_key_reads_what_it_is_and_how_much_it_may_send(client):
     assert me["scopes"] == ["admin"]
     assert me["limits"] == {
         "json_body_bytes": 4194304,
+        "import_run_bytes": 2**30,
         "json_batch_items": 10000,
         "page_items": 1000,
         "requests_per_minute": 60_000,

@@ -79,6 +79,14 @@ def ran(http: httpx.Client, path: str, body: Any = None) -> str:
     return run_id
 
 
+def imported(http: httpx.Client, path: str, body: Any) -> str:
+    """Have a run store a batch, and wait for its success; answer its id."""
+    run = answered(http.post(path, json=body, headers={"Prefer": "respond-async"}))
+    followed = f"/v1/runs/{run['run_id']}"
+    wait_until(lambda: answered(http.get(followed))["state"] == "succeeded", 20.0, "an import")
+    return str(run["run_id"])
+
+
 def used(day: int, units: float, **place: str) -> Json:
     at = NOW - timedelta(days=day)
     said = {"source": "till", "external_id": f"{'-'.join(place.values())}-{day}-{units}"}
@@ -151,6 +159,7 @@ def identities(http: httpx.Client, receiver: str) -> Json:
         "verification_id": ran(http, f"/v1/plans/{plan}/verify"),
         "confirmation_id": ran(http, f"/v1/plans/{plan}/assignments/{line}/confirm", BODIES["confirmReason"]),
         "remedy_id": ran(http, f"/v1/plans/{plan}/shortfalls/{short}/remedy"),
+        "import_id": imported(http, "/v1/open-supply", BODIES["addOpenSupply"]),
         "preview_id": ran(http, "/v1/policies/previews", BODIES["previewPolicies"]),
     }
 

@@ -38,7 +38,8 @@ COLUMNS = (
     "source_revision",
 )
 TARGET = batches.target(SQL, "staged_signals", COLUMNS, gathered=("product_code", "region_code"))
-_MERGE_ATTEMPTS = 3
+_MERGE_ATTEMPTS = 10
+"""Each that fails has waited for another batch of the same signals to be stored: there are no more of them than connections."""
 
 
 async def add_new(
