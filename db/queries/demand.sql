@@ -4,6 +4,23 @@ CREATE TEMP TABLE staged_signals (
     LIKE demand_signals INCLUDING DEFAULTS INCLUDING IDENTITY
 ) ON COMMIT DROP;
 
+-- name: match
+-- What is stored of each signal, looked up one by one: a batch costs the same however many there are. The planner, which knows nothing
+-- of what was just staged, would read them all.
+CREATE TEMP TABLE matched_signals ON COMMIT DROP AS
+SELECT staged.ordinal, stored.signal_id, stored.says_other, stored.source_revision,
+    stored.says_other AND coalesce(staged.source_revision, stored.source_revision) <= stored.source_revision AS is_stale
+FROM staged_signals AS staged
+CROSS JOIN LATERAL (
+    SELECT stored.signal_id, stored.source_revision,
+        (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason, stored.source_revision)
+        IS DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason,
+        coalesce(staged.source_revision, stored.source_revision)) AS says_other
+    FROM demand_signals AS stored
+    WHERE stored.source = staged.source AND stored.external_id = staged.external_id AND stored.superseded_at IS NULL
+    LIMIT 1
+) AS stored;
+
 -- name: refuse
 INSERT INTO refused (ordinal, code, field, given, first_ordinal)
 SELECT ordinal, 'duplicate-line', 'external_id', external_id, first_ordinal
@@ -14,69 +31,55 @@ SELECT ordinal, 'unknown-code', 'product_code', staged.product_code, NULL
 FROM staged_signals AS staged
 LEFT JOIN products AS parent ON parent.product_code = staged.product_code AND parent.retired_at IS NULL
 WHERE parent.product_code IS NULL
-  AND NOT EXISTS (
-    SELECT FROM demand_signals AS stored
-    WHERE stored.superseded_at IS NULL AND stored.source = staged.source AND stored.external_id = staged.external_id
-      AND (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason, stored.source_revision)
-        IS NOT DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason, coalesce(staged.source_revision, stored.source_revision))
-  )
+  AND NOT EXISTS (SELECT FROM matched_signals AS matched WHERE matched.ordinal = staged.ordinal AND NOT matched.says_other)
 UNION ALL
 SELECT ordinal, 'unknown-code', 'region_code', staged.region_code, NULL
 FROM staged_signals AS staged
 LEFT JOIN regions AS parent ON parent.region_code = staged.region_code AND parent.retired_at IS NULL
 WHERE parent.region_code IS NULL
-  AND NOT EXISTS (
-    SELECT FROM demand_signals AS stored
-    WHERE stored.superseded_at IS NULL AND stored.source = staged.source AND stored.external_id = staged.external_id
-      AND (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason, stored.source_revision)
-        IS NOT DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason, coalesce(staged.source_revision, stored.source_revision))
-  )
+  AND NOT EXISTS (SELECT FROM matched_signals AS matched WHERE matched.ordinal = staged.ordinal AND NOT matched.says_other)
 UNION ALL
-SELECT ordinal, 'source-revision-stale', 'source_revision', coalesce(staged.source_revision::text, 'null') || ' is not above ' || stored.source_revision, NULL
-FROM staged_signals AS staged
-JOIN demand_signals AS stored ON stored.source = staged.source AND stored.external_id = staged.external_id AND stored.superseded_at IS NULL
-WHERE coalesce(staged.source_revision, stored.source_revision) <= stored.source_revision
-  AND (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason, stored.source_revision)
-    IS DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason, coalesce(staged.source_revision, stored.source_revision));
+SELECT ordinal, 'source-revision-stale', 'source_revision', coalesce(staged.source_revision::text, 'null') || ' is not above ' || matched.source_revision, NULL
+FROM matched_signals AS matched JOIN staged_signals AS staged USING (ordinal)
+WHERE matched.is_stale;
 
 -- name: merge_1
 UPDATE demand_signals AS stored SET superseded_at = greatest(now(), stored.received_at), true_until = staged.occurred_at
-FROM staged_signals AS staged
-WHERE stored.source = staged.source
-  AND stored.external_id = staged.external_id
+FROM matched_signals AS matched JOIN staged_signals AS staged USING (ordinal)
+WHERE matched.says_other
+  AND stored.signal_id = matched.signal_id
   AND stored.superseded_at IS NULL
-  AND (stored.kind, stored.product_code, stored.region_code, stored.units, stored.occurred_at, stored.due_date, stored.shipped_units, stored.shipped_at, stored.cancelled, stored.priority, stored.probability, stored.from_date, stored.until_date, stored.multiplier, stored.reason, stored.source_revision)
-    IS DISTINCT FROM (staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason, coalesce(staged.source_revision, stored.source_revision))
-  AND NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal);
+  AND NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = matched.ordinal);
 
 -- name: merge_2
 -- A revision that occurred before others that it follows takes their place from then on.
 UPDATE demand_signals AS stored SET true_until = staged.occurred_at
-FROM staged_signals AS staged
-WHERE stored.source = staged.source
+FROM matched_signals AS matched JOIN staged_signals AS staged USING (ordinal)
+WHERE matched.says_other
+  AND stored.source = staged.source
   AND stored.external_id = staged.external_id
   AND stored.superseded_at IS NOT NULL
   AND stored.true_until > staged.occurred_at
-  AND NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal);
+  AND NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = matched.ordinal);
 
 -- name: merge_3
+-- Where another transaction has stored one of them meanwhile, the unique index says so, and all is merged once more.
 INSERT INTO demand_signals (source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, source_revision, revision, received_at)
 SELECT staged.source, staged.external_id, staged.kind, staged.product_code, staged.region_code, staged.units, staged.occurred_at, staged.due_date, staged.shipped_units, staged.shipped_at, staged.cancelled, staged.priority, staged.probability, staged.from_date, staged.until_date, staged.multiplier, staged.reason, staged.source_revision,
     1 + coalesce(before.revision, 0),
     greatest(now(), before.superseded_at)
 FROM staged_signals AS staged
+LEFT JOIN matched_signals AS matched USING (ordinal)
 LEFT JOIN LATERAL (
     SELECT max(stored.revision) AS revision, max(stored.superseded_at) AS superseded_at
     FROM demand_signals AS stored
-    WHERE stored.source = staged.source
+    WHERE matched.says_other
+      AND stored.source = staged.source
       AND stored.external_id = staged.external_id
       AND stored.superseded_at IS NOT NULL
 ) AS before ON true
-WHERE NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal)
-  AND NOT EXISTS (
-    SELECT FROM demand_signals AS stored
-    WHERE stored.source = staged.source AND stored.external_id = staged.external_id AND stored.superseded_at IS NULL
-  )
+WHERE coalesce(matched.says_other, true)
+  AND NOT EXISTS (SELECT FROM refused WHERE refused.ordinal = staged.ordinal)
 ORDER BY staged.source, staged.external_id;
 
 -- name: add_new
@@ -94,6 +97,13 @@ noted AS (
     SELECT $19, 'add', $20, '{}' FROM added
 )
 SELECT * FROM added;
+
+-- name: is_unknown
+-- Before it is looked at for the first time, the server takes the table for nearly empty, and reads all of it for a page.
+SELECT reltuples < 0 FROM pg_class WHERE oid = 'demand_signals'::regclass;
+
+-- name: analyze
+ANALYZE demand_signals;
 
 -- name: has_unknown_codes
 SELECT EXISTS (SELECT unnest($1::text[]) EXCEPT SELECT product_code FROM products WHERE retired_at IS NULL)

@@ -82,6 +82,14 @@ async def test_batches_that_cross_each_other_store_every_signal_once(ledger: dat
     assert await revisions(ledger) == sorted((f"s-{number}", 1, True) for number in forwards)
 
 
+async def test_a_first_large_load_is_known_to_the_planner_at_once(ledger: database.Pool):
+    looked_at = "SELECT reltuples FROM pg_class WHERE relname = 'demand_signals'"
+    await add(ledger, spooled(*range(10)))
+    assert await ledger.fetchval(looked_at) == -1
+    await add(ledger, spooled(*range(12_000)))
+    assert await ledger.fetchval(looked_at) == 12_000
+
+
 async def test_the_ledger_itself_refuses_a_second_current_revision(ledger: database.Pool):
     await add(ledger, spooled(1))
     with pytest.raises(asyncpg.UniqueViolationError):

@@ -1,7 +1,8 @@
 """How does a checked batch reach its table: wholly, in its good lines, or not at all?
 
-Each table's own statements stand in its .sql file under the same names: `stage` makes a temporary table `staged_…`, `refuse`
-finds the lines that cannot be used, `merge…` stores the others, `retire_absent` retires what the batch doesn't name.
+Each table's own statements stand in its .sql file under the same names: `stage` makes a temporary table `staged_…`, `match` looks up
+what is stored of it, `refuse` finds the lines that cannot be used, `merge…` stores the others, `retire_absent` retires what the batch
+doesn't name.
 """
 
 import re
@@ -37,6 +38,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     staged: str
     columns: tuple[str, ...]
     stage: str
+    match: str | None = None
+    """Notes what is stored of the staged rows, for the statements that follow."""
     refuse: str
     merge: tuple[str, ...]
     """The last one's rows are what was stored."""
@@ -77,6 +80,7 @@ def target(
         staged=staged,
         columns=columns,
         stage=sql[f"stage{suffix}"],
+        match=sql.get(f"match{suffix}"),
         refuse=sql[f"refuse{suffix}"],
         merge=tuple(sql[name] for name in merges),
         retire_absent=sql.get(f"retire_absent{suffix}"),
@@ -119,6 +123,8 @@ async def _stage(connection: Connection, spool: Spool, into: Target) -> None:
     await connection.execute(SQL["forget_refused"])
     await connection.execute(into.stage)
     await spool.copy_into(connection, into.staged, BATCH_SECONDS)
+    if into.match is not None:
+        await connection.execute(into.match, timeout=BATCH_SECONDS)
     await connection.execute(into.refuse, timeout=BATCH_SECONDS)
 
 

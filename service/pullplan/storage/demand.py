@@ -41,6 +41,9 @@ TARGET = batches.target(SQL, "staged_signals", COLUMNS, gathered=("product_code"
 _MERGE_ATTEMPTS = 10
 """Each that fails has waited for another batch of the same signals to be stored: there are no more of them than connections."""
 
+_LEAST_ANALYZED = 10_000
+"""Lines: a first load of so many, or more, is not left for the server to look at by itself within a minute or two."""
+
 
 async def add_new(
     connection: Connection, record: Sequence[Any], key_id: UUID, subject: str
@@ -57,6 +60,13 @@ async def add(connection: Connection, spool: Spool, *, partial: bool = False) ->
 
     Raises: LinesRefusedError when a line is refused and `partial` isn't asked for; then nothing may be kept.
     """
+    outcome = await _add(connection, spool, partial=partial)
+    if outcome.stored >= _LEAST_ANALYZED and await connection.fetchval(SQL["is_unknown"]):
+        await connection.execute(SQL["analyze"], timeout=batches.BATCH_SECONDS)
+    return outcome
+
+
+async def _add(connection: Connection, spool: Spool, *, partial: bool) -> batches.Outcome:
     if spool.n_refused == 0 and await _add_new(connection, spool):
         return batches.Outcome(stored=spool.n_lines, known=0)
     for _ in range(_MERGE_ATTEMPTS - 1):
