@@ -22,7 +22,8 @@ from bench.figure import figure
 from pullplan.cli.service import Service, running_service
 from pullplan.postgres import find_running
 
-SOURCES = 10
+SOURCES = 25
+"""Of 39,835 signals each: about a million."""
 ROUNDS = 3
 
 
@@ -166,7 +167,7 @@ def http_seconds(client: httpx.Client, url: str, bodies: list[bytes], media_type
 
 
 def loading_against_copy() -> list[dict[str, Any]]:
-    """Load `iowa_spirits` under ten sources, three times, in turn with COPY of the same rows."""
+    """Load `iowa_spirits` under twenty-five sources, three times, in turn with COPY of the same rows."""
     if not iowa_folder().is_dir():
         print("loading: the data of iowa_spirits is not here; name its folder in PULLPLAN_SHARED")
         return []
@@ -202,8 +203,8 @@ def loading_against_copy() -> list[dict[str, Any]]:
                 rate / copy_rate,
                 "share",
                 reference=1.0,
-                must=">= 0.4" if media_type == TARGETED else "-",
-                reached=rate / copy_rate >= 0.4 if media_type == TARGETED else None,
+                must=">= 0.5" if media_type == TARGETED else "-",
+                reached=rate / copy_rate >= 0.5 if media_type == TARGETED else None,
             ),
             figure("  signals over HTTP", rate, "signals/s", reference=copy_rate, must="-", reached=None),
         ]
@@ -213,8 +214,8 @@ def loading_against_copy() -> list[dict[str, Any]]:
             "  API process, peak resident after loading",
             peak,
             "MB",
-            reference=120,
-            must="< 120 MB",
-            reached=peak < 120,
+            reference=150,
+            must="<= 150 MB",
+            reached=peak <= 150,
         ),
     ]
