@@ -11,9 +11,10 @@ ALTER TABLE runs VALIDATE CONSTRAINT runs_kind_is_known;
 CREATE TABLE import_pieces (
     run_id uuid NOT NULL REFERENCES runs,
     ordinal integer NOT NULL,
-    content bytea STORAGE EXTERNAL NOT NULL,
+    content bytea NOT NULL,
     PRIMARY KEY (run_id, ordinal)
 );
+ALTER TABLE import_pieces ALTER COLUMN content SET STORAGE EXTERNAL;
 
 -- What became of a file's lines.
 CREATE TABLE imports (
