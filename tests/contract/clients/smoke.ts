@@ -29,7 +29,8 @@ const reports = [
     body: [{ node_code: "KILN-LENS", product_code: "BOWL", use_per_unit: { kiln_hours: 0.5 } }],
   }),
 ];
-for (const { data, error } of reports) assert(data?.refused === 0, error);
+// Of what a run stores, `data` is that run.
+for (const { data, error } of reports) assert(data !== undefined && "refused" in data && data.refused === 0, error);
 
 const week = 7 * 24 * 3600 * 1000;
 const order: components["schemas"]["Order"] = {
