@@ -144,7 +144,7 @@ class Peak(threading.Thread):
 
 def test_a_very_large_file_takes_no_more_memory_than_a_small_one(tmp_path: Path):
     """Of the API, which checks it, and of the child that stores it."""
-    given = {"DATABASE_URL": "", "PULLPLAN_IMPORT_RUN_BYTES": "1000000"}
+    given = {"DATABASE_URL": "", "PULLPLAN_IMPORT_RUN_BYTES": "100000"}
     with running_service(tmp_path, environment=given) as service, Client(service.url, service.key) as client:
         client.request("PUT", "/v1/products", json=[{"product_code": "BREAD"}])
         client.request("PUT", "/v1/regions", json=[{"region_code": "NORTH"}])
