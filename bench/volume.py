@@ -161,7 +161,7 @@ async def _fill(url: str, first: int, end: int) -> None:
         await connection.execute(
             "INSERT INTO demand_signals (source, external_id, kind, product_code, region_code, units, occurred_at)"
             " SELECT 'old', n::text, 'consumption', 'P' || to_char(n % 50, 'FM00'), 'R' || to_char(n / 50 % 40, 'FM00'),"
-            " 1 + n % 7, timestamptz '2020-01-01' + make_interval(hours => n / 2000 % 43800)"
+            " 1 + n % 7, timestamptz '2020-01-01' + n / 2000 % 43800 * interval '1 hour'"
             " FROM generate_series($1::bigint, $2::bigint - 1) AS n",
             first,
             end,
@@ -193,7 +193,7 @@ def large_table() -> Figures:
                 pair = {"product_code": f"P{number % 50:02}", "region_code": f"R{number % 40:02}"}
                 begun = time.perf_counter()
                 client.get(
-                    "/v1/demand-signals/old/" + str(7919 * (number + 1)) + "/history"
+                    "/v1/demand-signals/old/" + str(1999 * (number + 1)) + "/history"
                 ).raise_for_status()
                 client.get("/v1/demand-signals", params=pair | {"limit": 100}).raise_for_status()
                 return time.perf_counter() - begun
