@@ -152,11 +152,11 @@ def assert_holds(options: Options, solution: Solution) -> None:
 
 def rank_units(options: Options, solution: Solution) -> float:
     rows = options.rows_at(solution.need, solution.capability, solution.start_bucket)
-    return float(rows.distance_rank @ solution.units)
+    return float(options.capabilities.tie_ranks(rows.capability, rows.distance_rank) @ solution.units)
 
 
 def assert_equal_stages(options: Options, solution: Solution) -> None:
-    """Hold a plan to the whole programme's, stage by stage, and to its Σ units × rank among equally good ones."""
+    """Hold a plan to the whole programme's, stage by stage, and to its Σ units × rank of ties among equally good ones."""
     whole = assign_whole(options)
     assert rank_units(options, solution) == pytest.approx(rank_units(options, whole), rel=1e-6, abs=1e-6)
     measures = stage_measures(options, solution.stage_names)

@@ -103,6 +103,16 @@ def test_what_lies_at_the_nearest_node_is_sent_before_it_makes_anything():
     assert [(passed.node_code, passed.cause) for passed in made.passed_over] == [
         (STORE + "MILL", "at_capacity")
     ]
+    # No node is nearer than the one that sends of its stock and makes the rest.
+    assert [line.distance_rank for line in plan.assignments] == [1, 1]
+    assert plan.figures.nearest_share == 1.0
+    for rank, is_wrong in ((2, False), (3, True)):  # Stores counted in plans of before.
+        told = tuple(
+            msgspec.structs.replace(line, distance_rank=rank) if line is made else line
+            for line in plan.assignments
+        )
+        codes = {finding.code for finding in check(facts, changed(plan, assignments=told)).findings}
+        assert ("rank_wrong" in codes) == is_wrong
 
 
 @pytest.mark.parametrize(("objective", "sent_from"), [("nearest", "MILL"), ("landed_cost", STORE + "YARD")])

@@ -16,6 +16,7 @@ from pullplan.api.plans import StoredPlan, get_stored
 from pullplan.api.wording import Wording
 from pullplan.engine.errors import ResourceUnknownError
 from pullplan.engine.model import PassedOver
+from pullplan.engine.stores import REGION, STORE
 from pullplan.storage import database, plans
 
 
@@ -97,7 +98,11 @@ def explain(plan: StoredPlan, line: AssignmentRow, told_in: StoredPlan) -> Assig
     wording = wording_of(plan)
     gaps = {stage.measure: stage.gap_absolute for stage in told_in.stages}
     own_place = (line.distance_km, line.node_code)
-    places = [(passed.distance_km, passed.node_code) for passed in line.passed_over]
+    places = [
+        (passed.distance_km, passed.node_code)
+        for passed in line.passed_over
+        if not passed.node_code.startswith((STORE, REGION))
+    ]
     return AssignmentReason(
         plan_id=plan.plan_id,
         **{name: getattr(line, name) for name in ("assignment_id", "node_code", "units", "distance_km")},

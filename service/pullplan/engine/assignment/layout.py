@@ -241,7 +241,7 @@ def _timing(options: Options, kinds: _Kinds, n_starts: int) -> Timing | None:
 
 
 def _ranks(options: Options, kinds: Sequence[_Kinds]) -> Ranks:
-    """Rank nodes by distance to a need, ties by code; to stay short comes after all ways, and has rank 0."""
+    """Rank equally good ways to serve a need; to stay short comes after all ways, and has rank 0."""
 
     def ranks(block: int, way: IntArray, need: IntArray) -> IntArray:
         of_block = kinds[block]
@@ -251,7 +251,7 @@ def _ranks(options: Options, kinds: Sequence[_Kinds]) -> Ranks:
         regions, column = np.unique(options.need_region[needs], return_inverse=True)
         ways = options.ways(int(options.need_product[of_block.needs[0]]), regions)
         at = np.searchsorted(ways.capability, of_block.capability[way[made]])
-        found[made] = ways.distance_rank(at, column)
+        found[made] = options.capabilities.tie_ranks(ways.capability[at], ways.distance_rank(at, column))
         return found
 
     return ranks

@@ -218,7 +218,7 @@ def _solve_stages(state: _State, watch: Watch) -> None:
         state.n_in_time += 1
         _note(watch, programme, search.proofs[-1].value)
     if programme.n_columns > 0:
-        solve(search, _distance_ranks(programme, search.n_columns))
+        solve(search, _tie_ranks(programme, search.n_columns))
 
 
 def _note(watch: Watch, programme: Programme, value: float) -> None:
@@ -301,10 +301,11 @@ def _ranks(programme: Programme) -> list[_Rank]:
     ]
 
 
-def _distance_ranks(programme: Programme, n_columns: int) -> FloatArray:
+def _tie_ranks(programme: Programme, n_columns: int) -> FloatArray:
+    options = programme.options
+    of_options = options.capabilities.tie_ranks(options.option_capability, options.option_distance_rank)
     ranks = np.zeros(n_columns)
-    of_shipments = programme.options.option_distance_rank[programme.shipment_option]
-    ranks[: len(of_shipments)] = of_shipments
+    ranks[: len(programme.shipment_option)] = of_options[programme.shipment_option]
     return ranks
 
 

@@ -337,7 +337,10 @@ class LineChecker:
         )
 
     def _count_nearer(self, work: Work) -> tuple[IntArray, IntArray]:
-        """Count the usable nodes that are nearer than a line's, and those that are no farther, its own included."""
+        """Count the usable nodes that are nearer than a line's, and what is no farther, stores and its own included.
+
+        Stores don't count, but did in plans of before: what lies between is right.
+        """
         capabilities, lanes = self._ground.capabilities, self._ground.lanes
         slack = ROUTE_TOLERANCE + ROUTE_TOLERANCE_SHARE * work.distance_km
         first = capabilities.first[work.product]
@@ -353,7 +356,10 @@ class LineChecker:
             n = len(slack[some])
             counts.append(
                 (
-                    np.bincount(owner[farther_km < -slack[some][owner]], minlength=n),
+                    np.bincount(
+                        owner[(farther_km < -slack[some][owner]) & ~self._ground.is_store[pair[0]]],
+                        minlength=n,
+                    ),
                     np.bincount(owner[farther_km <= slack[some][owner]], minlength=n),
                 )
             )

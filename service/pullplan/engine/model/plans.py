@@ -78,7 +78,7 @@ class Assignment(Fact, frozen=True, kw_only=True):
     cost_per_unit: float
     """In the objective's measure: km, kg·km or money."""
     distance_rank: int
-    """1: the nearest of the nodes that are capable, qualified, online and have a lane."""
+    """1: none of the nodes that are capable, qualified, online and have a lane is nearer. Stores don't count."""
     passed_over: tuple[PassedOver, ...] = ()
 
 
@@ -246,7 +246,7 @@ class Figures(Fact, frozen=True, kw_only=True):
     shortfall_units: float = 0.0
     served_share: float | None = None
     nearest_share: float | None = None
-    """Units whose node is the nearest of the capable, qualified, online nodes ÷ units assigned."""
+    """Units whose node, or store, is as near as the nearest capable, qualified, online node ÷ units assigned."""
     unit_km: float = 0.0
     km_per_unit: float | None = None
     late_unit_buckets: float = 0.0

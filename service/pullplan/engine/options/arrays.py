@@ -49,7 +49,7 @@ class OptionRows:
     """From arrival to due."""
     distance_km: FloatArray
     distance_rank: IntArray
-    """1: the nearest of the nodes that are capable, qualified, not offline and have a lane; ties by code."""
+    """1: no node that is capable, qualified, not offline and has a lane is nearer; ties by code. Stores don't count."""
     route_cost: FloatArray
     """Cost per unit without holding, in the objective's measure."""
     holding_cost: FloatArray

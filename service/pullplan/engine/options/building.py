@@ -99,6 +99,7 @@ def _lay_out_capabilities(
     row_of = {key: k for k, key in enumerate(capacities.keys)}
     dates = {p.product_code: (p.effective_from, p.effective_until) for p in facts.products}
     offline = {node.node_code for node in facts.nodes if node.status == "offline"}
+    stores = {node.node_code for node in facts.nodes if node.is_store}
     rows = tuple(
         sorted(
             (c for c in facts.capabilities if c.node_code in node_at and c.product_code in product_at),
@@ -128,6 +129,7 @@ def _lay_out_capabilities(
         product=product,
         is_qualified=np.array([c.qualified for c in rows], dtype=bool),
         is_usable=np.array([c.qualified and c.node_code not in offline for c in rows], dtype=bool),
+        is_store=np.array([c.node_code in stores for c in rows], dtype=bool),
         unit_cost=np.array([c.unit_cost for c in rows], dtype=np.float64),
         make_lead_time_days=np.array([c.make_lead_time_days for c in rows], dtype=np.int64),
         first_start_bucket=first_start,

@@ -30,6 +30,8 @@ class Capabilities:
     is_qualified: BoolArray
     is_usable: BoolArray
     """Qualified, and the node is not offline."""
+    is_store: BoolArray
+    """It sends what there is, and makes nothing."""
     unit_cost: FloatArray
     make_lead_time_days: IntArray
     first_start_bucket: IntArray
@@ -46,6 +48,14 @@ class Capabilities:
         """Find a capability by product_code and node_code."""
         return {(row.product_code, row.node_code): c for c, row in enumerate(self.rows)}
 
+    def tie_ranks(self, capability: IntArray, distance_rank: IntArray) -> IntArray:
+        """Rank equally good ways: nearer first, and of those what makes nothing.
+
+        Shapes: (n,), (n,) → (n,)
+        """
+        ranks: IntArray = 2 * distance_rank - self.is_store[capability]
+        return ranks
+
 
 @dataclass(frozen=True)
 class Ways:
@@ -53,6 +63,8 @@ class Ways:
 
     capability: IntArray
     """(n_ways,), ascending."""
+    is_store: BoolArray
+    """(n_ways,)"""
     usable: BoolArray
     distance_km: FloatArray
     route_cost: FloatArray
@@ -78,12 +90,12 @@ class Ways:
         return np.broadcast_to(first, n_starts.shape), n_starts
 
     def distance_rank(self, way: IntArray, region: IntArray) -> IntArray:
-        """Count the usable ways that are nearer, ties by code, the way itself included.
+        """Number a way among the nodes that could make it, by distance, ties by code; stores don't count.
 
         Shapes: (n,), (n,) positions → (n,)
         """
-        distance_km = np.where(self.usable, self.distance_km, np.inf)
-        own = distance_km[way, region]
+        own = np.where(self.usable, self.distance_km, np.inf)[way, region]
+        distance_km = np.where(self.usable & ~self.is_store[:, None], self.distance_km, np.inf)
         if distance_km.shape[0] * len(way) <= COMPARED_AT_ONCE:
             theirs = distance_km[:, region]
             comes_before = np.arange(len(theirs))[:, None] < way
@@ -132,6 +144,7 @@ def ways_of_product(
         last = np.minimum(last, (leaves_until - origin - make_days) // days - 1)
     return Ways(
         capability=positions,
+        is_store=capabilities.is_store[positions],
         usable=pairs(lanes.usable, nodes, regions) & capabilities.is_usable[positions][:, None],
         distance_km=distance_km,
         route_cost=route_cost,
