@@ -55,6 +55,7 @@ PASSED = (
         forcing_cost=6.5,
     ),
     PassedOver(node_code="SHUT", cause="offline", distance_km=40.0),
+    PassedOver(node_code="(stock)SHUT", cause="too_late", distance_km=40.0),
     PassedOver(node_code="CHEAP", cause="costs_more", distance_km=90.0, forcing_measure="cost:nearest",
                forcing_cost_per_unit=0.0, forcing_cost=0.0),
 )  # fmt: skip
@@ -119,7 +120,14 @@ async def test_a_reason_ranks_the_line_and_names_what_forcing_each_other_node_co
     for told, stored in zip(reason["passed_over"], PASSED, strict=True):
         assert told.items() >= msgspec.to_builtins(stored).items()
     gaps = {told["node_code"]: told["forcing_gap_absolute"] for told in reason["passed_over"]}
-    assert gaps == {"FULL": 0.25, "LATER": 0.0, "SCARCE": 0.0, "SHUT": None, "CHEAP": 0.25}
+    assert gaps == {
+        "FULL": 0.25,
+        "LATER": 0.0,
+        "SCARCE": 0.0,
+        "SHUT": None,
+        "(stock)SHUT": None,
+        "CHEAP": 0.25,
+    }
 
 
 async def test_a_reason_is_told_in_sentences(client, connection):
@@ -139,6 +147,7 @@ async def test_a_reason_is_told_in_sentences(client, connection):
             "by value)"
         ),
         "SHUT, 40 km: down",
+        "(stock)SHUT, 40 km: can't deliver in time",
         "CHEAP, 90 km: costs more",
     ]
 

@@ -16,7 +16,7 @@ from pullplan.api.plans import StoredPlan, get_stored
 from pullplan.api.wording import Wording
 from pullplan.engine.errors import ResourceUnknownError
 from pullplan.engine.model import PassedOver
-from pullplan.engine.stores import REGION, STORE
+from pullplan.engine.stores import is_store
 from pullplan.storage import database, plans
 
 
@@ -101,7 +101,7 @@ def explain(plan: StoredPlan, line: AssignmentRow, told_in: StoredPlan) -> Assig
     places = [
         (passed.distance_km, passed.node_code)
         for passed in line.passed_over
-        if not passed.node_code.startswith((STORE, REGION))
+        if not is_store(passed.node_code)
     ]
     return AssignmentReason(
         plan_id=plan.plan_id,

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Protocol
 
 from pullplan.engine.model import LineKind, PassedOver, PassedOverCause, Remedy, ShortfallStage
+from pullplan.engine.stores import is_store
 
 CAUSES: dict[PassedOverCause, str] = {
     "not_qualified": "not qualified for it",
@@ -149,12 +150,13 @@ class Wording:
         return f"in the week of {day}" if self.bucket == "week" else f"on {day}"
 
     def line(self, line: Line) -> str:
-        """Say what a node makes or sends for whom, and where it stands by distance."""
+        """Say what a node makes or sends for whom, and where it stands by distance; stores are no nodes."""
         does = "sends" if line.kind == "transfer" else "makes"
+        n_nodes = sum(not is_store(passed.node_code) for passed in line.passed_over)
         return (
             f"{self.name_node(line.node_code)} {does} {say_units(line.units)} {line.product_code} for {line.region_code}, "
             f"needed from {line.need_bucket_date}, started from {line.start_bucket_date}: {line.distance_km:,.0f} km, "
-            f"{say_rank(line.distance_rank)} of the nodes that can; {self._count(len(line.passed_over))}"
+            f"{say_rank(line.distance_rank)} of the nodes that can; {self._count(n_nodes)}"
         )
 
     def _count(self, passed: int) -> str:

@@ -15,6 +15,11 @@ REGION = "(region)"
 """As STORE, before a region's code."""
 
 
+def is_store(node_code: str) -> bool:
+    """Tell by its code whether a node sends what there is, and makes nothing."""
+    return node_code.startswith((STORE, REGION))
+
+
 def with_stores(facts: PlanningFacts, stock: Sequence[NodeStock]) -> PlanningFacts:
     """Put a store beside every node where anything lies: at its place, with its lanes, and online while the node is.
 

@@ -246,7 +246,7 @@ class Figures(Fact, frozen=True, kw_only=True):
     shortfall_units: float = 0.0
     served_share: float | None = None
     nearest_share: float | None = None
-    """Units whose node, or store, is as near as the nearest capable, qualified, online node ÷ units assigned."""
+    """Units whose node, or store, is no farther than the nearest capable, qualified, online node ÷ units assigned."""
     unit_km: float = 0.0
     km_per_unit: float | None = None
     late_unit_buckets: float = 0.0

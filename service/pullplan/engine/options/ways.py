@@ -94,7 +94,7 @@ class Ways:
 
         Shapes: (n,), (n,) positions → (n,)
         """
-        own = np.where(self.usable, self.distance_km, np.inf)[way, region]
+        own = np.where(self.usable[way, region], self.distance_km[way, region], np.inf)
         distance_km = np.where(self.usable & ~self.is_store[:, None], self.distance_km, np.inf)
         if distance_km.shape[0] * len(way) <= COMPARED_AT_ONCE:
             theirs = distance_km[:, region]
