@@ -132,6 +132,19 @@ WHERE signal_id > coalesce($1::bigint, 0)
 ORDER BY signal_id
 LIMIT $2;
 
+-- name: list_current_of_pair
+-- Read in order from the index of pairs: what other pairs have is not looked at.
+SELECT signal_id, source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, source_revision, revision, received_at, superseded_at
+FROM demand_signals
+WHERE product_code = $3
+  AND region_code = $4
+  AND signal_id > coalesce($1::bigint, 0)
+  AND superseded_at IS NULL
+  AND ($5::text IS NULL OR kind = $5)
+  AND ($6::text IS NULL OR source = $6)
+ORDER BY signal_id
+LIMIT $2;
+
 -- name: list_changed
 -- Those that were told since an instant are found and ordered by one index: the rest is not looked at.
 SELECT signal_id, source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, source_revision, revision, received_at, superseded_at

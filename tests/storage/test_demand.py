@@ -129,3 +129,30 @@ async def test_what_was_told_since_an_instant_is_read_without_the_rest(ledger: d
         read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
         assert node.get("Index Name") == "demand_signals_told", explained
         assert 1000 <= read <= 1500, explained  # a bitmap counts what was superseded since as well
+
+
+async def test_a_page_of_a_pairs_signals_is_read_without_those_of_others(ledger: database.Pool):
+    async with database.transaction(ledger) as connection:
+        await connection.execute(
+            "INSERT INTO demand_signals (source, external_id, kind, product_code, region_code, units, occurred_at) "
+            "SELECT 'shop', i::text, CASE i % 2 WHEN 0 THEN 'consumption' ELSE 'order' END, 'GIN',"
+            " CASE i % 100 WHEN 0 THEN 'WEST' ELSE 'EAST' END, 1, now() "
+            "FROM generate_series(1, 60000) AS i"
+        )
+    # Without statistics, as just after a load, and once more with them.
+    for statement in ("SELECT 1", "ANALYZE demand_signals"):
+        await ledger.execute(statement)
+        async with database.transaction(ledger) as connection:
+            first = await demand.list_page(connection, None, 100, None, "GIN", "WEST", None, None)
+            after = (first[-1]["received_at"], first[-1]["signal_id"])
+            second = await demand.list_page(connection, after, 1000, None, "GIN", "WEST", None, None)
+            explained = await connection.fetchval(
+                "EXPLAIN (ANALYZE, FORMAT JSON) " + demand.SQL["list_current_of_pair"],
+                after[1], 1000, "GIN", "WEST", None, None,
+            )  # fmt: skip
+        assert [row["external_id"] for row in [*first, *second]] == [str(n) for n in range(100, 60001, 100)]
+        node = json.loads(explained)[0]["Plan"]
+        while "Plans" in node:
+            node = node["Plans"][0]
+        assert (node.get("Index Name"), node["Actual Rows"]) == ("demand_signals_of_pair", 500), explained
+        assert node.get("Rows Removed by Filter", 0) == 0, explained

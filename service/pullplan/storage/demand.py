@@ -141,4 +141,6 @@ async def list_page(
     if updated_since is not None:
         start = after or (updated_since, 0)  # ids count from 1: what was told at that very instant follows
         return await connection.fetch(SQL["list_changed"], *start, limit, *filters)
-    return await connection.fetch(SQL["list_current"], after_id, limit, *filters)
+    product_code, region_code, *_ = filters
+    name = "list_current" if product_code is None or region_code is None else "list_current_of_pair"
+    return await connection.fetch(SQL[name], after_id, limit, *filters)
