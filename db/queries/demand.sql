@@ -115,9 +115,14 @@ FROM demand_signals
 WHERE source = $1 AND external_id = $2 AND superseded_at IS NULL;
 
 -- name: list_history
+-- Each half says of itself which index it reads: one for current revisions, one for those that no longer are.
 SELECT source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, source_revision, revision, received_at, superseded_at
 FROM demand_signals
-WHERE source = $1 AND external_id = $2
+WHERE source = $1 AND external_id = $2 AND superseded_at IS NULL
+UNION ALL
+SELECT source, external_id, kind, product_code, region_code, units, occurred_at, due_date, shipped_units, shipped_at, cancelled, priority, probability, from_date, until_date, multiplier, reason, source_revision, revision, received_at, superseded_at
+FROM demand_signals
+WHERE source = $1 AND external_id = $2 AND superseded_at IS NOT NULL
 ORDER BY revision;
 
 -- name: list_current

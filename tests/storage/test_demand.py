@@ -156,3 +156,27 @@ async def test_a_page_of_a_pairs_signals_is_read_without_those_of_others(ledger:
             node = node["Plans"][0]
         assert (node.get("Index Name"), node["Actual Rows"]) == ("demand_signals_of_pair", 500), explained
         assert node.get("Rows Removed by Filter", 0) == 0, explained
+
+
+async def test_the_history_of_a_signal_is_read_without_other_signals(ledger: database.Pool):
+    async with database.transaction(ledger) as connection:
+        await connection.execute(
+            "INSERT INTO demand_signals (source, external_id, revision, kind, product_code, region_code, units,"
+            " occurred_at, superseded_at) "
+            "SELECT 'shop', i::text, r, 'consumption', 'GIN', 'EAST', r, now(), CASE r WHEN 3 THEN NULL ELSE now() END "
+            "FROM generate_series(1, 20000) AS i, generate_series(1, 3) AS r"
+        )
+    await ledger.execute("ANALYZE demand_signals")
+    async with database.transaction(ledger) as connection:
+        found = await demand.list_history(connection, "shop", "777")
+        explained = await connection.fetchval(
+            "EXPLAIN (ANALYZE, FORMAT JSON) " + demand.SQL["list_history"], "shop", "777"
+        )
+    assert [(row["external_id"], row["units"]) for row in found] == [("777", 1.0), ("777", 2.0), ("777", 3.0)]
+    read, waiting = 0, [json.loads(explained)[0]["Plan"]]
+    while waiting:
+        node = waiting.pop()
+        waiting += node.get("Plans", [])
+        if node.get("Relation Name"):
+            read += node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    assert read == 3, explained
