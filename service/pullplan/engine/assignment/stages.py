@@ -88,9 +88,7 @@ def lp_of(matrix: csr_array, lower: FloatArray, upper: FloatArray) -> highspy.Hi
     return lp
 
 
-def open_search(
-    lp: highspy.HighsLp, first_capacity_row: int, watch: Watch | None = None, *, presolve: bool = True
-) -> Search:
+def open_search(lp: highspy.HighsLp, first_capacity_row: int, watch: Watch | None = None) -> Search:
     """Hand a programme without costs to HiGHS; the rows from `first_capacity_row` on are capacities.
 
     The watch is asked at every step of the simplex method whether to go on.
@@ -99,8 +97,6 @@ def open_search(
     highs.silent()
     highs.setOptionValue("threads", 1)
     highs.setOptionValue("random_seed", 0)
-    if not presolve:
-        highs.setOptionValue("presolve", "off")
     highs.setOptionValue("primal_feasibility_tolerance", FEASIBILITY_TOLERANCE)
     highs.setOptionValue("dual_feasibility_tolerance", FEASIBILITY_TOLERANCE)
     highs.passModel(lp)
@@ -185,7 +181,6 @@ def solve(search: Search, costs: FloatArray) -> tuple[FloatArray, FloatArray]:
     status = run(highs, costs)
     if status not in (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInterrupt):
         # A basis can be numerically unlucky; without one HiGHS presolves and starts afresh.
-        highs.setOptionValue("presolve", "choose")
         highs.clearSolver()
         status = run(highs, costs)
     if status == highspy.HighsModelStatus.kInterrupt:

@@ -36,8 +36,6 @@ CLOSED_GAP = 1e-10
 """Of a stage's value, or of the measure of one mean need: what is left is rounding."""
 CHEAPER_BY = 1e-9
 """Of what a unit of the mean need measures in the stage: what is cheaper by less is as dear."""
-PRESOLVED_FROM_COLUMNS = 10_000
-"""A smaller programme is solved in less time than presolving it takes."""
 METHOD = "one linear programme in HiGHS over the needs that changed or had a cheaper way, stage by stage"
 TIE_BREAK = "after every stage, the fewest units that are made elsewhere than in the parent"
 
@@ -92,8 +90,7 @@ def _solve(
 ) -> tuple[Proven, list[FloatArray]]:
     """Solve all stages; also tell the reduced costs of the moves in each of them."""
     options = opened.options
-    is_large = opened.n_columns >= PRESOLVED_FROM_COLUMNS
-    highs = open_search(opened.to_highs(), opened.first_capacity_row, presolve=is_large)
+    highs = open_search(opened.to_highs(), opened.first_capacity_row)
     names: list[str] = []
     shared = []
     for tier, rank, shortages in opened.shortages(has_option):
